@@ -1,0 +1,207 @@
+"""Messages that RAS reads: tolerant of fields it does not know, strict on those it does.
+
+Strict means: no text where a number belongs, no value outside an enumeration, no negative count, no
+number beyond what the tables hold (32 bits for counts), no identifier too long for an index. A schema
+version other than 1 is a contract we do not know, so it is refused rather than guessed at.
+`event_type` is required but not compared: two topics carry another name there in real traffic.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from application.contracts.enums import (
+    ContentType,
+    CourseCode,
+    EssayStatus,
+    PhaseName,
+    ProcessingEvent,
+    ProcessingStage,
+)
+from domain.values import BatchStatus
+
+
+def _as_utc(value: datetime) -> datetime:
+    """Read a time without a zone as UTC, which is what upstream's writers mean by it."""
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Timestamp = Annotated[datetime, AfterValidator(_as_utc)]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Count = Annotated[int, Field(ge=0, le=2_147_483_647)]
+Duration = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class WireModel(BaseModel):
+    """Base of everything read from a topic."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+
+
+class SystemProcessingMetadata(WireModel):
+    """Upstream's account of the work behind a message."""
+
+    entity_id: str
+    entity_type: str
+    parent_id: str | None = None
+    timestamp: Timestamp | None = None
+    processing_stage: ProcessingStage | None = None
+    started_at: Timestamp | None = None
+    completed_at: Timestamp | None = None
+    event: str | None = None
+    error_info: dict[str, Any] = Field(default_factory=dict)
+
+
+class StorageReferences(WireModel):
+    """References to stored content, by kind and name."""
+
+    references: dict[ContentType, dict[str, str]] = Field(default_factory=dict)
+
+
+class BatchEssaysRegistered(WireModel):
+    """A teacher registered a batch (`entity_id`) and the essays to expect."""
+
+    event: str = "batch.essays.registered"
+    entity_id: Identifier
+    expected_essay_count: Count
+    essay_ids: list[Identifier]
+    metadata: SystemProcessingMetadata
+    course_code: CourseCode
+    student_prompt_ref: StorageReferences | None = None
+    user_id: Identifier
+    org_id: str | None = None
+    class_id: Annotated[str, StringConstraints(max_length=255)] | None = None
+
+
+class EssaySlotAssigned(WireModel):
+    """An uploaded file took the place of an essay."""
+
+    batch_id: Identifier
+    essay_id: Identifier
+    file_upload_id: Annotated[str, StringConstraints(max_length=255)]
+    text_storage_id: Annotated[str, StringConstraints(max_length=255)]
+    original_file_name: Annotated[str, StringConstraints(max_length=4096)]
+    correlation_id: UUID | None = None
+    timestamp: Timestamp | None = None
+
+
+class SpellcheckMetrics(WireModel):
+    """Counts of one spellcheck."""
+
+    total_corrections: Count
+    l2_dictionary_corrections: Count
+    spellchecker_corrections: Count
+    word_count: Count
+    correction_density: Duration
+
+
+class SpellcheckResult(WireModel):
+    """One essay (`entity_id`) went through spellcheck; success means that `status` holds "success"."""
+
+    event_name: ProcessingEvent
+    entity_id: Identifier
+    entity_type: str | None = None
+    parent_id: str | None = None
+    timestamp: Timestamp | None = None
+    status: EssayStatus | BatchStatus
+    system_metadata: SystemProcessingMetadata
+    batch_id: Identifier
+    correlation_id: str
+    user_id: str | None = None
+    corrections_made: Count
+    correction_metrics: SpellcheckMetrics
+    original_text_storage_id: str
+    corrected_text_storage_id: str | None = None
+    processing_duration_ms: Count
+    processor_version: str = "pyspellchecker_1.0_L2_swedish"
+
+
+class ProcessedEssay(WireModel):
+    """An essay that a phase handed on; `spellcheck_metrics` has no type upstream."""
+
+    essay_id: Identifier
+    text_storage_id: str
+    spellcheck_metrics: Any = None
+
+
+class BatchPhaseOutcome(WireModel):
+    """A phase of a batch is over."""
+
+    batch_id: Identifier
+    phase_name: PhaseName
+    phase_status: BatchStatus
+    processed_essays: list[ProcessedEssay]
+    failed_essay_ids: list[Identifier]
+    correlation_id: UUID | None = None
+
+
+class EssayAssessment(WireModel):
+    """One essay's comparative-judgement result; `bt_score` in logits."""
+
+    essay_id: Identifier
+    normalized_score: Share
+    letter_grade: Annotated[str, StringConstraints(pattern=r"^([A-F][+-]?|U)$")]
+    confidence_score: Share
+    confidence_label: Literal["HIGH", "MID", "LOW"]
+    bt_score: float
+    rank: Annotated[int, Field(gt=0, le=2_147_483_647)]
+    is_anchor: bool = False
+    feedback_uri: str | None = None
+    metrics_uri: str | None = None
+    display_name: str | None = None
+
+
+class AssessmentResult(WireModel):
+    """A comparative-judgement job ranked the essays of a batch, anchors among them."""
+
+    event_name: ProcessingEvent = ProcessingEvent.ASSESSMENT_RESULT_PUBLISHED
+    entity_id: str | None = None
+    entity_type: str | None = None
+    parent_id: str | None = None
+    timestamp: Timestamp | None = None
+    batch_id: Identifier
+    cj_assessment_job_id: Identifier
+    assignment_id: Annotated[str, StringConstraints(max_length=100)] | None = None
+    assessment_method: str
+    model_used: str
+    model_provider: str
+    model_version: str | None = None
+    essay_results: list[EssayAssessment]
+    assessment_metadata: dict[str, Any] = Field(default_factory=dict)
+    assessed_at: Timestamp | None = None
+
+
+class BatchPipelineCompleted(WireModel):
+    """The orchestrator's last word on a batch; its counts and status are not to be trusted."""
+
+    event: str = "batch.pipeline.completed"
+    batch_id: Identifier
+    completed_phases: list[Annotated[str, StringConstraints(min_length=1, max_length=100)]]
+    final_status: BatchStatus
+    processing_duration_seconds: Duration
+    successful_essay_count: Count
+    failed_essay_count: Count
+    correlation_id: UUID
+    metadata: SystemProcessingMetadata
+
+
+Data = TypeVar("Data", bound=WireModel)
+
+
+class Envelope(WireModel, Generic[Data]):
+    """What stands around every payload. Only type, source and data are sure to be there."""
+
+    event_id: UUID | None = None
+    event_type: Annotated[str, StringConstraints(min_length=1)]
+    event_timestamp: Timestamp | None = None
+    source_service: Annotated[str, StringConstraints(min_length=1)]
+    schema_version: Literal[1] = 1
+    correlation_id: UUID | None = None
+    data_schema_uri: str | None = None
+    data: Data
+    metadata: dict[str, Any] | None = None

@@ -1,0 +1,30 @@
+"""Names that other services depend on: topics and this service's own name."""
+
+from typing import Final
+
+BATCH_ESSAYS_REGISTERED: Final = "huleedu.batch.essays.registered.v1"
+ESSAY_SLOT_ASSIGNED: Final = "huleedu.els.essay.slot.assigned.v1"
+SPELLCHECK_RESULTS: Final = "huleedu.essay.spellcheck.results.v1"
+BATCH_PHASE_OUTCOME: Final = "huleedu.els.batch.phase.outcome.v1"
+ASSESSMENT_RESULT: Final = "huleedu.assessment.result.published.v1"
+BATCH_PIPELINE_COMPLETED: Final = "huleedu.batch.pipeline.completed.v1"
+
+INPUT_TOPICS: Final = (
+    BATCH_ESSAYS_REGISTERED,
+    ESSAY_SLOT_ASSIGNED,
+    SPELLCHECK_RESULTS,
+    BATCH_PHASE_OUTCOME,
+    ASSESSMENT_RESULT,
+    BATCH_PIPELINE_COMPLETED,
+)
+
+BATCH_RESULTS_READY: Final = "huleedu.ras.batch.results.ready.v1"
+BATCH_ASSESSMENT_COMPLETED: Final = "huleedu.ras.batch.assessment.completed.v1"
+TEACHER_NOTIFICATION_REQUESTED: Final = "huleedu.notification.teacher.requested.v1"
+
+OUTPUT_TOPICS: Final = (BATCH_RESULTS_READY, BATCH_ASSESSMENT_COMPLETED, TEACHER_NOTIFICATION_REQUESTED)
+
+PUBLISHER_POSITION: Final = "ras.publisher.position"
+"""Compacted: the publisher's place in the event store, written in its own transactions."""
+
+SOURCE_SERVICE: Final = "result_aggregator_service"

@@ -1,0 +1,365 @@
+"""The batch: what upstream has said of it, and what RAS says when it is done.
+
+Theory of operation. Messages come from six topics in any order, some twice, some late. Each command
+compares the message with what is known: a repeat or an older statement changes nothing and triggers
+nothing; a newer one is recorded as a fact. After each fact the batch asks itself two questions, which
+are functions of its state alone and not of how it got there: is there a ranking to announce, and is
+there an outcome to announce? Whichever message makes the answer yes triggers the announcement, and an
+announcement is made again only when its content (the ranking) or outcome (the status) has changed.
+
+Statements with a time supersede by that time: the newer wins, and at the same time the first wins.
+A phase outcome carries no time of its own (only the time of sending, which a retry renews), so two
+different ones for a phase are ordered by their content: the graver wins. That makes the state the
+same in whichever order they arrive.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from domain.aggregate import DomainEvent, EventSourcedAggregate
+from domain.batch_events import (
+    AssessmentCompleted,
+    AssessmentFailed,
+    BatchAssessmentCompleted,
+    BatchRegistered,
+    BatchResultsReady,
+    EssaySlotAssigned,
+    EssaySpellchecked,
+    EssaySpellcheckFailed,
+    MessageParked,
+    PhaseConcluded,
+    PipelineCompleted,
+)
+from domain.batch_state import BatchState, Conclusion, Registration, is_anchor
+from domain.completion import State
+from domain.values import BatchStatus, Causation, Details, EssayResult, Phase, SpellcheckMetrics
+
+
+def batch_stream_id(batch_id: str) -> str:
+    """Return the id of the stream in which the batch `batch_id` is recorded."""
+    return f"batch-{batch_id}"
+
+
+class BatchAggregate(EventSourcedAggregate):
+    """One batch of essays. Commands take upstream's time of the fact and the message that told it."""
+
+    def __init__(self, stream_id: str) -> None:
+        super().__init__(stream_id)
+        self._state = BatchState()
+
+    # What readers may ask.
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the teacher and the expected essays are known."""
+        return self._state.registration is not None
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether messages wait here for a fix of our own code."""
+        return self._state.parked_messages > 0
+
+    @property
+    def overall_status(self) -> BatchStatus | None:
+        """How the batch ended, or None while it is unfinished or unregistered."""
+        return self._state.overall_status
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Expected essays in all, those done in every required phase, those that failed in one."""
+        tally = self._state.tally
+        return tally.total, tally.states[State.COMPLETED], tally.states[State.FAILED]
+
+    @property
+    def size(self) -> int:
+        """How many essays the aggregate holds in memory, expected or not."""
+        return len(self._state.essays)
+
+    # Commands: each checks, then triggers, or does nothing for a repeat or an older statement.
+
+    def register(
+        self,
+        *,
+        user_id: str,
+        essay_ids: tuple[str, ...],
+        course_code: str,
+        class_id: str | None,
+        org_id: str | None,
+        student_prompt_ref: Details | None,
+        happened_at: datetime,
+        causation: Causation,
+    ) -> None:
+        """Take the registration of the batch: its teacher and the essays to expect."""
+        if self._state.registration is not None and happened_at <= self._state.registration.at:
+            return
+        self.trigger_event(
+            BatchRegistered,
+            user_id=user_id,
+            essay_ids=tuple(dict.fromkeys(essay_ids)),
+            course_code=course_code,
+            class_id=class_id,
+            org_id=org_id,
+            student_prompt_ref=student_prompt_ref,
+            happened_at=happened_at,
+            causation=causation,
+        )
+        self._announce(causation)
+
+    def assign_slot(
+        self,
+        *,
+        essay_id: str,
+        file_upload_id: str,
+        text_storage_id: str,
+        original_file_name: str,
+        happened_at: datetime,
+        causation: Causation,
+    ) -> None:
+        """Take the file that fills an essay's place. It decides nothing about the batch."""
+        essay = self._state.essays.get(essay_id)
+        if essay is not None and essay.slot_assigned_at is not None and happened_at <= essay.slot_assigned_at:
+            return
+        self.trigger_event(
+            EssaySlotAssigned,
+            essay_id=essay_id,
+            file_upload_id=file_upload_id,
+            text_storage_id=text_storage_id,
+            original_file_name=original_file_name,
+            happened_at=happened_at,
+            causation=causation,
+        )
+
+    def record_spellcheck(
+        self,
+        *,
+        essay_id: str,
+        corrections_made: int,
+        metrics: SpellcheckMetrics,
+        original_text_storage_id: str,
+        corrected_text_storage_id: str | None,
+        processing_duration_ms: int,
+        processor_version: str,
+        happened_at: datetime,
+        causation: Causation,
+    ) -> None:
+        """Take a successful spellcheck of one essay."""
+        if not self._supersedes_spellcheck(essay_id, happened_at):
+            return
+        self.trigger_event(
+            EssaySpellchecked,
+            essay_id=essay_id,
+            corrections_made=corrections_made,
+            metrics=metrics,
+            original_text_storage_id=original_text_storage_id,
+            corrected_text_storage_id=corrected_text_storage_id,
+            processing_duration_ms=processing_duration_ms,
+            processor_version=processor_version,
+            happened_at=happened_at,
+            causation=causation,
+        )
+        self._announce(causation)
+
+    def record_spellcheck_failure(
+        self,
+        *,
+        essay_id: str,
+        corrections_made: int,
+        error_info: Details,
+        happened_at: datetime,
+        causation: Causation,
+    ) -> None:
+        """Take a failed spellcheck of one essay."""
+        if not self._supersedes_spellcheck(essay_id, happened_at):
+            return
+        self.trigger_event(
+            EssaySpellcheckFailed,
+            essay_id=essay_id,
+            corrections_made=corrections_made,
+            error_info=error_info,
+            happened_at=happened_at,
+            causation=causation,
+        )
+        self._announce(causation)
+
+    def conclude_phase(
+        self,
+        *,
+        phase: str,
+        status: BatchStatus,
+        processed_count: int,
+        failed_essay_ids: tuple[str, ...],
+        happened_at: datetime,
+        causation: Causation,
+    ) -> None:
+        """Take upstream's word on a phase as a whole."""
+        failed = tuple(sorted(set(failed_essay_ids)))
+        known = self._state.conclusions.get(phase)
+        if known and Conclusion(status, processed_count, failed, happened_at).weight <= known.weight:
+            return
+        self.trigger_event(
+            PhaseConcluded,
+            phase=phase,
+            status=status,
+            processed_count=processed_count,
+            failed_essay_ids=failed,
+            happened_at=happened_at,
+            causation=causation,
+        )
+        self._announce(causation)
+
+    def record_assessment(
+        self,
+        *,
+        job_id: str,
+        assignment_id: str | None,
+        method: str,
+        model_used: str,
+        model_provider: str,
+        model_version: str | None,
+        results: tuple[EssayResult, ...],
+        metadata: Details,
+        happened_at: datetime,
+        causation: Causation,
+    ) -> None:
+        """Take a comparative-judgement result; it ends that phase for every expected essay."""
+        if self._state.assessment is not None and happened_at <= self._state.assessment.at:
+            return
+        if all(is_anchor(result) for result in results):
+            self.trigger_event(
+                AssessmentFailed,
+                job_id=job_id,
+                assignment_id=assignment_id,
+                metadata=metadata,
+                happened_at=happened_at,
+                causation=causation,
+            )
+        else:
+            self.trigger_event(
+                AssessmentCompleted,
+                job_id=job_id,
+                assignment_id=assignment_id,
+                method=method,
+                model_used=model_used,
+                model_provider=model_provider,
+                model_version=model_version,
+                results=results,
+                metadata=metadata,
+                happened_at=happened_at,
+                causation=causation,
+            )
+        self._announce(causation)
+
+    def complete_pipeline(
+        self,
+        *,
+        completed_phases: tuple[str, ...],
+        final_status: BatchStatus,
+        processing_duration_seconds: float,
+        successful_essay_count: int,
+        failed_essay_count: int,
+        happened_at: datetime,
+        causation: Causation,
+    ) -> None:
+        """Take the orchestrator's last word: which phases this batch was to go through."""
+        if self._state.pipeline is not None and happened_at <= self._state.pipeline.at:
+            return
+        self.trigger_event(
+            PipelineCompleted,
+            completed_phases=completed_phases,
+            final_status=final_status,
+            processing_duration_seconds=processing_duration_seconds,
+            successful_essay_count=successful_essay_count,
+            failed_essay_count=failed_essay_count,
+            happened_at=happened_at,
+            causation=causation,
+        )
+        self._announce(causation)
+
+    def park(
+        self,
+        *,
+        reason: str,
+        key: str | None,
+        value: str | None,
+        headers: tuple[tuple[str, str], ...],
+        happened_at: datetime,
+        causation: Causation,
+    ) -> None:
+        """Keep a message that cannot be digested now (base64 of its bytes), behind those parked before."""
+        self.trigger_event(
+            MessageParked,
+            reason=reason,
+            key=key,
+            value=value,
+            headers=headers,
+            happened_at=happened_at,
+            causation=causation,
+        )
+
+    # Announcements.
+
+    def _announce(self, causation: Causation) -> None:
+        registration = self._state.registration
+        if registration is None:
+            return
+        self._announce_ranking(registration, causation)
+        self._announce_outcome(registration, causation)
+
+    def _announce_ranking(self, registration: Registration, causation: Causation) -> None:
+        assessment = self._state.assessment
+        if assessment is None:
+            return
+        rankings = tuple(r for r in assessment.rankings if r.essay_id in registration.essay_ids)
+        if not rankings or self._state.announced_ranking == (assessment.job_id, rankings):
+            return
+        self.trigger_event(
+            BatchAssessmentCompleted,
+            user_id=registration.user_id,
+            class_id=registration.class_id,
+            job_id=assessment.job_id,
+            rankings=rankings,
+            happened_at=max(assessment.at, registration.at),
+            causation=causation,
+        )
+
+    def _announce_outcome(self, registration: Registration, causation: Causation) -> None:
+        status = self.overall_status
+        if status is None or status is self._state.announced_status:
+            return
+        total, completed, _ = self.counts
+        ended_at = self._ended_at(registration, status)
+        self.trigger_event(
+            BatchResultsReady,
+            user_id=registration.user_id,
+            class_id=registration.class_id,
+            revision=self._state.revision + 1,
+            overall_status=status,
+            total_essays=total,
+            completed_essays=completed,
+            phase_results=self._state.tally.phase_results(self._state.requirements.phases),
+            processing_duration_seconds=(ended_at - registration.at).total_seconds(),
+            happened_at=ended_at,
+            causation=causation,
+        )
+
+    def _ended_at(self, registration: Registration, status: BatchStatus) -> datetime:
+        """Return the time of the last fact that the outcome rests on, never the time of arrival."""
+        times = [registration.at]
+        if self._state.latest_spellcheck_at is not None:
+            times.append(self._state.latest_spellcheck_at)
+        if self._state.assessment is not None:
+            times.append(self._state.assessment.at)
+        times += [c.at for phase, c in self._state.conclusions.items() if phase not in set(Phase)]
+        if status.stops_the_batch:
+            times += [c.at for c in self._state.conclusions.values() if c.status is status]
+            if self._state.pipeline is not None:
+                times.append(self._state.pipeline.at)
+        return max(times)
+
+    def _supersedes_spellcheck(self, essay_id: str, happened_at: datetime) -> bool:
+        essay = self._state.essays.get(essay_id)
+        return essay is None or essay.spellcheck_at is None or happened_at > essay.spellcheck_at
+
+    def _evolve(self, event: DomainEvent) -> None:
+        self._state.evolve(event)

@@ -1,0 +1,160 @@
+"""What can happen to a batch. A stored version is never edited: add one, and an upcast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from domain.aggregate import DomainEvent
+from domain.values import BatchStatus, Details, EssayResult, PhaseResult, Ranking, SpellcheckMetrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchRegistered(DomainEvent):
+    """A teacher's batch and the essays expected in it, in the teacher's order."""
+
+    topic: ClassVar = "ras.batch.registered.v1"
+
+    user_id: str
+    essay_ids: tuple[str, ...]
+    course_code: str
+    class_id: str | None
+    org_id: str | None
+    student_prompt_ref: Details | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EssaySlotAssigned(DomainEvent):
+    """An uploaded file took an essay's place in the batch."""
+
+    topic: ClassVar = "ras.batch.essay-slot-assigned.v1"
+
+    essay_id: str
+    file_upload_id: str
+    text_storage_id: str
+    original_file_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EssaySpellchecked(DomainEvent):
+    """An essay came through its spellcheck."""
+
+    topic: ClassVar = "ras.batch.essay-spellchecked.v1"
+
+    essay_id: str
+    corrections_made: int
+    metrics: SpellcheckMetrics
+    original_text_storage_id: str
+    corrected_text_storage_id: str | None
+    processing_duration_ms: int
+    processor_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EssaySpellcheckFailed(DomainEvent):
+    """An essay failed its spellcheck; `error_info` is upstream's account of it."""
+
+    topic: ClassVar = "ras.batch.essay-spellcheck-failed.v1"
+
+    essay_id: str
+    corrections_made: int
+    error_info: Details
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseConcluded(DomainEvent):
+    """Upstream's word on a phase as a whole."""
+
+    topic: ClassVar = "ras.batch.phase-concluded.v1"
+
+    phase: str
+    status: BatchStatus
+    processed_count: int
+    failed_essay_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssessmentCompleted(DomainEvent):
+    """A comparative-judgement job ranked the batch; `happened_at` is upstream's `assessed_at`."""
+
+    topic: ClassVar = "ras.batch.assessment-completed.v1"
+
+    job_id: str
+    assignment_id: str | None
+    method: str
+    model_used: str
+    model_provider: str
+    model_version: str | None
+    results: tuple[EssayResult, ...]
+    metadata: Details
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssessmentFailed(DomainEvent):
+    """A comparative-judgement job ended without ranking one student's essay."""
+
+    topic: ClassVar = "ras.batch.assessment-failed.v1"
+
+    job_id: str
+    assignment_id: str | None
+    metadata: Details
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineCompleted(DomainEvent):
+    """The orchestrator's last word: which phases ran. Its counts and status are not trusted."""
+
+    topic: ClassVar = "ras.batch.pipeline-completed.v1"
+
+    completed_phases: tuple[str, ...]
+    final_status: BatchStatus
+    processing_duration_seconds: float
+    successful_essay_count: int
+    failed_essay_count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchResultsReady(DomainEvent):
+    """Published: the batch is done. Said once per outcome; `revision` counts the outcomes from 1."""
+
+    topic: ClassVar = "ras.batch.results-ready.v1"
+
+    user_id: str
+    class_id: str | None
+    revision: int
+    overall_status: BatchStatus
+    total_essays: int
+    completed_essays: int
+    phase_results: tuple[PhaseResult, ...]
+    processing_duration_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchAssessmentCompleted(DomainEvent):
+    """Published: the batch is ranked. `rankings` holds the batch's own essays, anchors left out."""
+
+    topic: ClassVar = "ras.batch.assessment-announced.v1"
+
+    user_id: str
+    class_id: str | None
+    job_id: str
+    rankings: tuple[Ranking, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageParked(DomainEvent):
+    """A message that our own code could not digest, or one that waits behind such a message.
+
+    `key` and `value` are base64 of the raw bytes, so that the message can be taken in again unchanged.
+    """
+
+    topic: ClassVar = "ras.batch.message-parked.v1"
+
+    reason: str
+    key: str | None
+    value: str | None
+    headers: tuple[tuple[str, str], ...]
+
+
+PUBLISHED_EVENTS = (BatchResultsReady, BatchAssessmentCompleted)
+"""The events that leave RAS: what the publisher follows."""
