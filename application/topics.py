@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from domain.notifications import NOTIFICATION_TOPIC
+
 BATCH_ESSAYS_REGISTERED: Final = "huleedu.batch.essays.registered.v1"
 ESSAY_SLOT_ASSIGNED: Final = "huleedu.els.essay.slot.assigned.v1"
 SPELLCHECK_RESULTS: Final = "huleedu.essay.spellcheck.results.v1"
@@ -20,7 +22,7 @@ INPUT_TOPICS: Final = (
 
 BATCH_RESULTS_READY: Final = "huleedu.ras.batch.results.ready.v1"
 BATCH_ASSESSMENT_COMPLETED: Final = "huleedu.ras.batch.assessment.completed.v1"
-TEACHER_NOTIFICATION_REQUESTED: Final = "huleedu.notification.teacher.requested.v1"
+TEACHER_NOTIFICATION_REQUESTED: Final = NOTIFICATION_TOPIC
 
 OUTPUT_TOPICS: Final = (BATCH_RESULTS_READY, BATCH_ASSESSMENT_COMPLETED, TEACHER_NOTIFICATION_REQUESTED)
 

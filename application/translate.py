@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -51,20 +51,18 @@ def translate(
     message: IncomingMessage, *, received_at: datetime, future_tolerance: timedelta = FUTURE_TOLERANCE
 ) -> Command | Rejection:
     """Read one message of an input topic."""
-    unread = _causation(message, received_at)
     if message.value is None:
-        return Rejection(Reason.NO_VALUE, "The record has no value (a tombstone).", unread)
+        return _rejection(Reason.NO_VALUE, "The record has no value (a tombstone).", message, received_at)
     reader, to_command = _READERS[message.topic]
     try:
         envelope = reader.model_validate_json(message.value)
     except ValidationError as error:
-        return _rejected(error, unread)
+        return _rejection(*_explained(error), message, received_at)
     if b"\\u0000" in message.value and _holds_nul(json.loads(message.value)):
-        return Rejection(
-            Reason.NOT_STORABLE, "A text holds the character U+0000, which PostgreSQL cannot store.", unread
-        )
-    command = to_command(envelope, message, _causation(message, received_at, envelope))
-    if command.happened_at > received_at + future_tolerance:
+        detail = "A text holds the character U+0000, which PostgreSQL cannot store."
+        return _rejection(Reason.NOT_STORABLE, detail, message, received_at)
+    command = to_command(envelope, message, _causation(envelope, message, received_at))
+    if command.happened_at - received_at > future_tolerance:
         return Rejection(
             Reason.IMPLAUSIBLE_TIME,
             f"The message is from {command.happened_at.isoformat()}, more than {future_tolerance.days} days "
@@ -74,13 +72,14 @@ def translate(
     return command
 
 
-def _causation(
-    message: IncomingMessage, received_at: datetime, envelope: wire.Envelope[Any] | None = None
-) -> Causation:
-    if envelope is None:
-        return Causation(
-            topic=message.topic, partition=message.partition, offset=message.offset, received_at=received_at
-        )
+def _rejection(reason: Reason, detail: str, message: IncomingMessage, received_at: datetime) -> Rejection:
+    unread = Causation(
+        topic=message.topic, partition=message.partition, offset=message.offset, received_at=received_at
+    )
+    return Rejection(reason, detail, unread)
+
+
+def _causation(envelope: wire.Envelope[Any], message: IncomingMessage, received_at: datetime) -> Causation:
     traceparent = (envelope.metadata or {}).get("traceparent")
     return Causation(
         topic=message.topic,
@@ -93,14 +92,14 @@ def _causation(
     )
 
 
-def _rejected(error: ValidationError, causation: Causation) -> Rejection:
+def _explained(error: ValidationError) -> tuple[Reason, str]:
     errors = error.errors(include_input=False, include_url=False, include_context=False)
     if errors[0]["type"] == "json_invalid":
-        return Rejection(Reason.NOT_JSON, errors[0]["msg"], causation)
+        return Reason.NOT_JSON, errors[0]["msg"]
     shown = [f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}" for e in errors[:_SHOWN_ERRORS]]
     if len(errors) > _SHOWN_ERRORS:
         shown.append(f"and {len(errors) - _SHOWN_ERRORS} more")
-    return Rejection(Reason.CONTRACT_VIOLATION, "; ".join(shown), causation)
+    return Reason.CONTRACT_VIOLATION, "; ".join(shown)
 
 
 def _holds_nul(value: object) -> bool:
@@ -112,7 +111,8 @@ def _holds_nul(value: object) -> bool:
 
 
 def _time(own: datetime | None, envelope: wire.Envelope[Any], message: IncomingMessage) -> datetime:
-    return own or envelope.event_timestamp or message.timestamp
+    time = own or envelope.event_timestamp or message.timestamp
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _registered(

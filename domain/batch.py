@@ -16,8 +16,9 @@ same in whichever order they arrive.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
-from domain.aggregate import DomainEvent, EventSourcedAggregate
+from domain.aggregate import DomainEvent
 from domain.batch_events import (
     AssessmentCompleted,
     AssessmentFailed,
@@ -27,21 +28,28 @@ from domain.batch_events import (
     EssaySlotAssigned,
     EssaySpellchecked,
     EssaySpellcheckFailed,
-    MessageParked,
     PhaseConcluded,
     PipelineCompleted,
 )
 from domain.batch_state import BatchState, Conclusion, Registration, is_anchor
 from domain.completion import State
+from domain.parking import ParkableStream
 from domain.values import BatchStatus, Causation, Details, EssayResult, Phase, SpellcheckMetrics
+
+_STREAM_PREFIX: Final = "batch-"
 
 
 def batch_stream_id(batch_id: str) -> str:
     """Return the id of the stream in which the batch `batch_id` is recorded."""
-    return f"batch-{batch_id}"
+    return _STREAM_PREFIX + batch_id
 
 
-class BatchAggregate(EventSourcedAggregate):
+def batch_id_of(stream_id: str) -> str:
+    """Return the batch whose stream `stream_id` is."""
+    return stream_id.removeprefix(_STREAM_PREFIX)
+
+
+class BatchAggregate(ParkableStream):
     """One batch of essays. Commands take upstream's time of the fact and the message that told it."""
 
     def __init__(self, stream_id: str) -> None:
@@ -275,27 +283,6 @@ class BatchAggregate(EventSourcedAggregate):
             causation=causation,
         )
         self._announce(causation)
-
-    def park(
-        self,
-        *,
-        reason: str,
-        key: str | None,
-        value: str | None,
-        headers: tuple[tuple[str, str], ...],
-        happened_at: datetime,
-        causation: Causation,
-    ) -> None:
-        """Keep a message that cannot be digested now (base64 of its bytes), behind those parked before."""
-        self.trigger_event(
-            MessageParked,
-            reason=reason,
-            key=key,
-            value=value,
-            headers=headers,
-            happened_at=happened_at,
-            causation=causation,
-        )
 
     # Announcements.
 

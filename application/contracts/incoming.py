@@ -8,11 +8,11 @@ version other than 1 is a contract we do not know, so it is refused rather than 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from application.contracts.enums import (
     ContentType,
@@ -24,13 +24,9 @@ from application.contracts.enums import (
 )
 from domain.values import BatchStatus
 
+Timestamp = datetime
+"""May come without a zone, which upstream's writers mean as UTC; whoever uses one reads it so."""
 
-def _as_utc(value: datetime) -> datetime:
-    """Read a time without a zone as UTC, which is what upstream's writers mean by it."""
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-Timestamp = Annotated[datetime, AfterValidator(_as_utc)]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Count = Annotated[int, Field(ge=0, le=2_147_483_647)]
 Duration = Annotated[float, Field(ge=0)]
@@ -108,7 +104,7 @@ class SpellcheckResult(WireModel):
     entity_type: str | None = None
     parent_id: str | None = None
     timestamp: Timestamp | None = None
-    status: EssayStatus | BatchStatus
+    status: Annotated[EssayStatus | BatchStatus, Field(union_mode="left_to_right")]
     system_metadata: SystemProcessingMetadata
     batch_id: Identifier
     correlation_id: str

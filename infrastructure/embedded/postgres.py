@@ -61,6 +61,8 @@ _SETTINGS = {
     "max_wal_size": "2GB",
     # Our statements are short: compiling them costs more than it saves.
     "jit": "off",
+    # The log is kept as long as the server runs: only what is wrong goes into it.
+    "log_checkpoints": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }

@@ -1,0 +1,165 @@
+"""From a published domain event to the messages that leave RAS.
+
+Deterministic: the same event gives the same bytes, whoever sends them and however often. The envelope's
+time is therefore when RAS took in the message that caused the event, not when it is sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from application import topics
+from domain.batch import batch_id_of
+from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
+from domain.notifications import correlation_id_of, published_event_id, teacher_notification
+from domain.values import BatchStatus
+
+PublishedEvent = BatchResultsReady | BatchAssessmentCompleted
+
+_STAGES: Final = {
+    BatchStatus.COMPLETED_SUCCESSFULLY: "completed",
+    BatchStatus.COMPLETED_WITH_FAILURES: "completed",
+    BatchStatus.FAILED_CRITICALLY: "failed",
+    BatchStatus.CANCELLED: "cancelled",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """A record ready to be sent."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+def outgoing_messages(event: PublishedEvent) -> tuple[OutgoingMessage, OutgoingMessage]:
+    """Return the event for other services, and the teacher's notification of it."""
+    if isinstance(event, BatchResultsReady):
+        announcement = _envelope(event, topics.BATCH_RESULTS_READY, _results_ready(event))
+    else:
+        announcement = _envelope(event, topics.BATCH_ASSESSMENT_COMPLETED, _assessment_completed(event))
+    return announcement, _notification(event)
+
+
+def _envelope(
+    event: PublishedEvent, topic: str, data: dict[str, Any], key: str | None = None
+) -> OutgoingMessage:
+    event_id = str(published_event_id(event, topic))
+    correlation_id = correlation_id_of(event)
+    occurred_at = _utc(event.causation.received_at)
+    traceparent = event.causation.traceparent
+    metadata: dict[str, Any] = {"traceparent": traceparent} if traceparent else {}
+    if isinstance(event, BatchResultsReady):
+        metadata["revision"] = event.revision
+    value = {
+        "event_id": event_id,
+        "event_type": topic,
+        "event_timestamp": occurred_at,
+        "source_service": topics.SOURCE_SERVICE,
+        "schema_version": 1,
+        "correlation_id": correlation_id,
+        "data_schema_uri": None,
+        "data": data,
+        "metadata": metadata or None,
+    }
+    headers = [
+        ("event_id", event_id),
+        ("event_type", topic),
+        ("trace_id", correlation_id),
+        ("schema_version", "1"),
+        ("occurred_at", occurred_at),
+        ("content_type", "application/json"),
+        ("source_service", topics.SOURCE_SERVICE),
+    ]
+    if traceparent:
+        headers.append(("traceparent", traceparent))
+    return OutgoingMessage(
+        topic=topic,
+        key=(key or batch_id_of(event.originator_id)).encode(),
+        value=orjson.dumps(value),
+        headers=tuple((name, text.encode()) for name, text in headers),
+    )
+
+
+def _results_ready(event: BatchResultsReady) -> dict[str, Any]:
+    return {
+        **_event_head(event, "batch.results.ready", "results_ready", event.overall_status),
+        "total_essays": event.total_essays,
+        "completed_essays": event.completed_essays,
+        "phase_results": {
+            result.phase: {
+                "phase_name": result.phase,
+                "status": result.status,
+                "completed_count": result.completed_count,
+                "failed_count": result.failed_count,
+                "processing_time_seconds": None,
+            }
+            for result in event.phase_results
+        },
+        "overall_status": event.overall_status,
+        "processing_duration_seconds": event.processing_duration_seconds,
+    }
+
+
+def _assessment_completed(event: BatchAssessmentCompleted) -> dict[str, Any]:
+    return {
+        **_event_head(
+            event, "batch.assessment.completed", "assessment_completed", BatchStatus.COMPLETED_SUCCESSFULLY
+        ),
+        "assessment_job_id": event.job_id,
+        "rankings_summary": list(event.rankings),
+    }
+
+
+def _event_head(event: PublishedEvent, name: str, short_name: str, status: BatchStatus) -> dict[str, Any]:
+    batch_id = batch_id_of(event.originator_id)
+    at = _utc(event.happened_at)
+    return {
+        "event_name": name,
+        "entity_id": batch_id,
+        "entity_type": "batch",
+        "parent_id": None,
+        "timestamp": at,
+        "status": status,
+        "system_metadata": {
+            "entity_id": batch_id,
+            "entity_type": "batch",
+            "parent_id": None,
+            "timestamp": at,
+            "processing_stage": _STAGES[status],
+            "started_at": None,
+            "completed_at": at,
+            "event": short_name,
+            "error_info": {},
+        },
+        "batch_id": batch_id,
+        "user_id": event.user_id,
+    }
+
+
+def _notification(event: PublishedEvent) -> OutgoingMessage:
+    notification = teacher_notification(event)
+    data = {
+        "teacher_id": notification.teacher_id,
+        "notification_type": notification.notification_type,
+        "category": notification.category,
+        "priority": notification.priority,
+        "payload": dict(notification.payload),
+        "action_required": notification.action_required,
+        "deadline_timestamp": None,
+        "correlation_id": notification.correlation_id,
+        "batch_id": notification.batch_id,
+        "class_id": notification.class_id,
+        "timestamp": _utc(event.happened_at),
+    }
+    return _envelope(event, topics.TEACHER_NOTIFICATION_REQUESTED, data, key=notification.teacher_id)
+
+
+def _utc(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

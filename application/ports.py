@@ -1,0 +1,84 @@
+"""What the use cases need of the outside world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from domain.aggregate import DomainEvent
+
+
+class StalePositionError(Exception):
+    """Another owner has moved a position: nothing was written. Read the positions again, or stop."""
+
+
+class StreamConflictError(Exception):
+    """Another writer has appended to a stream: nothing was written. Load it again and decide anew."""
+
+
+class UnstorableError(Exception):
+    """The store refuses these events for what they hold; trying again gives the same answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Move the position `name` from `expected` to `to`."""
+
+    name: str
+    expected: int
+    to: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableEvents:
+    """A stream that cannot be decoded: its last version, and why."""
+
+    version: int
+    reason: str
+
+
+@dataclass(slots=True)
+class IntakeCounts:
+    """What became of the messages of one topic-partition; the last four add up to the first."""
+
+    taken_in: int = 0
+    recorded: int = 0
+    repeated: int = 0
+    dead_lettered: int = 0
+    parked: int = 0
+
+
+class StoreTransaction(Protocol):
+    """One transaction on the event store: all of it is committed, or nothing."""
+
+    def lock(self) -> None:
+        """Keep other writers out from here on: what is loaded after this cannot be outrun."""
+
+    def load(self, stream_ids: Sequence[str]) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
+        """Return the events of those of `stream_ids` that exist, in version order."""
+
+    def claim(self, names: Sequence[str], *, start: int) -> Mapping[str, int]:
+        """Return the positions of `names`, those that never were set to `start` first."""
+
+    def append(self, events: Sequence[DomainEvent], moves: Sequence[Advance]) -> None:
+        """Append and move.
+
+        Raises StreamConflictError, StalePositionError or UnstorableError; the transaction is then void.
+        """
+
+    def count(self, counts: Mapping[tuple[str, int], IntakeCounts]) -> None:
+        """Add to the counts of each topic-partition."""
+
+
+class EventStorePort(Protocol):
+    """The store of all aggregates' events."""
+
+    def transaction(self) -> AbstractContextManager[StoreTransaction]:
+        """Run a block in one transaction: committed at its end, void if it raises."""
+
+
+def intake_position(topic: str, partition: int) -> str:
+    """Return the name of the position in a Kafka topic-partition: the offset last taken in."""
+    return f"intake/{topic}/{partition}"

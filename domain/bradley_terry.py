@@ -1,0 +1,267 @@
+"""Bradley-Terry scores of comparative judgement, with the errors and fit statistics the field reports.
+
+The model: item i is chosen over item j with probability 1 / (1 + exp(theta_j - theta_i)) (R. A. Bradley and
+M. E. Terry 1952, *Biometrika* 39(3/4), 324-345). Estimates agree with ``btm`` of the R package sirt
+(A. Robitzsch, *sirt: Supplementary Item Response Theory Models*) with its default adjustment eps = 0.3;
+`domain.score_equations` has the equations and how they are solved. Reported are
+
+- se_i = 1 / sqrt(I_i), from the diagonal of the information matrix, with I_i = sum p (1 - p);
+- fit, from the squared residual of a decision, (1 - p)^2 with p the probability of what was chosen, and its
+  variance v = p (1 - p): outfit = mean of (1 - p)^2 / v, infit = sum of (1 - p)^2 / sum of v, over the
+  decisions of an item or of a judge. About 1 is as expected, more is more erratic, less is more predictable
+  (B. D. Wright and G. N. Masters 1982, *Rating Scale Analysis*; for comparative judgement A. Pollitt 2012,
+  *Assessment in Education* 19(3), 281-300);
+- scale separation reliability SSR = 1 - mean(se^2) / var(theta), variance with n - 1, and separation
+  G = sd(theta) / sqrt(mean(se^2)), so that G^2 = 1 / (1 - SSR). SSR is below 1 and can be negative.
+
+Where the comparisons fall into groups that no decision connects, each group has a scale of its own: theta
+has mean 0 in each, reliability is given for each, and none is given for the whole.
+
+Numbers are rounded to `DECIMALS`: the last bits of an exponential differ between processors, and the same
+decisions must give the same bytes everywhere. They do not depend on the order of the decisions at all, and
+on the names of the items only through the order in which floating-point sums are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from domain.comparison_graph import (
+    Comparisons,
+    FloatArray,
+    IndexArray,
+    PairCounts,
+    connected_components,
+    sums_by,
+)
+from domain.score_equations import EPSILON, solve, win_probability
+
+METHOD_VERSION = f"bradley-terry-eps{EPSILON}/1"
+"""Changes whenever the same decisions would give other numbers."""
+
+DECIMALS = 10
+_NO_SPREAD = 1e-18
+"""Variances of theta below this are rounding: all items are equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemScore:
+    """One item. `theta` and `se` in logits; `component` counts from 0, the largest group first."""
+
+    item: str
+    theta: float
+    se: float
+    infit: float
+    outfit: float
+    comparisons: int
+    wins: int
+    component: int
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeFit:
+    """One judge: how well the decisions fit the scores that all judges made together."""
+
+    judge: str
+    decisions: int
+    infit: float
+    outfit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """Items connected by comparisons, best first, and the reliability of their scale.
+
+    `ssr` is None for one item, or where all are equal. `balanced` says that the usual equations have no
+    finite solution here and the second adjustment of `domain.score_equations` was used.
+    """
+
+    items: tuple[str, ...]
+    decisions: int
+    ssr: float | None
+    separation_g: float | None
+    balanced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JudgingScores:
+    """What a judging session says: items by component, then theta downwards, then name; judges by name.
+
+    `ssr` and `separation_g` are None when there is more than one component.
+    """
+
+    items: tuple[ItemScore, ...]
+    judges: tuple[JudgeFit, ...]
+    ssr: float | None
+    separation_g: float | None
+    components: tuple[Component, ...]
+    decisions: int
+    warnings: tuple[str, ...]
+    method_version: str = METHOD_VERSION
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimate:
+    """Scores as arrays over the items of a `PairCounts`, for statistics built on them (not rounded)."""
+
+    counts: PairCounts
+    theta: FloatArray
+    information: FloatArray
+    component: IndexArray
+    balanced: tuple[bool, ...]
+
+    @property
+    def n_components(self) -> int:
+        return len(self.balanced)
+
+    def separation_of(self, members: IndexArray | slice = slice(None)) -> tuple[float | None, float | None]:
+        """(SSR, G) of items of one component, by default all items (then check `n_components`)."""
+        theta, error = self.theta[members], 1 / self.information[members]
+        if len(theta) < 2:
+            return None, None
+        variance, mean_error = float(theta.var(ddof=1)), float(error.mean())
+        if variance < _NO_SPREAD:
+            return None, 0.0
+        return 1 - mean_error / variance, (variance / mean_error) ** 0.5
+
+    def separation(self) -> tuple[float | None, float | None]:
+        """(SSR, G) of the whole; (None, None) when it is not connected."""
+        return self.separation_of() if self.n_components == 1 else (None, None)
+
+
+def score_decisions(judges: Sequence[str], chosen: Sequence[str], not_chosen: Sequence[str]) -> JudgingScores:
+    """Scores from parallel columns of names, one entry a decision. Raises JudgingDataError."""
+    return score(Comparisons.from_names(judges, chosen, not_chosen))
+
+
+def score(comparisons: Comparisons) -> JudgingScores:
+    """Scores, errors, fit and reliability of `comparisons`."""
+    estimate = estimate_scores(PairCounts.of(comparisons))
+    items = _item_scores(comparisons, estimate)
+    components = _components(estimate, items)
+    ssr, separation_g = estimate.separation()
+    return JudgingScores(
+        items=items,
+        judges=_judge_fits(comparisons, estimate.theta),
+        ssr=_rounded(ssr),
+        separation_g=_rounded(separation_g),
+        components=components,
+        decisions=len(comparisons),
+        warnings=_warnings(comparisons, estimate.counts, components),
+    )
+
+
+def estimate_scores(counts: PairCounts) -> Estimate:
+    """Theta and information of every item, each connected component on its own scale with mean 0."""
+    component = connected_components(counts)
+    theta, information = np.zeros(counts.n_items), np.zeros(counts.n_items)
+    balanced = []
+    for members, part in counts.split(component):
+        solution = solve(part)
+        theta[members], information[members] = solution.theta, solution.information
+        balanced.append(solution.balanced)
+    return Estimate(counts, theta, information, component, tuple(balanced))
+
+
+def _item_scores(comparisons: Comparisons, estimate: Estimate) -> tuple[ItemScore, ...]:
+    counts = estimate.counts
+    difference = estimate.theta[counts.low] - estimate.theta[counts.high]
+    low_wins, high_wins = win_probability(difference), win_probability(-difference)
+    squared = counts.low_wins * high_wins**2 + counts.high_wins * low_wins**2
+    standardised = counts.low_wins * high_wins / low_wins + counts.high_wins * low_wins / high_wins
+    compared = counts.comparisons_per_item()
+    # Against itself p = 1/2: a squared residual of 1/4, standardised 1, on each of the two sides.
+    itself = 2 * counts.self_comparisons
+    infit = (counts.per_item(squared, squared) + itself / 4) / estimate.information
+    outfit = (counts.per_item(standardised, standardised) + itself) / compared
+    columns = zip(
+        comparisons.items,
+        estimate.theta.tolist(),
+        (estimate.information**-0.5).tolist(),
+        infit.tolist(),
+        outfit.tolist(),
+        compared.tolist(),
+        counts.wins_per_item().tolist(),
+        estimate.component.tolist(),
+        strict=True,
+    )
+    scores = [
+        ItemScore(
+            item=name,
+            theta=round(theta, DECIMALS),
+            se=round(se, DECIMALS),
+            infit=round(inner, DECIMALS),
+            outfit=round(outer, DECIMALS),
+            comparisons=int(n),
+            wins=int(won),
+            component=component,
+        )
+        for name, theta, se, inner, outer, n, won, component in columns
+    ]
+    return tuple(sorted(scores, key=lambda score: (score.component, -score.theta, score.item)))
+
+
+def _judge_fits(comparisons: Comparisons, theta: FloatArray) -> tuple[JudgeFit, ...]:
+    ordered = comparisons.in_canonical_order()  # sums then do not depend on the order of the decisions
+    n_judges = len(ordered.judges)
+    difference = theta[ordered.chosen] - theta[ordered.not_chosen]
+    expected, unexpected = win_probability(difference), win_probability(-difference)
+    decisions = np.bincount(ordered.judge, minlength=n_judges)
+    variance = sums_by(ordered.judge, expected * unexpected, n_judges)
+    infit = sums_by(ordered.judge, unexpected**2, n_judges) / variance
+    outfit = sums_by(ordered.judge, unexpected / expected, n_judges) / decisions
+    columns = (decisions.tolist(), infit.tolist(), outfit.tolist())
+    return tuple(
+        JudgeFit(name, n, round(inner, DECIMALS), round(outer, DECIMALS))
+        for name, n, inner, outer in zip(ordered.judges, *columns, strict=True)
+    )
+
+
+def _components(estimate: Estimate, items: tuple[ItemScore, ...]) -> tuple[Component, ...]:
+    counts, n = estimate.counts, estimate.n_components
+    decisions = sums_by(estimate.component[counts.low], counts.judged, n) + sums_by(
+        estimate.component, counts.self_comparisons, n
+    )
+    names: list[list[str]] = [[] for _ in range(n)]
+    for scored in items:
+        names[scored.component].append(scored.item)
+    components = []
+    for (members, _), item_names, decided, balanced in zip(
+        counts.split(estimate.component), names, decisions.tolist(), estimate.balanced, strict=True
+    ):
+        ssr, separation_g = estimate.separation_of(members)
+        components.append(
+            Component(tuple(item_names), int(decided), _rounded(ssr), _rounded(separation_g), balanced)
+        )
+    return tuple(components)
+
+
+def _warnings(
+    comparisons: Comparisons, counts: PairCounts, components: tuple[Component, ...]
+) -> tuple[str, ...]:
+    warnings = []
+    if itself := int(counts.self_comparisons.sum()):
+        names = ", ".join(comparisons.items[i] for i in np.flatnonzero(counts.self_comparisons).tolist())
+        warnings.append(
+            f"{itself} of {len(comparisons)} decisions compare an item with itself ({names}); "
+            "each counts as two comparisons and one win of that item."
+        )
+    if len(components) > 1:
+        warnings.append(
+            f"The comparisons fall into {len(components)} groups of items that no decision connects; scores, "
+            "errors and reliability hold within a group, and there is no ranking across groups."
+        )
+    if balanced := [str(k) for k, component in enumerate(components, start=1) if component.balanced]:
+        warnings.append(
+            f"In group {', '.join(balanced)} (nearly) all decisions between two sets of items went one way, and "
+            "the adjusted score equations have no finite solution; an adjustment that takes from each winner "
+            "what it gives the loser was used there."
+        )
+    return tuple(warnings)
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, DECIMALS)

@@ -1,0 +1,116 @@
+"""Published events and the teacher notifications that follow from them: pure functions.
+
+The publisher sends what these return and the inbox projection stores it, so the two cannot differ. An
+id is a UUIDv5 (RFC 9562, section 5.5) of stream, version and topic: the same on every retry, on every
+rebuild and on every machine, which is how consumers recognise a repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+from domain.aggregate import DomainEvent
+from domain.batch import batch_id_of
+from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
+from domain.values import BatchStatus
+
+NOTIFICATION_TOPIC: Final = "huleedu.notification.teacher.requested.v1"
+
+_NAMESPACE: Final = UUID("6f1de3f4-3f0e-5b0c-9d0f-6c4f5b9c7a11")
+
+
+def published_event_id(event: DomainEvent, topic: str) -> UUID:
+    """Return the id under which `event` is published to `topic`."""
+    return uuid5(_NAMESPACE, f"{event.originator_id}/{event.originator_version}/{topic}")
+
+
+def correlation_id_of(event: DomainEvent) -> str:
+    """Return the correlation id of the message that caused `event`; one of its stream if it had none."""
+    return event.causation.correlation_id or str(uuid5(_NAMESPACE, event.originator_id))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherNotification:
+    """What a teacher is told. `payload` is what upstream's websocket service pushes to the browser."""
+
+    event_id: UUID
+    teacher_id: str
+    notification_type: str
+    priority: str
+    batch_id: str
+    class_id: str | None
+    correlation_id: str
+    payload: Mapping[str, Any]
+    category: str = "processing_results"
+    action_required: bool = False
+
+
+def teacher_notification(event: BatchResultsReady | BatchAssessmentCompleted) -> TeacherNotification:
+    """Return what the teacher is told about a published event."""
+    kind, priority, payload = (
+        _results_ready(event) if isinstance(event, BatchResultsReady) else _assessment_completed(event)
+    )
+    return TeacherNotification(
+        event_id=published_event_id(event, NOTIFICATION_TOPIC),
+        teacher_id=event.user_id,
+        notification_type=kind,
+        priority=priority,
+        batch_id=batch_id_of(event.originator_id),
+        class_id=event.class_id,
+        correlation_id=correlation_id_of(event),
+        payload=payload,
+    )
+
+
+def _results_ready(event: BatchResultsReady) -> tuple[str, str, dict[str, Any]]:
+    return (
+        "batch_results_ready",
+        "high",
+        {
+            "batch_id": batch_id_of(event.originator_id),
+            "total_essays": event.total_essays,
+            "completed_essays": event.completed_essays,
+            "overall_status": event.overall_status.value,
+            "processing_duration_seconds": event.processing_duration_seconds,
+            "phase_results": {
+                result.phase: {
+                    "status": result.status,
+                    "completed_count": result.completed_count,
+                    "failed_count": result.failed_count,
+                    "processing_time_seconds": None,
+                }
+                for result in event.phase_results
+            },
+            "message": _MESSAGES[event.overall_status].format(
+                done=event.completed_essays, total=event.total_essays
+            ),
+        },
+    )
+
+
+def _assessment_completed(event: BatchAssessmentCompleted) -> tuple[str, str, dict[str, Any]]:
+    count = len(event.rankings)
+    return (
+        "batch_assessment_completed",
+        "standard",
+        {
+            "batch_id": batch_id_of(event.originator_id),
+            "assessment_job_id": event.job_id,
+            "rankings_available": True,
+            "rankings_count": count,
+            "message": f"The comparative judgement is done: {count} {'essay is' if count == 1 else 'essays are'} ranked.",
+        },
+    )
+
+
+_MESSAGES: Final = {
+    BatchStatus.COMPLETED_SUCCESSFULLY: "The results are ready: {done} of {total} essays are done.",
+    BatchStatus.COMPLETED_WITH_FAILURES: (
+        "The results are ready: {done} of {total} essays are done, the others failed."
+    ),
+    BatchStatus.FAILED_CRITICALLY: "The batch failed: {done} of {total} essays are done.",
+    BatchStatus.CANCELLED: "The batch was cancelled: {done} of {total} essays are done.",
+}

@@ -1,0 +1,59 @@
+"""Messages that wait: our own code could not digest one, so it and its batch's later ones are kept.
+
+They are kept in the batch's own stream. That makes the parking itself subject to the stream's version:
+whoever writes to the batch at the same time learns of it by the conflict and parks its message too.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from domain.aggregate import DomainEvent, EventSourcedAggregate
+from domain.batch_events import MessageParked
+from domain.values import Causation
+
+
+class ParkableStream(EventSourcedAggregate):
+    """A stream in which messages can be parked, in the order of their arrival."""
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether messages wait here for a fix of our own code."""
+        raise NotImplementedError
+
+    def park(
+        self,
+        *,
+        reason: str,
+        key: str | None,
+        value: str | None,
+        headers: tuple[tuple[str, str], ...],
+        happened_at: datetime,
+        causation: Causation,
+    ) -> None:
+        """Keep a message that cannot be digested now (base64 of its bytes), behind those parked before."""
+        self.trigger_event(
+            MessageParked,
+            reason=reason,
+            key=key,
+            value=value,
+            headers=headers,
+            happened_at=happened_at,
+            causation=causation,
+        )
+
+
+class UnreadableStream(ParkableStream):
+    """A stream whose recorded events our own code cannot fold: all it takes is messages to park."""
+
+    def __init__(self, stream_id: str, version: int) -> None:
+        super().__init__(stream_id)
+        self.version = version
+
+    @property
+    def is_parked(self) -> bool:
+        """Always: nothing can be decided here."""
+        return True
+
+    def _evolve(self, event: DomainEvent) -> None:
+        """Nothing is known of this stream but its version."""

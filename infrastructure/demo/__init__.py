@@ -1,0 +1,1 @@
+"""Seeded traffic as upstream's services send it, for the demonstration, the benchmarks and the tests."""

@@ -1,0 +1,30 @@
+"""Every event class that RAS stores, under its stable topic name. A topic never leaves this list."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from domain import batch_events, dead_letters, inbox
+from domain.aggregate import DomainEvent
+from infrastructure.eventstore.codec import EventCodec
+
+EVENT_CLASSES: Final[tuple[type[DomainEvent], ...]] = (
+    batch_events.BatchRegistered,
+    batch_events.EssaySlotAssigned,
+    batch_events.EssaySpellchecked,
+    batch_events.EssaySpellcheckFailed,
+    batch_events.PhaseConcluded,
+    batch_events.AssessmentCompleted,
+    batch_events.AssessmentFailed,
+    batch_events.PipelineCompleted,
+    batch_events.BatchResultsReady,
+    batch_events.BatchAssessmentCompleted,
+    batch_events.MessageParked,
+    dead_letters.MessageDeadLettered,
+    inbox.NotificationRead,
+)
+
+
+def event_codec() -> EventCodec:
+    """Return the codec for everything in the store."""
+    return EventCodec(EVENT_CLASSES)

@@ -1,0 +1,61 @@
+"""Positions: how far each reader has come, moved by compare-and-set.
+
+One row a reader: `intake/<topic>/<partition>` holds the Kafka offset last taken in, `projection/<name>`
+the notification id last projected; both inclusive, -1 and 0 before the first. Whoever moves a position
+names the value it started from. If that is no longer there, another owner has moved it: this one is a
+zombie and its transaction is void.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from psycopg import Cursor
+
+from application.ports import Advance, StalePositionError
+
+_ADVANCE: Final = """
+    UPDATE ras.positions AS p SET position = a.target, updated_at = clock_timestamp()
+    FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS a (name, expected, target)
+    WHERE p.name = a.name AND p.position = a.expected
+"""
+_CLAIM: Final = """
+    INSERT INTO ras.positions (name, position)
+    SELECT name, %s FROM unnest(%s::text[]) AS name ON CONFLICT (name) DO NOTHING
+"""
+_READ: Final = "SELECT name, position FROM ras.positions WHERE name = ANY(%s)"
+
+
+def projection_position(name: str) -> str:
+    """Return the name of a projection's position."""
+    return f"projection/{name}"
+
+
+def claim(cursor: Cursor[Any], names: Iterable[str], *, start: int) -> Mapping[str, int]:
+    """Return the positions of `names`, those that never were set to `start` first."""
+    wanted = list(names)
+    cursor.execute(_CLAIM, (start, wanted))
+    cursor.execute(_READ, (wanted,))
+    rows = cursor.fetchall()
+    return {row["name"]: row["position"] for row in rows}
+
+
+def advance(cursor: Cursor[Any], moves: Sequence[Advance]) -> None:
+    """Move all of `moves`, or raise StalePositionError if one of them has another value by now.
+
+    Rows are locked in the order of their names, so that two owners cannot deadlock.
+    """
+    ordered = sorted(moves, key=lambda move: move.name)
+    cursor.execute(
+        _ADVANCE,
+        ([m.name for m in ordered], [m.expected for m in ordered], [m.to for m in ordered]),
+    )
+    if cursor.rowcount != len(ordered):
+        found = claim(cursor, [move.name for move in ordered], start=-1)
+        moved = [
+            f"{m.name} is at {found[m.name]}, not {m.expected}"
+            for m in ordered
+            if found[m.name] != m.expected
+        ]
+        raise StalePositionError(f"Another owner is at work: {'; '.join(moved)}.")

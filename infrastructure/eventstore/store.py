@@ -1,0 +1,132 @@
+"""Events and positions in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+from eventsourcing.persistence import InterfaceError, InternalError, OperationalError, StoredEvent
+from eventsourcing.postgres import PostgresDatastore
+from psycopg import Cursor
+from psycopg.errors import DataError, ProgramLimitExceeded, UniqueViolation
+
+from application.ports import Advance, IntakeCounts, StreamConflictError, UnreadableEvents, UnstorableError
+from domain.aggregate import DomainEvent
+from infrastructure.eventstore.codec import EventCodec, UnknownEventTopicError
+from infrastructure.eventstore.positions import advance, claim
+from infrastructure.eventstore.recorder import EventRecorder
+
+TRANSIENT_ERRORS = (OperationalError, InterfaceError, InternalError)
+"""The database is away, restarting, read-only or full: wait and try again, nothing is wrong with the data."""
+
+
+_COUNT: Final = """
+    INSERT INTO ras.intake_counts AS c
+        (topic, partition, taken_in, recorded, repeated, dead_lettered, parked)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (topic, partition) DO UPDATE SET
+        taken_in = c.taken_in + excluded.taken_in,
+        recorded = c.recorded + excluded.recorded,
+        repeated = c.repeated + excluded.repeated,
+        dead_lettered = c.dead_lettered + excluded.dead_lettered,
+        parked = c.parked + excluded.parked
+"""
+
+
+class Transaction:
+    """One database transaction on the store."""
+
+    def __init__(self, cursor: Cursor[Any], recorder: EventRecorder, codec: EventCodec) -> None:
+        self._cursor = cursor
+        self._recorder = recorder
+        self._codec = codec
+
+    def lock(self) -> None:
+        """Keep other writers out from here on: what is loaded now cannot be outrun."""
+        self._recorder.lock(self._cursor)
+
+    def load(self, stream_ids: Sequence[str]) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
+        """Return the events of those of `stream_ids` that exist, in version order."""
+        stored: dict[str, list[StoredEvent]] = {}
+        for event in self._recorder.select_streams(self._cursor, stream_ids):
+            stored.setdefault(str(event.originator_id), []).append(event)
+        return {stream_id: self._decoded(events) for stream_id, events in stored.items()}
+
+    def claim(self, names: Sequence[str], *, start: int) -> Mapping[str, int]:
+        """Return positions, new ones set to `start`."""
+        return claim(self._cursor, names, start=start)
+
+    def append(self, events: Sequence[DomainEvent], moves: Sequence[Advance]) -> None:
+        """Append `events` and make `moves`.
+
+        Raises StreamConflictError or StalePositionError; the transaction is then void.
+        """
+        self._recorder.lock(self._cursor)
+        if moves:
+            advance(self._cursor, moves)
+        if events:
+            try:
+                stored = [self._codec.to_stored_event(event) for event in events]
+                self._recorder.insert(self._cursor, stored)
+            except UniqueViolation as error:
+                raise StreamConflictError(str(error)) from error
+            except (
+                TypeError,
+                ValueError,
+                DataError,
+                psycopg.ProgrammingError,
+                ProgramLimitExceeded,
+            ) as error:
+                raise UnstorableError(f"{type(error).__name__}: {error}") from error
+
+    def count(self, counts: Mapping[tuple[str, int], IntakeCounts]) -> None:
+        """Add to the counts of each topic-partition."""
+        for (topic, partition), counted in sorted(counts.items()):
+            self._cursor.execute(
+                _COUNT,
+                (
+                    topic,
+                    partition,
+                    counted.taken_in,
+                    counted.recorded,
+                    counted.repeated,
+                    counted.dead_lettered,
+                    counted.parked,
+                ),
+                prepare=True,
+            )
+
+    def _decoded(self, stored: list[StoredEvent]) -> list[DomainEvent] | UnreadableEvents:
+        try:
+            return [self._codec.to_domain_event(event) for event in stored]
+        except (UnknownEventTopicError, ValueError) as error:
+            return UnreadableEvents(stored[-1].originator_version, str(error))
+
+
+class EventStore:
+    """The store of every aggregate's events. Calls block: keep them off the event loop."""
+
+    def __init__(self, datastore: PostgresDatastore, codec: EventCodec) -> None:
+        self._datastore = datastore
+        self._recorder = EventRecorder(datastore)
+        self._codec = codec
+
+    def create_table(self) -> None:
+        """Create the table of events where it is missing."""
+        self._recorder.create_table()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Run a block in one transaction: committed at its end, void if it raises."""
+        with (
+            self._recorder.connection() as connection,
+            connection.transaction(),
+            connection.cursor() as cursor,
+        ):
+            yield Transaction(cursor, self._recorder, self._codec)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._datastore.close()

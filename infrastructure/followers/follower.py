@@ -1,0 +1,142 @@
+"""One loop for everybody who follows the log: the publisher and each projection.
+
+Theory of operation. A follower asks its sink for the position, reads the next stretch of the log, and
+hands it over; the sink makes effects and position one transaction and fences it, so that a second
+follower of the same name cannot do the same work twice. Any fault leads back to the start: ask for the
+position again, because after a fault it is the only thing that is certain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Protocol
+
+import psycopg
+import structlog
+
+from application.ports import StalePositionError
+from infrastructure.followers.log import LogListener, NotificationLog
+from infrastructure.resilience import Backoff, BreakerState, CircuitBreaker
+from infrastructure.status import RoleStatus
+from infrastructure.telemetry import RoleMetrics
+from projections.projection import Recorded
+
+_log = structlog.get_logger(__name__)
+
+
+class TransientSinkError(Exception):
+    """What the sink writes to is away or its answer was lost: ask for the position and go on from there."""
+
+
+class Sink(Protocol):
+    """Where a follower's events go."""
+
+    async def position(self) -> int:
+        """Take ownership and return the notification id last handled, 0 at the beginning."""
+
+    async def apply(self, events: Sequence[Recorded], *, expected: int, to: int) -> None:
+        """Make the effects of `events` and move the position from `expected` to `to`, or do neither.
+
+        Raises StalePositionError when another owner moved it, TransientSinkError or psycopg.Error when
+        nobody knows.
+        """
+
+    async def idle(self, position: int) -> None:
+        """Do what is due while there is nothing to handle."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+class Follower:
+    """Moves a sink along the log until it is stopped."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        log: NotificationLog,
+        listener: LogListener,
+        sink: Sink,
+        max_events: int,
+        poll_interval_s: float,
+        backoff: Backoff,
+        breaker: CircuitBreaker,
+        status: RoleStatus,
+        metrics: RoleMetrics,
+    ) -> None:
+        self.name = name
+        self.status = status
+        self._source = log
+        self._listener = listener
+        self._sink = sink
+        self._max_events = max_events
+        self._poll_interval_s = poll_interval_s
+        self._backoff = backoff
+        self._breaker = breaker
+        self._metrics = metrics
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ask the loop to end after the transaction at hand."""
+        self._stopping.set()
+        self._listener.wake()
+
+    async def run(self) -> None:
+        """Follow until `stop`. What neither sink nor log calls transient ends the loop."""
+        try:
+            while not self._stopping.is_set():
+                try:
+                    await self._follow(await self._sink.position())
+                except StalePositionError as error:
+                    _log.info("follower.position_moved", follower=self.name, detail=str(error))
+                    await self._listener.wait(self._poll_interval_s)
+                except (TransientSinkError, psycopg.OperationalError, psycopg.InterfaceError) as error:
+                    await self._wait_out(error)
+        finally:
+            await self._sink.close()
+            await self._source.close()
+            self.status.stopped(f"{self.name} has stopped.")
+
+    async def _follow(self, position: int) -> None:
+        self._recovered()
+        while not self._stopping.is_set():
+            growth = asyncio.ensure_future(self._listener.wait(self._poll_interval_s))
+            try:
+                is_full, position = await self._advance(position)
+                if not is_full:
+                    await growth
+            finally:
+                growth.cancel()
+
+    async def _advance(self, position: int) -> tuple[bool, int]:
+        stretch = await self._source.read(position, self._max_events)
+        if stretch.events:
+            started = perf_counter()
+            await self._sink.apply(stretch.events, expected=position, to=stretch.reached)
+            self._metrics.follower_seconds.labels(self.name).observe(perf_counter() - started)
+            self._metrics.follower_events.labels(self.name).inc(len(stretch.events))
+        else:
+            await self._sink.idle(stretch.reached)
+        self.status.lag = await self._source.count_after(stretch.reached) if stretch.is_full else 0
+        self._metrics.follower_lag.labels(self.name).set(self.status.lag)
+        self._recovered()
+        return stretch.is_full, stretch.reached
+
+    def _recovered(self) -> None:
+        self._backoff.reset()
+        self._breaker.succeeded()
+        self.status.well()
+
+    async def _wait_out(self, error: Exception) -> None:
+        if self._backoff.attempt == 0:
+            _log.warning("follower.waiting", follower=self.name, reason=str(error))
+        self._breaker.failed()
+        self._metrics.faults.labels(self.name).inc()
+        is_open = self._breaker.state is BreakerState.OPEN
+        self.status.degraded(f"{error}{' (circuit breaker open)' if is_open else ''}")
+        await self._backoff.wait(self._stopping)
+        while self._breaker.state is BreakerState.OPEN and not self._stopping.is_set():
+            await self._backoff.wait(self._stopping)

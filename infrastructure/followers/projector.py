@@ -1,0 +1,83 @@
+"""The sink of a projection: its rows and its position in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import monotonic
+from typing import Final
+
+import psycopg
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from application.ports import StalePositionError
+from infrastructure.eventstore.positions import projection_position
+from infrastructure.followers.follower import TransientSinkError
+from projections.projection import Projection, Recorded
+
+_CLAIM: Final = text("INSERT INTO ras.positions (name, position) VALUES (:name, 0) ON CONFLICT DO NOTHING")
+_READ: Final = text("SELECT position FROM ras.positions WHERE name = :name")
+_ADVANCE: Final = text(
+    "UPDATE ras.positions SET position = :to, updated_at = clock_timestamp()"
+    " WHERE name = :name AND position = :expected"
+)
+
+
+class ProjectionSink:
+    """Runs a projection's statements on its live tables."""
+
+    def __init__(self, projection: Projection, engine: AsyncEngine, *, idle_interval_s: float) -> None:
+        self._projection = projection
+        self._engine = engine
+        self._name = projection_position(projection.name)
+        self._idle_interval_s = idle_interval_s
+        self._stored = 0
+        self._stored_at = 0.0
+
+    async def position(self) -> int:
+        """Return the stored position."""
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(_CLAIM, {"name": self._name})
+                self._stored = int((await connection.execute(_READ, {"name": self._name})).scalar_one())
+        except DBAPIError as error:
+            raise _classified(error) from error
+        return self._stored
+
+    async def apply(self, events: Sequence[Recorded], *, expected: int, to: int) -> None:
+        """Bring the rows up to date with `events` and move the position."""
+        del expected  # what follows starts from what is stored: empty stretches are not written one by one
+        await self._commit(events, to)
+
+    async def idle(self, position: int) -> None:
+        """Store the position now and then although nothing changed, so that its lag can be seen."""
+        if position > self._stored and monotonic() - self._stored_at >= self._idle_interval_s:
+            await self._commit((), position)
+
+    async def close(self) -> None:
+        """The engine belongs to whoever made it."""
+
+    async def _commit(self, events: Sequence[Recorded], to: int) -> None:
+        try:
+            async with self._engine.begin() as connection:
+                await self._advance(connection, to)
+                for statement in self._projection.statements(events) if events else ():
+                    await connection.execute(statement.executable, statement.parameters)
+        except DBAPIError as error:
+            raise _classified(error) from error
+        self._stored = to
+        self._stored_at = monotonic()
+
+    async def _advance(self, connection: AsyncConnection, to: int) -> None:
+        # First in the transaction: it locks the row, so a second owner waits here and then finds it moved.
+        moved = await connection.execute(_ADVANCE, {"name": self._name, "expected": self._stored, "to": to})
+        if moved.rowcount != 1:
+            raise StalePositionError(f"Another owner moved {self._name} from {self._stored}.")
+
+
+def _classified(error: DBAPIError) -> Exception:
+    """Return what a follower should do about a database error: wait, or give up."""
+    cause = error.orig
+    transient = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError)
+    return TransientSinkError(f"The database does not answer: {cause}") if transient else error

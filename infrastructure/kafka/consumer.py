@@ -1,0 +1,314 @@
+"""The ingester's loop: from Kafka to the use case, with positions that PostgreSQL owns.
+
+Theory of operation. The group protocol only says which partitions are ours. Where we are in them stands
+in PostgreSQL, in the same transaction as the events; on every assignment the consumer seeks there. What
+is committed to Kafka is late and only for tools that show lag: Kafka forgets it, and nothing here reads
+it. When a partition moves to another ingester while we still work on its messages, one of the two finds
+the position moved under it, drops what it holds, reads the positions again and seeks.
+
+A micro-batch is whatever has arrived since the last one, up to a bound in messages and bytes: one
+message when it is quiet (no waiting, low latency), a thousand under load (one fsync for all of them).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from heapq import merge
+from time import perf_counter
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+
+from application.ingest import IngestMicroBatch, Intake, Taken
+from application.messages import IncomingMessage
+from application.ports import StalePositionError
+from application.topics import INPUT_TOPICS
+from application.translate import Rejection, translate
+from infrastructure.eventstore.store import TRANSIENT_ERRORS
+from infrastructure.resilience import Backoff
+from infrastructure.settings import Settings
+from infrastructure.status import RoleStatus
+from infrastructure.telemetry import RoleMetrics
+
+_log = structlog.get_logger(__name__)
+
+_POLL_TIMEOUT_MS: Final = 200
+_LAG_INTERVAL_S: Final = 5.0
+
+Partition = tuple[str, int]
+
+
+class OffsetGapError(Exception):
+    """Kafka does not have the message after the stored position: messages are lost, or it is another log."""
+
+
+class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """Takes in the input topics until it is stopped. Several may run in one consumer group."""
+
+    def __init__(
+        self,
+        use_case: IngestMicroBatch,
+        settings: Settings,
+        bootstrap_servers: str,
+        metrics: RoleMetrics,
+        status: RoleStatus,
+    ) -> None:
+        self._use_case = use_case
+        self._settings = settings
+        self._metrics = metrics
+        self._status = status
+        self._tolerance = timedelta(days=settings.future_tolerance_days)
+        self._backoff = Backoff(settings.retry_initial_s, settings.retry_max_s)
+        self._positions: dict[Partition, int] = {}
+        self._at_work = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self._gap: OffsetGapError | None = None
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap_servers,
+            group_id=settings.consumer_group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            fetch_max_bytes=settings.batch_max_bytes,
+            max_partition_fetch_bytes=settings.batch_max_bytes,
+            fetch_max_wait_ms=_POLL_TIMEOUT_MS,
+            metadata_max_age_ms=30_000,
+        )
+
+    def stop(self) -> None:
+        """Ask the loop to end after the transaction at hand."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Take in messages until `stop`. Raises OffsetGapError rather than skip what was lost."""
+        if not await self._start():
+            return
+        lag = asyncio.create_task(self._watch_lag(), name="ingest-lag")
+        try:
+            while not self._stopping.is_set():
+                await self._step()
+        finally:
+            lag.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await lag
+            await self._commit_for_lag_tools()
+            await self._consumer.stop()
+            self._status.stopped("The ingester has stopped.")
+
+    async def _start(self) -> bool:
+        while not self._stopping.is_set():
+            try:
+                await self._consumer.start()
+            except KafkaError as error:
+                await self._wait_out(f"Kafka does not answer: {error}")
+            else:
+                self._consumer.subscribe(INPUT_TOPICS, listener=self)
+                self._status.well()
+                return True
+        return False
+
+    async def _step(self) -> None:
+        if self._gap is not None:
+            raise self._gap
+        try:
+            fetched = await self._consumer.getmany(
+                timeout_ms=_POLL_TIMEOUT_MS, max_records=self._settings.batch_max_messages
+            )
+        except OffsetOutOfRangeError:
+            await self._seek_to_stored(list(self._positions))
+            return
+        except KafkaError as error:
+            await self._wait_out(f"Kafka does not answer: {error}")
+            return
+        if not fetched:
+            return
+        async with self._at_work:
+            for records in self._portions(fetched):
+                if not await self._take_in(records):
+                    return
+
+    def _portions(
+        self, fetched: Mapping[TopicPartition, Sequence[ConsumerRecord]]
+    ) -> Iterator[list[ConsumerRecord]]:
+        """Yield records in about the order they were sent, each partition's in order, by the byte bound."""
+        portion: list[ConsumerRecord] = []
+        size = 0
+        for record in merge(*fetched.values(), key=lambda record: record.timestamp):
+            length = len(record.value or b"")
+            if portion and size + length > self._settings.batch_max_bytes:
+                yield portion
+                portion, size = [], 0
+            portion.append(record)
+            size += length
+        yield portion
+
+    async def _take_in(self, records: Sequence[ConsumerRecord]) -> bool:
+        """Take in one micro-batch, however long it takes; False when its messages are no longer ours."""
+        while True:
+            mine = [r for r in records if self._is_next(r)]
+            started = perf_counter()
+            try:
+                taken = await asyncio.to_thread(self._translate_and_take_in, mine)
+            except StalePositionError as error:
+                _log.info("ingest.position_moved", detail=str(error))
+                await self._seek_to_stored(list(self._positions))
+                return False
+            except TRANSIENT_ERRORS as error:
+                await self._wait_out(f"The database does not answer: {error}")
+                if self._stopping.is_set():
+                    return False
+                continue
+            self._backoff.reset()
+            self._status.well()
+            self._measure(taken, len(mine), perf_counter() - started)
+            return True
+
+    def _is_next(self, record: ConsumerRecord) -> bool:
+        """Whether the record is ours and not taken in yet."""
+        position = self._positions.get((record.topic, record.partition))
+        return position is not None and record.offset > position
+
+    def _translate_and_take_in(self, records: Sequence[ConsumerRecord]) -> Taken:
+        received_at = datetime.now(UTC)
+        intakes = []
+        for record in records:
+            message = IncomingMessage(
+                record.topic,
+                record.partition,
+                record.offset,
+                record.timestamp,
+                record.key,
+                record.value,
+                tuple(record.headers),
+            )
+            outcome = translate(message, received_at=received_at, future_tolerance=self._tolerance)
+            intakes.append(Intake(message, outcome))
+            if isinstance(outcome, Rejection):
+                self._metrics.dead_letters.labels(outcome.reason).inc()
+        return self._use_case.take_in(intakes, self._positions)
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Let the transaction at hand end, then forget the partitions."""
+        async with self._at_work:
+            for partition in revoked:
+                self._positions.pop((partition.topic, partition.partition), None)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Seek to the stored positions; others may have written to our batches meanwhile."""
+        async with self._at_work:
+            self._use_case.forget()
+            await self._seek_to_stored([(p.topic, p.partition) for p in assigned])
+
+    async def _seek_to_stored(self, partitions: list[Partition]) -> None:
+        while partitions and not self._stopping.is_set():
+            try:
+                stored = await asyncio.to_thread(self._use_case.positions, partitions)
+                await self._check_for_gaps(stored)
+            except TRANSIENT_ERRORS as error:
+                await self._wait_out(f"The database does not answer: {error}")
+                continue
+            except KafkaError as error:
+                await self._wait_out(f"Kafka does not answer: {error}")
+                continue
+            except StalePositionError:
+                continue
+            except OffsetGapError as gap:
+                # Raised from the loop, which owns this process's exit; a rebalance callback does not.
+                self._gap = gap
+                return
+            for (topic, partition), position in stored.items():
+                self._positions[topic, partition] = position
+                with contextlib.suppress(IllegalStateError):  # no longer ours: the next assignment seeks
+                    self._consumer.seek(TopicPartition(topic, partition), position + 1)
+            return
+
+    async def _check_for_gaps(self, stored: dict[Partition, int]) -> None:
+        asked = [TopicPartition(*partition) for partition in stored]
+        first = await self._consumer.beginning_offsets(asked)
+        end = await self._consumer.end_offsets(asked)
+        for (topic, number), position in stored.items():
+            partition = TopicPartition(topic, number)
+            wanted = position + 1
+            if first[partition] <= wanted <= end[partition]:
+                continue
+            if position == -1:
+                stored[topic, number] = first[partition] - 1
+                await asyncio.to_thread(self._use_case.skip, topic, number, -1, first[partition] - 1)
+                continue
+            lost = wanted < first[partition]
+            what = (
+                f"offsets {wanted} to {first[partition] - 1} are gone from Kafka"
+                if lost
+                else f"Kafka ends at offset {end[partition] - 1}, before the stored position {position}"
+            )
+            if not self._settings.accept_offset_gaps:
+                raise OffsetGapError(
+                    f"{topic}, partition {number}: {what}. Nothing was skipped. If this is known and right, "
+                    "start with RAS_ACCEPT_OFFSET_GAPS=true to go on from what Kafka has."
+                )
+            _log.warning("ingest.gap_accepted", topic=topic, partition=number, detail=what)
+            to = (first[partition] if lost else end[partition]) - 1
+            await asyncio.to_thread(self._use_case.skip, topic, number, position, to)
+            stored[topic, number] = to
+
+    async def _wait_out(self, reason: str) -> None:
+        if self._backoff.attempt == 0:
+            _log.warning("ingest.waiting", reason=reason)
+        self._status.degraded(reason)
+        self._metrics.faults.labels("ingest").inc()
+        await self._backoff.wait(self._stopping)
+
+    def _measure(self, taken: Taken, messages: int, seconds: float) -> None:
+        metrics = self._metrics
+        metrics.ingest_batch_size.observe(messages)
+        metrics.ingest_seconds.observe(seconds)
+        metrics.conflicts.inc(taken.conflicts)
+        for counts in taken.counts.values():
+            for outcome in ("recorded", "repeated", "dead_lettered", "parked"):
+                metrics.messages.labels(outcome).inc(getattr(counts, outcome))
+        cache = self._use_case.cache
+        metrics.cached_batches.set(len(cache))
+        metrics.cache_lookups.labels("hit").inc(cache.hits)
+        metrics.cache_lookups.labels("miss").inc(cache.misses)
+        cache.hits = cache.misses = 0
+
+    async def _watch_lag(self) -> None:
+        while True:
+            await asyncio.sleep(_LAG_INTERVAL_S)
+            try:
+                async with asyncio.timeout(_LAG_INTERVAL_S):
+                    ends: dict[TopicPartition, Any] = await self._consumer.end_offsets(
+                        [TopicPartition(*partition) for partition in self._positions]
+                    )
+            except (KafkaError, TimeoutError) as error:
+                self._status.degraded(f"Kafka does not answer: {error!r}")
+                continue
+            lag = 0
+            for partition, end in ends.items():
+                position = self._positions.get((partition.topic, partition.partition))
+                if position is not None:
+                    behind = max(0, end - 1 - position)
+                    lag += behind
+                    self._metrics.ingest_lag.labels(partition.topic, partition.partition).set(behind)
+            self._status.lag = lag
+            if self._backoff.attempt == 0:
+                self._status.well()
+            await self._commit_for_lag_tools()
+
+    async def _commit_for_lag_tools(self) -> None:
+        offsets = {
+            TopicPartition(*partition): OffsetAndMetadata(position + 1, "")
+            for partition, position in self._positions.items()
+            if position >= 0
+        }
+        if offsets:
+            # Nobody depends on these: a refusal (we are no longer in the group) changes nothing.
+            with contextlib.suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(_LAG_INTERVAL_S):
+                    await self._consumer.commit(offsets)

@@ -1,0 +1,51 @@
+"""PostgreSQL's copy of the publisher's position: late, for checking and for display."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from infrastructure.postgres.datastore import connect
+
+_WRITE: Final = """
+    INSERT INTO ras.positions (name, position) VALUES (%s, %s)
+    ON CONFLICT (name) DO UPDATE SET position = excluded.position, updated_at = clock_timestamp()
+"""
+_READ: Final = "SELECT position FROM ras.positions WHERE name = %s"
+
+
+def publisher_position(transactional_id: str) -> str:
+    """Return the name of the copy."""
+    return f"publisher/{transactional_id}"
+
+
+class PositionCopy:
+    """The copy for one transactional id."""
+
+    def __init__(self, database_url: str, transactional_id: str) -> None:
+        self._database_url = database_url
+        self._name = publisher_position(transactional_id)
+        self._connection: psycopg.AsyncConnection[TupleRow] | None = None
+
+    async def read(self) -> int:
+        """Return the copy, 0 if there is none."""
+        cursor = await (await self._connected()).execute(_READ, (self._name,), prepare=True)
+        row = await cursor.fetchone()
+        return int(row[0]) if row else 0
+
+    async def write(self, position: int) -> None:
+        """Overwrite the copy."""
+        await (await self._connected()).execute(_WRITE, (self._name, position), prepare=True)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def _connected(self) -> psycopg.AsyncConnection[TupleRow]:
+        if self._connection is None or self._connection.closed:
+            self._connection = await connect(self._database_url)
+        return self._connection

@@ -1,0 +1,214 @@
+"""The publisher's sink: events and position in one Kafka transaction.
+
+Theory of operation. The publisher's position is a record in a compacted topic, keyed by transactional
+id and written in the same transaction as the messages it stands behind: either a consumer that reads
+committed sees both, or neither exists. On start the producer is initialised first, which fences every
+older producer of that id and ends its open transaction; only then is the position read, so that nobody
+can move it any more. A time-out or an error in a transaction leaves its outcome unknown: the producer
+is thrown away, and its successor reads what became of it.
+
+PostgreSQL holds a copy of the position, written after each commit. It is never where the publisher goes
+on from, but it tells when the compacted topic has lost its memory (the copy is ahead of it) or the
+store was restored to an earlier day (the topic is ahead of the store). Then the publisher refuses to
+start, because going on would say things twice or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from time import monotonic
+from typing import Final
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from application.envelopes import outgoing_messages
+from application.topics import PUBLISHER_POSITION
+from infrastructure.followers.follower import TransientSinkError
+from infrastructure.followers.log import NotificationLog
+from infrastructure.kafka.position_copy import PositionCopy
+from projections.projection import Recorded
+
+_log = structlog.get_logger(__name__)
+
+_TRANSACTION_TIMEOUT_S: Final = 30.0
+_STOP_TIMEOUT_S: Final = 5.0
+_HEARTBEAT_S: Final = 10.0
+"""How often an idle publisher writes its position again, to learn that it has been fenced."""
+
+
+class PublisherFencedError(Exception):
+    """Another publisher with the same transactional id has started: this one must end, not retry."""
+
+
+class PublisherPositionError(Exception):
+    """The position cannot be trusted; the text says what is known and what to do."""
+
+
+class KafkaSink:
+    """Publishes what domain events say to the world."""
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        transactional_id: str,
+        log: NotificationLog,
+        copy: PositionCopy,
+        *,
+        resume_at: int | None = None,
+    ) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._transactional_id = transactional_id
+        self._log = log
+        self._copy = copy
+        self._resume_at = resume_at
+        self._producer: AIOKafkaProducer | None = None
+        self._written_at = 0.0
+
+    async def position(self) -> int:
+        """Fence older publishers and return the notification id last published.
+
+        Raises PublisherPositionError when Kafka and PostgreSQL contradict each other.
+        """
+        await self._discard_producer()
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap_servers,
+            transactional_id=self._transactional_id,
+            enable_idempotence=True,
+            acks="all",
+            max_batch_size=512 * 1024,
+            max_request_size=16 * 1024 * 1024,
+            linger_ms=0,
+            request_timeout_ms=10_000,
+            transaction_timeout_ms=int(_TRANSACTION_TIMEOUT_S * 1000) + 10_000,
+        )
+        try:
+            async with _within(_TRANSACTION_TIMEOUT_S):
+                await producer.start()
+                self._producer = producer
+                position = await self._read_position()
+        except (KafkaError, TimeoutError, OSError) as error:
+            self._producer = producer
+            await self._discard_producer()
+            raise TransientSinkError(f"Kafka does not answer: {error!r}") from error
+        return await self._checked(position)
+
+    async def apply(self, events: Sequence[Recorded], *, expected: int, to: int) -> None:
+        """Send the messages of `events` and the position in one transaction."""
+        del expected  # the transactional id fences, not a comparison
+        await self._transact(events, to)
+
+    async def idle(self, position: int) -> None:
+        """Write the position again now and then: a fenced publisher finds out although it has no work."""
+        if monotonic() - self._written_at >= _HEARTBEAT_S:
+            await self._transact((), position)
+
+    async def close(self) -> None:
+        """End the producer and its connections."""
+        await self._discard_producer()
+        await self._copy.close()
+
+    async def _transact(self, events: Sequence[Recorded], to: int) -> None:
+        producer = self._producer
+        assert producer is not None, "position() comes first"
+        try:
+            async with _within(_TRANSACTION_TIMEOUT_S):
+                await producer.begin_transaction()
+                futures = [
+                    await producer.send(
+                        message.topic, message.value, key=message.key, headers=list(message.headers)
+                    )
+                    for recorded in events
+                    for message in outgoing_messages(recorded.event)
+                ]
+                futures.append(
+                    await producer.send(
+                        PUBLISHER_POSITION,
+                        orjson.dumps({"position": to}),
+                        key=self._transactional_id.encode(),
+                        partition=0,
+                    )
+                )
+                await asyncio.gather(*futures)
+                await producer.commit_transaction()
+        except ProducerFenced as error:
+            await self._discard_producer()
+            raise PublisherFencedError(
+                f"Another publisher with the transactional id {self._transactional_id!r} has taken over. "
+                "This one ends; nothing is lost and nothing is sent twice."
+            ) from error
+        except (KafkaError, TimeoutError, OSError) as error:
+            await self._discard_producer()
+            raise TransientSinkError(f"Kafka does not answer: {error!r}") from error
+        self._written_at = monotonic()
+        await self._copy.write(to)
+
+    async def _read_position(self) -> int | None:
+        """Return the last committed position of this transactional id, None if there is none."""
+        partition = TopicPartition(PUBLISHER_POSITION, 0)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap_servers,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+        await consumer.start()
+        try:
+            consumer.assign([partition])
+            await consumer.seek_to_beginning(partition)
+            end = (await consumer.end_offsets([partition]))[partition]
+            found: int | None = None
+            while await consumer.position(partition) < end:
+                for record in (await consumer.getmany(partition, timeout_ms=100)).get(partition, ()):
+                    if record.key == self._transactional_id.encode() and record.value is not None:
+                        found = int(orjson.loads(record.value)["position"])
+            return found
+        finally:
+            await consumer.stop()
+
+    async def _checked(self, position: int | None) -> int:
+        if self._resume_at is not None:
+            resumed, self._resume_at = self._resume_at, None
+            await self._transact((), resumed)
+            _log.warning("publisher.position_set", position=resumed, was=position)
+            return resumed
+        copy = await self._copy.read()
+        head = await self._log.head()
+        if (position or 0) < copy:
+            raise PublisherPositionError(
+                f"Kafka's topic {PUBLISHER_POSITION} says that {position or 'nothing'} is published, but "
+                f"PostgreSQL remembers {copy}: the topic has lost its memory. Events {(position or 0) + 1} to "
+                f"{copy} would be sent a second time. Start with `ras publish --resume-at {copy}` to go on "
+                "after them, or with another number if you know better."
+            )
+        if (position or 0) > head:
+            raise PublisherPositionError(
+                f"Kafka's topic {PUBLISHER_POSITION} says that everything up to {position} is published, but "
+                f"the event store ends at {head}: it was restored to an earlier day. Events {head + 1} to "
+                f"{position} are out in the world and not in the store. Take them in again from Kafka before "
+                f"you publish, then start with `ras publish --resume-at {position}`."
+            )
+        return position or 0
+
+    async def _discard_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        # stop() first sends what is buffered, for as long as that takes. Whatever is buffered here belongs
+        # to a transaction that nobody will commit, so the sending task is ended first.
+        sender_task = producer._sender.sender_task  # noqa: SLF001 - aiokafka has no way to drop a producer
+        if sender_task is not None:
+            sender_task.cancel()
+        with contextlib.suppress(KafkaError, TimeoutError, OSError, asyncio.InvalidStateError):
+            async with _within(_STOP_TIMEOUT_S):
+                await producer.stop()
+
+
+@contextlib.asynccontextmanager
+async def _within(seconds: float) -> AsyncIterator[None]:
+    async with asyncio.timeout(seconds):
+        yield

@@ -1,0 +1,76 @@
+"""Topics: those that are missing are created, and the one that must be compacted is checked."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from application.topics import INPUT_TOPICS, OUTPUT_TOPICS, PUBLISHER_POSITION
+
+PARTITIONS: Final = 3
+"""What upstream gives its topics."""
+
+_REPLICAS: Final = 3
+"""Copies of each partition, where there are as many brokers."""
+
+MAX_MESSAGE_BYTES: Final = 10 * 1024 * 1024
+
+
+class TopicSettingsError(Exception):
+    """A topic exists with settings that would lose data; the text says which and what to run."""
+
+
+def partitions_by_topic() -> dict[str, int]:
+    """Return every topic that RAS reads or writes, with the number of partitions it is created with."""
+    return dict.fromkeys((*INPUT_TOPICS, *OUTPUT_TOPICS), PARTITIONS) | {PUBLISHER_POSITION: 1}
+
+
+async def create_missing_topics(bootstrap_servers: str) -> list[str]:
+    """Create the topics that do not exist yet and return their names.
+
+    Topics of upstream are created too, as upstream creates them, so that RAS can start first. Raises
+    TopicSettingsError if the position topic exists and is not compacted: it would forget the position.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        existing = set(await admin.list_topics())
+        missing = {name: count for name, count in partitions_by_topic().items() if name not in existing}
+        if missing:
+            brokers = (await admin.describe_cluster())["brokers"]
+            copies = min(_REPLICAS, len(brokers))
+            answer = await admin.create_topics(
+                [_new_topic(name, count, copies) for name, count in missing.items()]
+            )
+            for name, code, *message in answer.topic_errors:
+                error = for_code(code)
+                if code != 0 and error is not TopicAlreadyExistsError:
+                    raise error(f"{name}: {message[0] if message else ''}")
+        if PUBLISHER_POSITION in existing:
+            await _check_compaction(admin)
+        return sorted(missing)
+    finally:
+        await admin.close()
+
+
+def _new_topic(name: str, partitions: int, copies: int) -> NewTopic:
+    configs = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+    if name == PUBLISHER_POSITION:
+        configs["cleanup.policy"] = "compact"
+    return NewTopic(name, num_partitions=partitions, replication_factor=copies, topic_configs=configs)
+
+
+async def _check_compaction(admin: AIOKafkaAdminClient) -> None:
+    resource = ConfigResource(ConfigResourceType.TOPIC, PUBLISHER_POSITION, {"cleanup.policy": None})
+    for answer in await admin.describe_configs([resource]):
+        for described in answer.resources:
+            policy = {entry[0]: entry[1] for entry in described[4]}.get("cleanup.policy")
+            if policy != "compact":
+                raise TopicSettingsError(
+                    f"The topic {PUBLISHER_POSITION} has cleanup.policy={policy}, so Kafka may delete the "
+                    "publisher's position. Set it: kafka-configs --alter --entity-type topics --entity-name "
+                    f"{PUBLISHER_POSITION} --add-config cleanup.policy=compact"
+                )

@@ -1,0 +1,121 @@
+"""Settings: from `RAS_*` variables or a `.env` file, checked once at the start.
+
+A value that makes no sense stops the start with a sentence; nothing falls back silently.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+DEMO_API_KEY = "ras-demo-key"
+
+
+class SettingsError(Exception):
+    """The settings make no sense; the text says which and what to do."""
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. Times are in seconds, sizes in the unit of the name."""
+
+    model_config = SettingsConfigDict(env_prefix="RAS_", env_file=".env", extra="ignore")
+
+    database_url: str | None = Field(None, description="PostgreSQL; embedded when not set")
+    kafka_bootstrap_servers: str | None = Field(None, description="Kafka; embedded when not set")
+    home: Path = Field(Path(".ras"), description="data of the embedded servers")
+
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(4003, ge=0, le=65535, description="0 takes any free port")
+    assessments_port: int = Field(4004, ge=0, le=65535, description="0 takes any free port")
+    health_port: int | None = Field(
+        None, ge=0, le=65535, description="health and metrics of a role without API"
+    )
+    internal_api_key: SecretStr | None = Field(None, description="the key that callers of the API must send")
+    allowed_services: Annotated[tuple[str, ...], NoDecode] = (
+        "api-gateway-service",
+        "admin-dashboard-service",
+        "bff-teacher-service",
+    )
+    environment: str = "development"
+
+    consumer_group: str = Field("ras-ingester", min_length=1)
+    batch_max_messages: int = Field(1000, ge=1, le=100_000, description="messages in one transaction")
+    batch_max_bytes: int = Field(8_000_000, ge=1024, description="bytes of values in one transaction")
+    cache_max_essays: int = Field(400_000, ge=0, description="essays of open batches kept in memory")
+    future_tolerance_days: int = Field(365, ge=0, description="how far ahead a message's time may lie")
+    accept_offset_gaps: bool = Field(
+        False,
+        description="go on where Kafka no longer has, or does not yet have, the message after the stored position",
+    )
+
+    transactional_id: str = Field("ras-publisher", min_length=1)
+    publish_max_events: int = Field(1000, ge=1, le=100_000, description="events in one Kafka transaction")
+    project_max_events: int = Field(
+        2000, ge=1, le=100_000, description="events in one projection transaction"
+    )
+    poll_interval_s: float = Field(
+        1.0, gt=0, le=60, description="how often followers look without being notified"
+    )
+    retry_initial_s: float = Field(0.1, gt=0, le=60)
+    retry_max_s: float = Field(15.0, gt=0, le=3600)
+    shutdown_timeout_s: float = Field(20.0, gt=0, le=600)
+
+    log_level: str = "info"
+    log_format: str = Field("auto", pattern="^(auto|json|text)$")
+
+    @field_validator("allowed_services", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value.lower() not in {"debug", "info", "warning", "error"}:
+            raise ValueError("must be debug, info, warning or error")
+        return value.lower()
+
+    @field_validator("database_url", "kafka_bootstrap_servers", "internal_api_key", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.retry_initial_s > self.retry_max_s:
+            raise ValueError("RAS_RETRY_INITIAL_S must not be greater than RAS_RETRY_MAX_S")
+        if self.database_url and not self.database_url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("RAS_DATABASE_URL must begin with postgresql://")
+        if not self.allowed_services:
+            raise ValueError("RAS_ALLOWED_SERVICES must name at least one service")
+        return self
+
+    def require_api_key(self) -> SecretStr:
+        """Return the API key, or raise SettingsError: there is no default outside the demo."""
+        if self.internal_api_key is None:
+            raise SettingsError(
+                "RAS_INTERNAL_API_KEY is not set: choose a long random text, callers send it too."
+            )
+        if self.internal_api_key.get_secret_value() == DEMO_API_KEY:
+            raise SettingsError("RAS_INTERNAL_API_KEY is the public key of the demo: choose another one.")
+        return self.internal_api_key
+
+
+def load_settings() -> Settings:
+    """Read the settings, or raise SettingsError with a sentence for each value that makes no sense."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        sentences = []
+        for problem in error.errors(include_input=False, include_url=False):
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            message = problem["msg"].removeprefix("Value error, ")
+            sentences.append(f"RAS_{name}: {message}" if name else message)
+        raise SettingsError("; ".join(sentences)) from error

@@ -1,0 +1,401 @@
+"""Read model of batches, their essays, phases and rankings: what the query API answers from.
+
+Facts are stored as they are; what follows from them together (an essay that the ranking left out, the
+counts) is derived when asked, in one place, by the query. Rows of a batch may come before its
+registration: they are kept, and shown once the batch is known.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    func,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from domain.aggregate import DomainEvent
+from domain.batch import batch_id_of
+from domain.batch_events import (
+    AssessmentCompleted,
+    AssessmentFailed,
+    BatchRegistered,
+    BatchResultsReady,
+    EssaySlotAssigned,
+    EssaySpellchecked,
+    EssaySpellcheckFailed,
+    PhaseConcluded,
+    PipelineCompleted,
+)
+from domain.batch_state import is_anchor
+from projections.projection import (
+    Projection,
+    Recorded,
+    Row,
+    Statement,
+    change,
+    columnar,
+    schema_of,
+    upsert,
+)
+
+NAME: Final = "batch_results"
+
+metadata: Final = MetaData(schema=schema_of(NAME))
+_Time: Final = DateTime(timezone=True)
+
+batches: Final = Table(
+    "batches",
+    metadata,
+    Column("batch_id", Text, primary_key=True),
+    Column("user_id", Text),
+    Column("class_id", Text),
+    Column("course_code", Text),
+    Column("student_prompt_ref", JSONB(none_as_null=True)),
+    Column("registered_at", _Time),
+    Column("assignment_id", Text),
+    Column("assessment_job_id", Text),
+    Column("assessment_failed", Boolean),
+    Column("assessed_at", _Time),
+    Column("completed_phases", JSONB(none_as_null=True)),
+    Column("overall_status", Text),
+    Column("revision", Integer),
+    Column("ended_at", _Time),
+    Column("processing_started_at", _Time),
+    Column("last_updated", _Time, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+Index("batches_of_user", batches.c.user_id, batches.c.registered_at.desc(), batches.c.batch_id)
+
+essays: Final = Table(
+    "essays",
+    metadata,
+    Column("batch_id", Text, primary_key=True),
+    Column("essay_id", Text, primary_key=True),
+    Column("ordinal", Integer),
+    Column("file_name", Text),
+    Column("file_upload_id", Text),
+    Column("text_storage_id", Text),
+    Column("spellcheck_status", Text),
+    Column("spellcheck_corrections", Integer),
+    Column("spellcheck_corrected_text_id", Text),
+    Column("spellcheck_metrics", JSONB(none_as_null=True)),
+    Column("spellcheck_error", JSONB(none_as_null=True)),
+    Column("spellchecked_at", _Time),
+    Column("last_updated", _Time, nullable=False),
+)
+Index("essays_by_id", essays.c.essay_id)
+
+phases: Final = Table(
+    "phases",
+    metadata,
+    Column("batch_id", Text, primary_key=True),
+    Column("phase", Text, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("processed_count", Integer, nullable=False),
+    Column("failed_essay_ids", JSONB, nullable=False),
+    Column("concluded_at", _Time, nullable=False),
+)
+
+rankings: Final = Table(
+    "rankings",
+    metadata,
+    Column("batch_id", Text, primary_key=True),
+    Column("essay_id", Text, primary_key=True),
+    Column("job_id", Text, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("bt_score", Double, nullable=False),
+    Column("normalized_score", Double, nullable=False),
+    Column("letter_grade", Text, nullable=False),
+    Column("confidence_score", Double, nullable=False),
+    Column("confidence_label", Text, nullable=False),
+    Column("display_name", Text),
+    Column("feedback_uri", Text),
+    Column("metrics_uri", Text),
+    Column("assessed_at", _Time, nullable=False),
+)
+
+_RESULTS = (EssaySpellchecked, EssaySpellcheckFailed, PhaseConcluded, AssessmentCompleted, AssessmentFailed)
+
+_TOUCHED: Final = ("batch_id", "processing_started_at", "last_updated", "position")
+_REGISTRATION: Final = (
+    "batch_id",
+    "user_id",
+    "class_id",
+    "course_code",
+    "student_prompt_ref",
+    "registered_at",
+)
+_ASSESSMENT: Final = (
+    "batch_id",
+    "assignment_id",
+    "assessment_job_id",
+    "assessment_failed",
+    "assessed_at",
+)
+_PIPELINE: Final = ("batch_id", "completed_phases")
+_OUTCOME: Final = ("batch_id", "overall_status", "revision", "ended_at")
+_EXPECTED: Final = ("batch_id", "essay_id", "ordinal", "last_updated")
+_SLOT: Final = (
+    "batch_id",
+    "essay_id",
+    "file_name",
+    "file_upload_id",
+    "text_storage_id",
+    "last_updated",
+)
+_SPELLCHECK: Final = (
+    "batch_id",
+    "essay_id",
+    "spellcheck_status",
+    "spellcheck_corrections",
+    "spellcheck_corrected_text_id",
+    "spellcheck_metrics",
+    "spellcheck_error",
+    "spellchecked_at",
+    "last_updated",
+)
+_PHASE: Final = tuple(column.name for column in phases.columns)
+_RANKING: Final = tuple(column.name for column in rankings.columns)
+
+_touch = upsert(batches, _TOUCHED)
+_register = change(batches, _REGISTRATION, keys=("batch_id",))
+_unexpect = update(essays).where(essays.c.batch_id == func.any(bindparam("p_batch_id", type_=ARRAY(Text))))
+_unexpect = _unexpect.values(ordinal=None)
+_expect = upsert(essays, _EXPECTED)
+_assign_slots = upsert(essays, _SLOT)
+_spellcheck = upsert(essays, _SPELLCHECK)
+_conclude = upsert(phases, _PHASE)
+_assess = change(batches, _ASSESSMENT, keys=("batch_id",))
+_forget_rankings = delete(rankings).where(
+    rankings.c.batch_id == func.any(bindparam("p_batch_id", type_=ARRAY(Text)))
+)
+_rank = upsert(rankings, _RANKING)
+_complete = change(batches, _PIPELINE, keys=("batch_id",))
+_announce = change(batches, _OUTCOME, keys=("batch_id",))
+
+
+class _Changes:
+    """The rows that a batch of events comes to: later events of one thing replace earlier ones."""
+
+    def __init__(self) -> None:
+        self.touched: dict[str, dict[str, Any]] = {}
+        self.registered: dict[str, BatchRegistered] = {}
+        self.slots: dict[tuple[str, str], Row] = {}
+        self.spellchecks: dict[tuple[str, str], Row] = {}
+        self.phases: dict[tuple[str, str], Row] = {}
+        self.assessments: dict[str, AssessmentCompleted | AssessmentFailed] = {}
+        self.pipelines: dict[str, Row] = {}
+        self.outcomes: dict[str, Row] = {}
+
+    def take(self, recorded: Recorded) -> None:
+        """Fold one event in."""
+        event: DomainEvent = recorded.event
+        batch_id = batch_id_of(event.originator_id)
+        self._touch(batch_id, recorded)
+        match event:
+            case EssaySpellchecked() | EssaySpellcheckFailed():
+                self.spellchecks[batch_id, event.essay_id] = _spellcheck_row(batch_id, event)
+            case EssaySlotAssigned():
+                self.slots[batch_id, event.essay_id] = {
+                    "batch_id": batch_id,
+                    "essay_id": event.essay_id,
+                    "file_name": event.original_file_name,
+                    "file_upload_id": event.file_upload_id,
+                    "text_storage_id": event.text_storage_id,
+                    "last_updated": event.happened_at,
+                }
+            case BatchRegistered():
+                self.registered[batch_id] = event
+            case AssessmentCompleted() | AssessmentFailed():
+                self.assessments[batch_id] = event
+            case PhaseConcluded():
+                self.phases[batch_id, event.phase] = {
+                    "batch_id": batch_id,
+                    "phase": event.phase,
+                    "status": event.status,
+                    "processed_count": event.processed_count,
+                    "failed_essay_ids": json.dumps(event.failed_essay_ids),
+                    "concluded_at": event.happened_at,
+                }
+            case PipelineCompleted():
+                self.pipelines[batch_id] = {
+                    "batch_id": batch_id,
+                    "completed_phases": json.dumps(event.completed_phases),
+                }
+            case BatchResultsReady():
+                self.outcomes[batch_id] = {
+                    "batch_id": batch_id,
+                    "overall_status": event.overall_status,
+                    "revision": event.revision,
+                    "ended_at": event.happened_at,
+                }
+
+    def _touch(self, batch_id: str, recorded: Recorded) -> None:
+        at: datetime = recorded.event.happened_at
+        started_at = at if isinstance(recorded.event, _RESULTS) else None
+        row = self.touched.get(batch_id)
+        if row is None:
+            row = {"batch_id": batch_id, "processing_started_at": started_at, "last_updated": at}
+            self.touched[batch_id] = row
+        row["position"] = recorded.notification_id
+        row["last_updated"] = max(row["last_updated"], at)
+        begun = row["processing_started_at"]
+        if started_at is not None and (begun is None or started_at < begun):
+            row["processing_started_at"] = started_at
+
+    def statements(self) -> Iterator[Statement]:
+        """Yield what brings the tables up to date, parents first."""
+        yield Statement(_touch, columnar(self.touched.values(), _TOUCHED))
+        if self.registered:
+            yield Statement(
+                _register, columnar(map(_registration_row, self.registered.values()), _REGISTRATION)
+            )
+            yield Statement(_unexpect, {"p_batch_id": list(self.registered)})
+            expected = (row for event in self.registered.values() for row in _expected_rows(event))
+            yield Statement(_expect, columnar(expected, _EXPECTED))
+        for statement, rows, names in (
+            (_assign_slots, self.slots, _SLOT),
+            (_spellcheck, self.spellchecks, _SPELLCHECK),
+            (_conclude, self.phases, _PHASE),
+            (_complete, self.pipelines, _PIPELINE),
+            (_announce, self.outcomes, _OUTCOME),
+        ):
+            if rows:
+                yield Statement(statement, columnar(rows.values(), names))
+        if self.assessments:
+            yield Statement(_assess, columnar(map(_assessment_row, self.assessments.values()), _ASSESSMENT))
+            yield Statement(_forget_rankings, {"p_batch_id": list(self.assessments)})
+            ranked = (row for event in self.assessments.values() for row in _ranking_rows(event))
+            yield Statement(_rank, columnar(ranked, _RANKING))
+
+
+def _registration_row(event: BatchRegistered) -> Row:
+    return {
+        "batch_id": batch_id_of(event.originator_id),
+        "user_id": event.user_id,
+        "class_id": event.class_id,
+        "course_code": event.course_code,
+        "student_prompt_ref": _json(event.student_prompt_ref),
+        "registered_at": event.happened_at,
+    }
+
+
+def _expected_rows(event: BatchRegistered) -> Iterator[Row]:
+    batch_id = batch_id_of(event.originator_id)
+    for ordinal, essay_id in enumerate(event.essay_ids):
+        yield {
+            "batch_id": batch_id,
+            "essay_id": essay_id,
+            "ordinal": ordinal,
+            "last_updated": event.happened_at,
+        }
+
+
+def _spellcheck_row(batch_id: str, event: EssaySpellchecked | EssaySpellcheckFailed) -> Row:
+    row: dict[str, Any] = {
+        "batch_id": batch_id,
+        "essay_id": event.essay_id,
+        "spellcheck_corrections": event.corrections_made,
+        "spellchecked_at": event.happened_at,
+        "last_updated": event.happened_at,
+    }
+    if isinstance(event, EssaySpellchecked):
+        metrics = event.metrics
+        return row | {
+            "spellcheck_status": "completed",
+            "spellcheck_corrected_text_id": event.corrected_text_storage_id,
+            "spellcheck_metrics": json.dumps({name: getattr(metrics, name) for name in metrics.__slots__}),
+            "spellcheck_error": None,
+        }
+    return row | {
+        "spellcheck_status": "failed",
+        "spellcheck_corrected_text_id": None,
+        "spellcheck_metrics": None,
+        "spellcheck_error": json.dumps(_error_detail(event)),
+    }
+
+
+def _error_detail(event: EssaySpellcheckFailed) -> Row:
+    """Return the failure as upstream's clients know failures, with upstream's own account inside."""
+    message = event.error_info.get("error_message")
+    return {
+        "error_code": "SPELLCHECK_SERVICE_ERROR",
+        "message": message if isinstance(message, str) else "The spellcheck failed.",
+        "correlation_id": event.causation.correlation_id,
+        "service": "result_aggregator_service",
+        "operation": "spellcheck",
+        "timestamp": event.happened_at.isoformat(),
+        "details": dict(event.error_info),
+    }
+
+
+def _assessment_row(event: AssessmentCompleted | AssessmentFailed) -> Row:
+    return {
+        "batch_id": batch_id_of(event.originator_id),
+        "assignment_id": event.assignment_id,
+        "assessment_job_id": event.job_id,
+        "assessment_failed": isinstance(event, AssessmentFailed),
+        "assessed_at": event.happened_at,
+    }
+
+
+def _ranking_rows(event: AssessmentCompleted | AssessmentFailed) -> Iterator[Row]:
+    """Yield the students' lines; of two lines for one essay the last stands."""
+    if isinstance(event, AssessmentFailed):
+        return
+    students = {result.essay_id: result for result in event.results if not is_anchor(result)}
+    for result in students.values():
+        yield {
+            "batch_id": batch_id_of(event.originator_id),
+            "job_id": event.job_id,
+            "assessed_at": event.happened_at,
+            **{name: getattr(result, name) for name in _RANKING if hasattr(result, name)},
+        }
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else json.dumps(value)
+
+
+def _statements(recorded: Sequence[Recorded]) -> list[Statement]:
+    changes = _Changes()
+    for each in recorded:
+        changes.take(each)
+    return list(changes.statements())
+
+
+batch_results: Final = Projection(
+    name=NAME,
+    version=1,
+    events=(
+        BatchRegistered,
+        EssaySlotAssigned,
+        EssaySpellchecked,
+        EssaySpellcheckFailed,
+        PhaseConcluded,
+        AssessmentCompleted,
+        AssessmentFailed,
+        PipelineCompleted,
+        BatchResultsReady,
+    ),
+    metadata=metadata,
+    statements=_statements,
+)

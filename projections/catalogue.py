@@ -1,0 +1,12 @@
+"""The projections that RAS keeps. A new one is added here and filled by its follower from the start."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from projections.batch_results import batch_results
+from projections.dead_letters import dead_letters
+from projections.projection import Projection
+from projections.teacher_inbox import teacher_inbox
+
+PROJECTIONS: Final[tuple[Projection, ...]] = (batch_results, teacher_inbox, dead_letters)

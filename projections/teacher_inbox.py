@@ -1,0 +1,86 @@
+"""Read model of the teachers' inboxes: the notifications that were sent, and which were read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, MetaData, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+
+from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
+from domain.inbox import NotificationRead
+from domain.notifications import teacher_notification
+from projections.projection import Projection, Recorded, Row, Statement, change, columnar, schema_of, upsert
+
+NAME: Final = "teacher_inbox"
+
+metadata: Final = MetaData(schema=schema_of(NAME))
+
+notifications: Final = Table(
+    "notifications",
+    metadata,
+    Column("notification_id", Uuid, primary_key=True),
+    Column("teacher_id", Text, nullable=False),
+    Column("notification_type", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("priority", Text, nullable=False),
+    Column("action_required", Boolean, nullable=False),
+    Column("batch_id", Text, nullable=False),
+    Column("class_id", Text),
+    Column("correlation_id", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("happened_at", DateTime(timezone=True), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("read_at", DateTime(timezone=True)),
+)
+Index("notifications_of_teacher", notifications.c.teacher_id, notifications.c.position.desc())
+
+_SENT: Final = tuple(column.name for column in notifications.columns if column.name != "read_at")
+_READ: Final = ("notification_id", "read_at")
+
+_send = upsert(notifications, _SENT)
+_mark_read = change(notifications, _READ, keys=("notification_id",))
+
+
+def _sent_row(recorded: Recorded) -> Row:
+    notification = teacher_notification(recorded.event)
+    return {
+        "notification_id": notification.event_id,
+        "teacher_id": notification.teacher_id,
+        "notification_type": notification.notification_type,
+        "category": notification.category,
+        "priority": notification.priority,
+        "action_required": notification.action_required,
+        "batch_id": notification.batch_id,
+        "class_id": notification.class_id,
+        "correlation_id": notification.correlation_id,
+        "payload": json.dumps(notification.payload),
+        "happened_at": recorded.event.happened_at,
+        "position": recorded.notification_id,
+    }
+
+
+def _statements(recorded: Sequence[Recorded]) -> list[Statement]:
+    sent = [_sent_row(each) for each in recorded if not isinstance(each.event, NotificationRead)]
+    read = [
+        {"notification_id": each.event.notification_id, "read_at": each.event.happened_at}
+        for each in recorded
+        if isinstance(each.event, NotificationRead)
+    ]
+    statements = []
+    if sent:
+        statements.append(Statement(_send, columnar(sent, _SENT)))
+    if read:
+        statements.append(Statement(_mark_read, columnar(read, _READ)))
+    return statements
+
+
+teacher_inbox: Final = Projection(
+    name=NAME,
+    version=1,
+    events=(BatchResultsReady, BatchAssessmentCompleted, NotificationRead),
+    metadata=metadata,
+    statements=_statements,
+)

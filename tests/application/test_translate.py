@@ -1,0 +1,458 @@
+"""From bytes to a command on a batch, or to the reason why not."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from application.contracts.enums import EssayStatus
+from application.messages import IncomingMessage
+from application.topics import (
+    ASSESSMENT_RESULT,
+    BATCH_ESSAYS_REGISTERED,
+    BATCH_PHASE_OUTCOME,
+    BATCH_PIPELINE_COMPLETED,
+    ESSAY_SLOT_ASSIGNED,
+    INPUT_TOPICS,
+    SPELLCHECK_RESULTS,
+)
+from application.translate import FUTURE_TOLERANCE, Command, Rejection, translate
+from domain.aggregate import DomainEvent
+from domain.batch import BatchAggregate, batch_stream_id
+from domain.batch_events import (
+    AssessmentCompleted,
+    BatchRegistered,
+    EssaySlotAssigned,
+    EssaySpellchecked,
+    EssaySpellcheckFailed,
+    PhaseConcluded,
+    PipelineCompleted,
+)
+from domain.dead_letters import Reason
+from domain.values import BatchStatus, SpellcheckMetrics
+from tests.support.upstream import RECEIVED_AT, Place, altered, fullest_messages
+
+RECORD_TIME = datetime(2026, 3, 7, 23, 59, tzinfo=UTC)
+FULLEST = fullest_messages()
+
+OWN_TIME: dict[str, Place] = {
+    BATCH_ESSAYS_REGISTERED: ("data", "metadata", "timestamp"),
+    ESSAY_SLOT_ASSIGNED: ("data", "timestamp"),
+    SPELLCHECK_RESULTS: ("data", "timestamp"),
+    ASSESSMENT_RESULT: ("data", "assessed_at"),
+    BATCH_PIPELINE_COMPLETED: ("data", "metadata", "timestamp"),
+}
+"""Where each payload bears its own time; a phase outcome has none."""
+
+
+def record(
+    topic: str, value: bytes | dict[str, Any] | None, timestamp: datetime = RECORD_TIME
+) -> IncomingMessage:
+    """Return the record in which `value` lies."""
+    return IncomingMessage(
+        topic=topic,
+        partition=2,
+        offset=4711,
+        timestamp_ms=int(timestamp.timestamp() * 1000),
+        key=b"key",
+        value=json.dumps(value).encode() if isinstance(value, dict) else value,
+    )
+
+
+def command(topic: str, value: dict[str, Any]) -> Command:
+    """Translate what must be understood."""
+    read = translate(record(topic, value), received_at=RECEIVED_AT)
+    assert isinstance(read, Command), read
+    return read
+
+
+def rejection(topic: str, value: bytes | dict[str, Any] | None) -> Rejection:
+    """Translate what must be refused."""
+    read = translate(record(topic, value), received_at=RECEIVED_AT)
+    assert isinstance(read, Rejection)
+    return read
+
+
+def recorded(topic: str, value: dict[str, Any]) -> DomainEvent:
+    """Return the one event that the message makes a new batch record."""
+    asked = command(topic, value)
+    batch = BatchAggregate(batch_stream_id(asked.batch_id))
+    asked.apply(batch)
+    [event] = batch.collect_events()
+    assert event.happened_at == asked.happened_at
+    assert event.causation == asked.causation
+    return event
+
+
+# What each topic's message asks for.
+
+
+@pytest.mark.parametrize("topic", INPUT_TOPICS)
+def test_a_message_is_for_the_batch_that_its_payload_names(topic: str) -> None:
+    data = FULLEST[topic]["data"]
+
+    assert command(topic, FULLEST[topic]).batch_id == data.get(
+        "batch_id", data["entity_id" if "batch_id" not in data else "batch_id"]
+    )
+
+
+def test_a_registration_registers_the_batch() -> None:
+    data = FULLEST[BATCH_ESSAYS_REGISTERED]["data"]
+
+    event = recorded(BATCH_ESSAYS_REGISTERED, FULLEST[BATCH_ESSAYS_REGISTERED])
+
+    assert isinstance(event, BatchRegistered)
+    assert (event.user_id, event.class_id, event.org_id) == (
+        data["user_id"],
+        data["class_id"],
+        data["org_id"],
+    )
+    assert event.essay_ids == tuple(data["essay_ids"])
+    assert event.course_code == data["course_code"]
+    assert event.student_prompt_ref == data["student_prompt_ref"]
+
+
+def test_a_slot_message_assigns_the_slot() -> None:
+    data = FULLEST[ESSAY_SLOT_ASSIGNED]["data"]
+
+    event = recorded(ESSAY_SLOT_ASSIGNED, FULLEST[ESSAY_SLOT_ASSIGNED])
+
+    assert isinstance(event, EssaySlotAssigned)
+    for member in ("essay_id", "file_upload_id", "text_storage_id", "original_file_name"):
+        assert getattr(event, member) == data[member]
+
+
+def test_a_spellcheck_result_records_the_essays_corrections() -> None:
+    message = altered(SPELLCHECK_RESULTS, ("data", "status"), "spellchecked_success")
+    data = message["data"]
+
+    event = recorded(SPELLCHECK_RESULTS, message)
+
+    assert isinstance(event, EssaySpellchecked)
+    assert event.essay_id == data["entity_id"]
+    assert event.metrics == SpellcheckMetrics(**data["correction_metrics"])
+    for member in (
+        "corrections_made",
+        "original_text_storage_id",
+        "corrected_text_storage_id",
+        "processing_duration_ms",
+        "processor_version",
+    ):
+        assert getattr(event, member) == data[member]
+
+
+def test_a_failed_spellcheck_keeps_upstreams_account_of_the_error() -> None:
+    message = altered(SPELLCHECK_RESULTS, ("data", "status"), "spellcheck_failed")
+    message["data"]["system_metadata"]["error_info"] = {"error_code": "X", "details": [1, None]}
+
+    event = recorded(SPELLCHECK_RESULTS, message)
+
+    assert isinstance(event, EssaySpellcheckFailed)
+    assert event.essay_id == message["data"]["entity_id"]
+    assert event.error_info == {"error_code": "X", "details": [1, None]}
+
+
+@pytest.mark.parametrize("status", [*EssayStatus, *BatchStatus])
+def test_a_spellcheck_succeeded_when_its_status_holds_success(status: str) -> None:
+    event = recorded(SPELLCHECK_RESULTS, altered(SPELLCHECK_RESULTS, ("data", "status"), status))
+
+    assert isinstance(event, EssaySpellchecked if "success" in status else EssaySpellcheckFailed)
+
+
+def test_a_phase_outcome_concludes_the_phase() -> None:
+    message = altered(BATCH_PHASE_OUTCOME, ("data", "failed_essay_ids"), ["e2", "e1"])
+
+    event = recorded(BATCH_PHASE_OUTCOME, message)
+
+    assert isinstance(event, PhaseConcluded)
+    assert event.phase == message["data"]["phase_name"]
+    assert event.status == message["data"]["phase_status"]
+    assert event.processed_count == len(message["data"]["processed_essays"])
+    assert event.failed_essay_ids == ("e1", "e2")
+
+
+def test_an_assessment_is_taken_over_with_every_line() -> None:
+    data = FULLEST[ASSESSMENT_RESULT]["data"]
+
+    event = recorded(ASSESSMENT_RESULT, FULLEST[ASSESSMENT_RESULT])
+
+    assert isinstance(event, AssessmentCompleted)
+    assert event.job_id == data["cj_assessment_job_id"]
+    assert event.assignment_id == data["assignment_id"]
+    assert (event.method, event.model_used) == (data["assessment_method"], data["model_used"])
+    assert (event.model_provider, event.model_version) == (data["model_provider"], data["model_version"])
+    assert event.metadata == data["assessment_metadata"]
+    for result, line in zip(event.results, data["essay_results"], strict=True):
+        assert {member: getattr(result, member) for member in line} == line
+
+
+def test_a_pipeline_message_completes_the_pipeline() -> None:
+    data = FULLEST[BATCH_PIPELINE_COMPLETED]["data"]
+
+    event = recorded(BATCH_PIPELINE_COMPLETED, FULLEST[BATCH_PIPELINE_COMPLETED])
+
+    assert isinstance(event, PipelineCompleted)
+    assert event.completed_phases == tuple(data["completed_phases"])
+    for member in (
+        "final_status",
+        "processing_duration_seconds",
+        "successful_essay_count",
+        "failed_essay_count",
+    ):
+        assert getattr(event, member) == data[member]
+
+
+def test_messages_are_told_apart_by_topic_and_not_by_event_type() -> None:
+    message = altered(ESSAY_SLOT_ASSIGNED, ("event_type",), SPELLCHECK_RESULTS)
+
+    assert isinstance(recorded(ESSAY_SLOT_ASSIGNED, message), EssaySlotAssigned)
+
+
+# Upstream's time of the fact.
+
+
+@pytest.mark.parametrize("topic", OWN_TIME)
+def test_the_payloads_own_time_is_the_time_of_the_fact(topic: str) -> None:
+    message = altered(topic, OWN_TIME[topic], "2026-03-07T10:11:12.131415Z")
+
+    assert command(topic, message).happened_at == datetime(2026, 3, 7, 10, 11, 12, 131415, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("topic", INPUT_TOPICS)
+@pytest.mark.parametrize("absent", [..., None], ids=["left-out", "null"])
+def test_without_a_time_of_its_own_the_envelopes_stands_and_then_the_records(topic: str, absent: Any) -> None:
+    message = altered(topic, OWN_TIME[topic], absent) if topic in OWN_TIME else altered(topic, ("key",), None)
+    if topic == ASSESSMENT_RESULT:
+        message["data"]["timestamp"] = None
+    sent_at = datetime.fromisoformat(message["event_timestamp"])
+    assert command(topic, message).happened_at == sent_at
+
+    message["event_timestamp"] = None
+    assert command(topic, message).happened_at == RECORD_TIME
+
+
+def test_an_assessment_without_its_time_was_made_at_the_payloads() -> None:
+    message = altered(ASSESSMENT_RESULT, ("data", "assessed_at"))
+    message["data"]["timestamp"] = "2026-03-07T10:00:00Z"
+
+    assert command(ASSESSMENT_RESULT, message).happened_at == datetime(2026, 3, 7, 10, tzinfo=UTC)
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    message = altered(SPELLCHECK_RESULTS, ("data", "timestamp"), "2026-03-07T10:00:00")
+
+    assert command(SPELLCHECK_RESULTS, message).happened_at == datetime(2026, 3, 7, 10, tzinfo=UTC)
+
+
+def test_a_time_in_another_zone_is_the_same_moment() -> None:
+    message = altered(SPELLCHECK_RESULTS, ("data", "timestamp"), "2026-03-07T12:00:00+02:00")
+
+    assert command(SPELLCHECK_RESULTS, message).happened_at == datetime(2026, 3, 7, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "tolerance", "taken"),
+    [
+        (timedelta(0), FUTURE_TOLERANCE, True),
+        (FUTURE_TOLERANCE, FUTURE_TOLERANCE, True),
+        (FUTURE_TOLERANCE + timedelta(microseconds=1), FUTURE_TOLERANCE, False),
+        (timedelta(days=3), timedelta(days=2), False),
+        (timedelta(days=-3650), FUTURE_TOLERANCE, True),
+    ],
+)
+def test_a_fact_from_too_far_ahead_is_refused(ahead: timedelta, tolerance: timedelta, taken: bool) -> None:
+    at = (RECEIVED_AT + ahead).isoformat()
+    message = record(SPELLCHECK_RESULTS, altered(SPELLCHECK_RESULTS, ("data", "timestamp"), at))
+
+    read = translate(message, received_at=RECEIVED_AT, future_tolerance=tolerance)
+
+    if taken:
+        assert isinstance(read, Command)
+    else:
+        assert isinstance(read, Rejection)
+        assert read.reason is Reason.IMPLAUSIBLE_TIME
+        assert read.causation.event_id == FULLEST[SPELLCHECK_RESULTS]["event_id"]
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59Z", "2027-06-01T00:00:00Z"])
+def test_the_end_of_the_calendar_is_too_far_ahead_in_any_zone(at: str) -> None:
+    message = altered(SPELLCHECK_RESULTS, ("data", "timestamp"), at)
+
+    assert rejection(SPELLCHECK_RESULTS, message).reason is Reason.IMPLAUSIBLE_TIME
+
+
+def test_a_record_time_beyond_the_calendar_is_refused_where_it_is_all_there_is() -> None:
+    message = altered(SPELLCHECK_RESULTS, ("data", "timestamp"))
+    del message["event_timestamp"]
+    value = json.dumps(message).encode()
+
+    read = translate(
+        IncomingMessage(SPELLCHECK_RESULTS, 0, 0, timestamp_ms=10**15, key=None, value=value),
+        received_at=RECEIVED_AT,
+    )
+
+    assert isinstance(read, Rejection)
+    assert read.reason is Reason.IMPLAUSIBLE_TIME
+
+
+# What caused it.
+
+
+def test_a_command_carries_where_its_message_lay_and_what_it_belongs_to() -> None:
+    traceparent = "00-b42611c1654ec55d1d4bd701ede1dd80-2fdfd3b4fe09b99b-01"
+    message = altered(SPELLCHECK_RESULTS, ("metadata",), {"traceparent": traceparent, "more": 1})
+
+    causation = command(SPELLCHECK_RESULTS, message).causation
+
+    assert (causation.topic, causation.partition, causation.offset) == (SPELLCHECK_RESULTS, 2, 4711)
+    assert causation.received_at == RECEIVED_AT
+    assert causation.event_id == message["event_id"]
+    assert causation.correlation_id == message["correlation_id"]
+    assert causation.traceparent == traceparent
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"traceparent": None}, {"traceparent": 7}])
+def test_a_message_without_ids_has_none_to_carry(metadata: dict[str, Any] | None) -> None:
+    message = altered(SPELLCHECK_RESULTS, ("metadata",), metadata)
+    del message["event_id"], message["correlation_id"]
+
+    causation = command(SPELLCHECK_RESULTS, message).causation
+
+    assert (causation.event_id, causation.correlation_id, causation.traceparent) == (None, None, None)
+
+
+# Refusals.
+
+
+def test_a_tombstone_has_no_value() -> None:
+    assert rejection(SPELLCHECK_RESULTS, None).reason is Reason.NO_VALUE
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"{", b"\xff\xfe", b'{"a": "\xff"}', b'{"a": NULL}', b'"\\ud800"', b"[" * 5000, b"{} {}"],
+    ids=["empty", "cut", "utf-16", "latin-1", "literal", "surrogate", "deep", "two"],
+)
+def test_what_is_no_json_is_refused_as_that(value: bytes) -> None:
+    assert rejection(SPELLCHECK_RESULTS, value).reason is Reason.NOT_JSON
+
+
+@pytest.mark.parametrize("value", [b"null", b"[]", b'"text"', b"7", b"{}"])
+def test_json_that_is_no_envelope_breaks_the_contract(value: bytes) -> None:
+    assert rejection(SPELLCHECK_RESULTS, value).reason is Reason.CONTRACT_VIOLATION
+
+
+def test_a_refusal_names_the_places_that_break_the_contract() -> None:
+    message = altered(SPELLCHECK_RESULTS, ("data", "corrections_made"), "three")
+    del message["data"]["batch_id"]
+
+    detail = rejection(SPELLCHECK_RESULTS, message).detail
+
+    assert "data.batch_id: Field required" in detail
+    assert "data.corrections_made: " in detail
+
+
+def test_a_refusal_of_what_is_no_object_says_so() -> None:
+    assert rejection(SPELLCHECK_RESULTS, b"[]").detail.startswith("message: ")
+
+
+def test_a_refusal_names_five_places_and_counts_the_others() -> None:
+    detail = rejection(SPELLCHECK_RESULTS, altered(SPELLCHECK_RESULTS, ("data",), {})).detail
+
+    assert detail.count("Field required") == 5
+    assert detail.endswith("; and 5 more")
+
+
+def test_a_refusal_carries_the_coordinates_only() -> None:
+    causation = rejection(SPELLCHECK_RESULTS, b"{}").causation
+
+    assert (causation.topic, causation.partition, causation.offset) == (SPELLCHECK_RESULTS, 2, 4711)
+    assert (causation.event_id, causation.correlation_id, causation.traceparent) == (None, None, None)
+
+
+PERSONAL = "Жанна"
+
+
+def places(value: Any, path: Place = ()) -> list[Place]:
+    """Name every place in `value`, and one more member in each object."""
+    parts = list(value.items()) if isinstance(value, dict) else list(enumerate(value[:1]))
+    found = [(*path, name) for name, _ in parts]
+    for name, part in parts:
+        if isinstance(part, dict | list):
+            found += places(part, (*path, name))
+    return [*found, (*path, PERSONAL)] if isinstance(value, dict) else found
+
+
+@pytest.mark.parametrize("topic", INPUT_TOPICS)
+@pytest.mark.parametrize(
+    "value", [PERSONAL, {PERSONAL: {PERSONAL: 7}}, [PERSONAL]], ids=["text", "object", "list"]
+)
+def test_a_refusal_never_repeats_what_the_message_holds(topic: str, value: Any) -> None:
+    repeated = {}
+    for place in places(FULLEST[topic]):
+        read = translate(record(topic, altered(topic, place, value)), received_at=RECEIVED_AT)
+        if isinstance(read, Rejection) and any(character in read.detail for character in PERSONAL):
+            repeated[place] = read.detail
+
+    assert repeated == {}
+
+
+def test_a_refusal_of_broken_json_never_repeats_what_the_message_holds() -> None:
+    whole = json.dumps(FULLEST[SPELLCHECK_RESULTS] | {"x": PERSONAL}, ensure_ascii=False).encode()
+
+    for length in range(len(whole)):
+        assert rejection(SPELLCHECK_RESULTS, whole[:length]).detail.isascii()
+
+
+@pytest.mark.parametrize(
+    ("topic", "place", "value"),
+    [
+        (ESSAY_SLOT_ASSIGNED, ("data", "original_file_name"), "essay\0.docx"),
+        (ESSAY_SLOT_ASSIGNED, ("unheard_of",), [{"deep": ["\0"]}]),
+        (SPELLCHECK_RESULTS, ("data", "system_metadata", "error_info"), {"\0": 1}),
+    ],
+)
+def test_a_text_that_the_store_cannot_hold_is_refused(topic: str, place: Place, value: object) -> None:
+    assert rejection(topic, altered(topic, place, value)).reason is Reason.NOT_STORABLE
+
+
+@pytest.mark.parametrize(
+    ("topic", "place", "value"),
+    [
+        (SPELLCHECK_RESULTS, ("event_id",), "\0"),
+        (SPELLCHECK_RESULTS, ("correlation_id",), "1234\0"),
+        (BATCH_ESSAYS_REGISTERED, ("data", "student_prompt_ref"), {"references": {"\0": {}}}),
+    ],
+)
+def test_a_refusal_can_always_be_stored(topic: str, place: Place, value: object) -> None:
+    assert "\0" not in rejection(topic, altered(topic, place, value)).detail
+
+
+def test_the_letters_of_an_escaped_nul_are_only_letters() -> None:
+    message = altered(ESSAY_SLOT_ASSIGNED, ("data", "original_file_name"), "essay\\u0000.docx")
+
+    event = recorded(ESSAY_SLOT_ASSIGNED, message)
+
+    assert isinstance(event, EssaySlotAssigned)
+    assert event.original_file_name == "essay\\u0000.docx"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize(
+    ("topic", "place"),
+    [
+        (ASSESSMENT_RESULT, ("data", "assessment_metadata")),
+        (SPELLCHECK_RESULTS, ("data", "system_metadata", "error_info")),
+        (SPELLCHECK_RESULTS, ("metadata",)),
+    ],
+)
+def test_what_is_no_number_of_json_is_refused_in_free_form_objects_too(
+    topic: str, place: Place, number: float
+) -> None:
+    assert isinstance(
+        translate(record(topic, altered(topic, place, {"deep": [number]})), received_at=RECEIVED_AT),
+        Rejection,
+    )

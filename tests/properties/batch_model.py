@@ -1,0 +1,206 @@
+"""What is true of a batch, worked out anew from everything upstream has said: slow, and plain.
+
+Written from the domain rules, not from the aggregate, which it is there to contradict. Every function
+takes the messages heard so far, in any order and with any repeats, and scans them. Nothing is kept
+between calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+from domain.values import BatchStatus, PhaseResult, Ranking
+from tests.support.given import Assessed, Message, PhaseOutcome, PipelineCompleted, Registered, Spellchecked
+
+_PIPELINE_ORDER = ["student_matching", "spellcheck", "nlp", "cj_assessment", "ai_feedback"]
+_DEFAULT_PHASES = ["spellcheck", "cj_assessment"]
+_SUCCESS = BatchStatus.COMPLETED_SUCCESSFULLY
+_WITH_FAILURES = BatchStatus.COMPLETED_WITH_FAILURES
+_FAILED = BatchStatus.FAILED_CRITICALLY
+_CANCELLED = BatchStatus.CANCELLED
+_LEAST_TO_MOST_GRAVE = [_SUCCESS, _WITH_FAILURES, _CANCELLED, _FAILED]
+
+Statement = tuple[object, ...]
+"""Something announced, reduced to what it says."""
+
+
+class Account(NamedTuple):
+    """Everything that must not depend on the order of the messages."""
+
+    status: BatchStatus | None
+    counts: tuple[int, int, int]
+    phase_results: tuple[PhaseResult, ...]
+    ranking: tuple[str, tuple[Ranking, ...]] | None
+
+
+def account(heard: Sequence[Message]) -> Account:
+    """Return how the batch stands after `heard`."""
+    return Account(status(heard), counts(heard), phase_results(heard), ranking(heard))
+
+
+def statements(heard: Sequence[Message]) -> list[Statement]:
+    """Return what is to be announced while `heard` comes in, in its order."""
+    said: list[Statement] = []
+    last_ranking: object = None
+    last_status: object = None
+    revision = 0
+    for length in range(1, len(heard) + 1):
+        known = heard[:length]
+        if newest(known, Registered) is None:
+            continue
+        now = account(known)
+        if now.ranking is not None and now.ranking != last_ranking:
+            last_ranking = now.ranking
+            said.append(("ranking", *now.ranking))
+        if now.status is not None and now.status != last_status:
+            last_status = now.status
+            revision += 1
+            said.append(("outcome", revision, now.status, now.counts[0], now.counts[1], now.phase_results))
+    return said
+
+
+def status(heard: Sequence[Message]) -> BatchStatus | None:
+    """Return the batch's outcome, None before it has one."""
+    if newest(heard, Registered) is None:
+        return None
+    pipeline = newest(heard, PipelineCompleted)
+    outcomes = {phase: gravest(heard, phase) for phase in phases_heard_of(heard)}
+    if pipeline is not None and pipeline.status in (_FAILED, _CANCELLED):
+        return pipeline.status
+    for stop in (_FAILED, _CANCELLED):
+        if any(outcome.status == stop for outcome in outcomes.values()):
+            return stop
+    fates = [fate(heard, essay) for essay in expected(heard)]
+    if not fates or "pending" in fates:
+        return None
+    if all(verdict == "completed" for verdict in fates):
+        return _SUCCESS
+    if len(set(fates)) == 1:
+        # Every essay failed in one phase: critical, unless upstream said how that phase or all of it ended.
+        outcome = outcomes.get(fates[0])
+        said = [outcome.status if outcome else None, pipeline.status if pipeline else None]
+        if _SUCCESS not in said and _WITH_FAILURES not in said:
+            return _FAILED
+    return _WITH_FAILURES
+
+
+def counts(heard: Sequence[Message]) -> tuple[int, int, int]:
+    """Return how many essays are expected, completed and failed."""
+    fates = [fate(heard, essay) for essay in expected(heard)]
+    pending = fates.count("pending")
+    completed = fates.count("completed")
+    return len(fates), completed, len(fates) - completed - pending
+
+
+def phase_results(heard: Sequence[Message]) -> tuple[PhaseResult, ...]:
+    """Return the counts of each required phase."""
+    fates = {essay: fate(heard, essay) for essay in expected(heard)}
+    required = required_phases(heard)
+    return tuple(
+        PhaseResult(
+            phase=phase,
+            completed_count=sum(passed(heard, essay, phase, fates[essay]) for essay in fates),
+            failed_count=sum(verdict == phase for verdict in fates.values()),
+        )
+        for phase in required
+    )
+
+
+def ranking(heard: Sequence[Message]) -> tuple[str, tuple[Ranking, ...]] | None:
+    """Return the job and the ranking of the batch's own students, None where nobody is ranked."""
+    assessment = newest(heard, Assessed)
+    lines = tuple(
+        Ranking(
+            essay_id=result.essay_id,
+            rank=result.rank,
+            score=result.bt_score,
+            letter_grade=result.letter_grade,
+            confidence_score=result.confidence_score,
+            confidence_label=result.confidence_label,
+        )
+        for result in (assessment.results if assessment else ())
+        if result.essay_id in expected(heard) and not result.is_anchor and "ANCHOR_" not in result.essay_id
+    )
+    return (assessment.job_id, lines) if assessment and lines else None
+
+
+def fate(heard: Sequence[Message], essay: str) -> str:
+    """Return "completed", "pending", or the phase in which the essay failed."""
+    for phase in required_phases(heard):
+        verdict = verdict_in(heard, essay, phase)
+        if verdict is None:
+            return "pending"
+        if verdict is False:
+            return phase
+    return "completed"
+
+
+def passed(heard: Sequence[Message], essay: str, phase: str, essay_fate: str) -> bool:
+    """Whether the essay got to `phase` and succeeded there.
+
+    Its own result proves it. For a phase without results per essay, it must not have failed before.
+    """
+    if verdict_in(heard, essay, phase) is not True:
+        return False
+    required = required_phases(heard)
+    failed_before = essay_fate in required and required.index(essay_fate) < required.index(phase)
+    return phase in ("spellcheck", "cj_assessment") or not failed_before
+
+
+def verdict_in(heard: Sequence[Message], essay: str, phase: str) -> bool | None:
+    """Whether the essay succeeded in `phase`, None while that is open."""
+    if phase == "spellcheck":
+        result = newest(
+            [m for m in heard if isinstance(m, Spellchecked) and m.essay_id == essay], Spellchecked
+        )
+        return result.succeeded if result else None
+    if phase == "cj_assessment":
+        assessment = newest(heard, Assessed)
+        ranked = [r.essay_id for r in assessment.results if not r.is_anchor] if assessment else []
+        return essay in ranked if assessment else None
+    outcome = gravest(heard, phase) if phase in phases_heard_of(heard) else None
+    pipeline = newest(heard, PipelineCompleted)
+    is_over = outcome is not None and outcome.status in _LEAST_TO_MOST_GRAVE
+    if not is_over and (pipeline is None or phase not in pipeline.phases):
+        return None
+    return outcome is None or essay not in outcome.failed
+
+
+def required_phases(heard: Sequence[Message]) -> list[str]:
+    """Return the phases that this batch has to go through, in order."""
+    pipeline = newest(heard, PipelineCompleted)
+    named = set(pipeline.phases) if pipeline else set()
+    return [phase for phase in _PIPELINE_ORDER if phase in (named or _DEFAULT_PHASES)]
+
+
+def expected(heard: Sequence[Message]) -> list[str]:
+    """Return the essays of the newest registration."""
+    registration = newest(heard, Registered)
+    return sorted(set(registration.essay_ids)) if registration else []
+
+
+def phases_heard_of(heard: Sequence[Message]) -> set[str]:
+    """Return the phases of which an outcome has come."""
+    return {message.phase for message in heard if isinstance(message, PhaseOutcome)}
+
+
+def gravest(heard: Sequence[Message], phase: str) -> PhaseOutcome:
+    """Return the phase outcome that stands: they have no time of their own, so the gravest."""
+
+    def gravity(outcome: PhaseOutcome) -> tuple[int, str, int, list[str]]:
+        grave = (
+            _LEAST_TO_MOST_GRAVE.index(outcome.status) + 1 if outcome.status in _LEAST_TO_MOST_GRAVE else 0
+        )
+        return grave, outcome.status, outcome.processed, sorted(outcome.failed)
+
+    return max((m for m in heard if isinstance(m, PhaseOutcome) and m.phase == phase), key=gravity)
+
+
+Told = TypeVar("Told", bound=Message)
+
+
+def newest(heard: Sequence[Message], kind: type[Told]) -> Told | None:
+    """Return the statement of `kind` with the latest upstream time, None when there is none."""
+    told = [message for message in heard if isinstance(message, kind)]
+    return max(told, key=lambda message: message.at, default=None)

@@ -1,0 +1,145 @@
+"""A real Apache Kafka broker for tests: one node in KRaft mode, on free loopback ports."""
+
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from infrastructure.embedded.processes import EmbeddedServerError, GuardedProcess, free_port, port_is_free
+from tests.support.kafka_settings import BROKER_SETTINGS, CLUSTER_ID
+
+_START_DEADLINE_S = 90.0
+_STOP_GRACE_S = 30.0
+_LOGGING = Path(__file__).parent.parent / "kafka" / "log4j2.properties"
+
+
+class KafkaServer:
+    """A broker with its data in `folder`, so that a test can stop or kill it and start it again.
+
+    The ports stay the same from start to start; `stop` ends it in order, `kill` by SIGKILL. It ends with this
+    process, however that ends.
+    """
+
+    def __init__(
+        self, folder: Path, *, java: str, jars: Path, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._folder = folder.absolute()
+        self._jars = jars
+        self._java = java
+        self._port, self._controller_port = free_port(), free_port()
+        self._settings = dict(settings or {})
+        self._process: GuardedProcess | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """`127.0.0.1:port`, the same also while the broker is stopped."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether the broker's process is there."""
+        return self._process is not None and self._process.exit_code is None
+
+    def start(self) -> None:
+        """Start the broker and wait until it answers. Raises EmbeddedServerError with the end of its log."""
+        if self.running:
+            return
+        configuration = self._folder / "server.properties"
+        if not configuration.exists():
+            self._format(configuration)
+        self._process = GuardedProcess(
+            self._java_command("-Xms256m", "-Xmx512m", "kafka.Kafka", str(configuration)),
+            log=self._folder / "broker.log",
+            stop_signal=signal.SIGTERM,
+            grace_s=_STOP_GRACE_S,
+        )
+        self._process.wait_until(self.answers, deadline_s=_START_DEADLINE_S, name="Kafka")
+
+    def stop(self) -> None:
+        """End the broker in order: what it acknowledged is there after the next start."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def kill(self) -> None:
+        """End the broker as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def answers(self) -> bool:
+        """Whether a client that connects now is told of the broker."""
+        return broker_answers(self.bootstrap_servers, timeout_s=1.0)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _format(self, configuration: Path) -> None:
+        """Write the settings and the empty storage; the ports are final from here on."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if not port_is_free(self._port):
+            self._port = free_port()
+        if not port_is_free(self._controller_port):
+            self._controller_port = free_port()
+        listener, controller = f"127.0.0.1:{self._port}", f"127.0.0.1:{self._controller_port}"
+        unfinished = configuration.with_suffix(".new")
+        settings = {
+            **BROKER_SETTINGS,
+            "listeners": f"PLAINTEXT://{listener},CONTROLLER://{controller}",
+            "advertised.listeners": f"PLAINTEXT://{listener}",
+            "controller.quorum.voters": f"1@{controller}",
+            "log.dirs": str(self._folder / "data"),
+            **self._settings,
+        }
+        unfinished.write_text(
+            "".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8"
+        )
+        command = self._java_command(
+            "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(unfinished)
+        )
+        formatted = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_START_DEADLINE_S,
+            check=False,
+        )
+        if formatted.returncode:
+            output = formatted.stdout + formatted.stderr
+            raise EmbeddedServerError(
+                f"Kafka's storage in {self._folder} could not be formatted:\n{output[-3000:]}"
+            )
+        unfinished.rename(configuration)
+
+    def _java_command(self, *arguments: str) -> Sequence[str]:
+        return [
+            self._java,
+            "-XX:+UseSerialGC",
+            "-XX:-UsePerfData",
+            "-Djava.net.preferIPv4Stack=true",
+            f"-Dlog4j2.configurationFile={_LOGGING}",
+            "-cp",
+            f"{self._jars}/*",
+            *arguments,
+        ]
+
+
+def broker_answers(bootstrap_servers: str, *, timeout_s: float) -> bool:
+    """Whether a broker answers a metadata request at this address."""
+    client = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    try:
+        return bool(client.list_topics(timeout=timeout_s).brokers)
+    except KafkaException:
+        return False
