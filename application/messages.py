@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
+
+_LAST_TIMESTAMP_MS: Final = 253_402_300_799_000
+"""The last second of the year 9999."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,5 +24,6 @@ class IncomingMessage:
 
     @property
     def timestamp(self) -> datetime:
-        """The record's time."""
-        return datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
+        """The record's time; the nearest that a datetime can hold, where its sender's clock was mad."""
+        bounded = min(max(self.timestamp_ms, 0), _LAST_TIMESTAMP_MS)
+        return datetime.fromtimestamp(bounded / 1000, UTC)

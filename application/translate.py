@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import orjson
 from pydantic import ValidationError
 
 from application import topics
@@ -25,6 +26,7 @@ from domain.values import Causation, EssayResult, SpellcheckMetrics
 FUTURE_TOLERANCE: Final = timedelta(days=365)
 """A fact from further ahead than this is garbage; believed, it would outrank every true result."""
 
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SHOWN_ERRORS: Final = 5
 
 
@@ -58,6 +60,8 @@ def translate(
         envelope = reader.model_validate_json(message.value)
     except ValidationError as error:
         return _rejection(*_explained(error), message, received_at)
+    if (b"NaN" in message.value or b"Infinity" in message.value) and not _is_json(message.value):
+        return _rejection(Reason.NOT_JSON, "NaN and Infinity are not JSON.", message, received_at)
     if b"\\u0000" in message.value and _holds_nul(json.loads(message.value)):
         detail = "A text holds the character U+0000, which PostgreSQL cannot store."
         return _rejection(Reason.NOT_STORABLE, detail, message, received_at)
@@ -69,6 +73,9 @@ def translate(
             f"after it was received ({received_at.isoformat()}).",
             command.causation,
         )
+    if command.happened_at < _EARLIEST:
+        detail = f"The message is from {command.happened_at.isoformat()}, before 1970."
+        return Rejection(Reason.IMPLAUSIBLE_TIME, detail, command.causation)
     return command
 
 
@@ -86,8 +93,8 @@ def _causation(envelope: wire.Envelope[Any], message: IncomingMessage, received_
         partition=message.partition,
         offset=message.offset,
         received_at=received_at,
-        event_id=str(envelope.event_id) if envelope.event_id else None,
-        correlation_id=str(envelope.correlation_id) if envelope.correlation_id else None,
+        event_id=envelope.event_id,
+        correlation_id=envelope.correlation_id,
         traceparent=traceparent if isinstance(traceparent, str) else None,
     )
 
@@ -96,10 +103,24 @@ def _explained(error: ValidationError) -> tuple[Reason, str]:
     errors = error.errors(include_input=False, include_url=False, include_context=False)
     if errors[0]["type"] == "json_invalid":
         return Reason.NOT_JSON, errors[0]["msg"]
-    shown = [f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}" for e in errors[:_SHOWN_ERRORS]]
+    shown = [f"{_place(e['loc'])}: {e['msg']}" for e in errors[:_SHOWN_ERRORS]]
     if len(errors) > _SHOWN_ERRORS:
         shown.append(f"and {len(errors) - _SHOWN_ERRORS} more")
     return Reason.CONTRACT_VIOLATION, "; ".join(shown)
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Name where in the message an error is; keys that the sender made up are not repeated."""
+    known = (str(part) if isinstance(part, int) or part in wire.FIELD_NAMES else "…" for part in location)
+    return ".".join(known) or "message"
+
+
+def _is_json(value: bytes) -> bool:
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _holds_nul(value: object) -> bool:

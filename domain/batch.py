@@ -32,10 +32,10 @@ from domain.batch_events import (
     PipelineCompleted,
 )
 from domain.batch_state import BatchState, Conclusion, Registration, is_anchor
-from domain.completion import State
 from domain.parking import ParkableStream
 from domain.values import BatchStatus, Causation, Details, EssayResult, Phase, SpellcheckMetrics
 
+_SEEN_BY_ESSAY: Final = frozenset(phase.value for phase in Phase)
 _STREAM_PREFIX: Final = "batch-"
 
 
@@ -76,8 +76,7 @@ class BatchAggregate(ParkableStream):
     @property
     def counts(self) -> tuple[int, int, int]:
         """Expected essays in all, those done in every required phase, those that failed in one."""
-        tally = self._state.tally
-        return tally.total, tally.states[State.COMPLETED], tally.states[State.FAILED]
+        return self._state.tally.counts
 
     @property
     def size(self) -> int:
@@ -332,12 +331,12 @@ class BatchAggregate(ParkableStream):
 
     def _ended_at(self, registration: Registration, status: BatchStatus) -> datetime:
         """Return the time of the last fact that the outcome rests on, never the time of arrival."""
+        essays = self._state.essays
         times = [registration.at]
-        if self._state.latest_spellcheck_at is not None:
-            times.append(self._state.latest_spellcheck_at)
+        times += [at for e in registration.essay_ids if (at := essays[e].spellcheck_at) is not None]
         if self._state.assessment is not None:
             times.append(self._state.assessment.at)
-        times += [c.at for phase, c in self._state.conclusions.items() if phase not in set(Phase)]
+        times += [c.at for phase, c in self._state.conclusions.items() if phase not in _SEEN_BY_ESSAY]
         if status.stops_the_batch:
             times += [c.at for c in self._state.conclusions.values() if c.status is status]
             if self._state.pipeline is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from domain.aggregate import DomainEvent
 from domain.batch_events import (
@@ -21,7 +21,14 @@ from domain.batch_events import (
     PhaseConcluded,
     PipelineCompleted,
 )
-from domain.completion import Requirements, Tally, overall_status, required_phases
+from domain.completion import (
+    Requirements,
+    Standing,
+    Tally,
+    completion_status,
+    required_phases,
+    stopping_status,
+)
 from domain.values import BatchStatus, EssayResult, Ranking
 
 _ANCHOR_PREFIX: Final = "ANCHOR_"
@@ -90,6 +97,11 @@ class Pipeline:
     final_status: BatchStatus
 
 
+class _UpstreamsWord(TypedDict):
+    pipeline: BatchStatus | None
+    phases: dict[str, BatchStatus]
+
+
 class BatchState:
     """Everything the batch's decisions rest on, shaped for their questions."""
 
@@ -99,9 +111,9 @@ class BatchState:
         self.conclusions: dict[str, Conclusion] = {}
         self.assessment: Assessment | None = None
         self.pipeline: Pipeline | None = None
-        self.latest_spellcheck_at: datetime | None = None
         self.requirements = Requirements(required_phases(None), None, frozenset(), {})
         self.tally = Tally()
+        self.stopped_as: BatchStatus | None = None
         self.announced_status: BatchStatus | None = None
         self.announced_ranking: tuple[str, tuple[Ranking, ...]] | None = None
         self.revision = 0
@@ -112,11 +124,9 @@ class BatchState:
         """How the batch ended, or None while it is unfinished or unregistered."""
         if self.registration is None:
             return None
-        return overall_status(
-            self.tally,
-            pipeline=self.pipeline.final_status if self.pipeline else None,
-            phases={phase: conclusion.status for phase, conclusion in self.conclusions.items()},
-        )
+        if self.stopped_as is not None or self.tally.pending:
+            return self.stopped_as
+        return completion_status(self.tally, **self._upstreams_word())
 
     def evolve(self, event: DomainEvent) -> None:
         """Take over one event."""
@@ -139,8 +149,6 @@ class BatchState:
         """Count the essay anew."""
         essay = self._essay(event.essay_id)
         success = isinstance(event, EssaySpellchecked)
-        if self.latest_spellcheck_at is None or event.happened_at > self.latest_spellcheck_at:
-            self.latest_spellcheck_at = event.happened_at
         essay.spellcheck_at = event.happened_at
         before, essay.spellchecked = essay.spellchecked, success
         expected = self.registration is not None and event.essay_id in self.registration.essay_ids
@@ -212,15 +220,28 @@ class BatchState:
             phases=required_phases(named),
             ranked=frozenset(r.essay_id for r in self.assessment.rankings) if self.assessment else None,
             concluded=frozenset(concluded.union(named)),
-            failed_in={phase: frozenset(c.failed_essay_ids) for phase, c in self.conclusions.items()},
+            failed_in={
+                phase: frozenset(c.failed_essay_ids)
+                for phase, c in self.conclusions.items()
+                if c.failed_essay_ids
+            },
         )
+        self.stopped_as = stopping_status(**self._upstreams_word())
         self.tally = Tally()
-        if self.registration is not None:
-            for essay_id in self.registration.essay_ids:
-                standing = self.requirements.standing(
-                    essay_id, spellchecked=self.essays[essay_id].spellchecked
-                )
-                self.tally.count(standing)
+        if self.registration is None:
+            return
+        standings: dict[Standing, int] = {}
+        for essay_id in self.registration.essay_ids:
+            standing = self.requirements.standing(essay_id, spellchecked=self.essays[essay_id].spellchecked)
+            standings[standing] = standings.get(standing, 0) + 1
+        for standing, count in standings.items():
+            self.tally.count(standing, count)
+
+    def _upstreams_word(self) -> _UpstreamsWord:
+        return {
+            "pipeline": self.pipeline.final_status if self.pipeline else None,
+            "phases": {phase: conclusion.status for phase, conclusion in self.conclusions.items()},
+        }
 
 
 _EVOLVE: Final[dict[type[DomainEvent], Callable[[BatchState, Any], None]]] = {

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from domain.values import DEFAULT_REQUIRED_PHASES, BatchStatus, Phase, PhaseResult, in_pipeline_order
@@ -56,29 +57,35 @@ class Requirements:
 
     def standing(self, essay_id: str, *, spellchecked: bool | None) -> Standing:
         """Measure one essay; `spellchecked` is its spellcheck's success, None while unknown."""
-        completed: list[str] = []
-        failed_phase: str | None = None
-        pending = False
-        for phase in self.phases:
-            verdict = self._verdict(phase, essay_id, spellchecked)
-            if verdict is None:
-                pending = pending or failed_phase is None
-            elif verdict:
-                completed.append(phase)
-            elif failed_phase is None and not pending:
-                failed_phase = phase
-        if failed_phase is not None:
-            return Standing(State.FAILED, tuple(completed), failed_phase)
-        return Standing(State.PENDING if pending else State.COMPLETED, tuple(completed), None)
+        ranked = None if self.ranked is None else essay_id in self.ranked
+        failed = frozenset(phase for phase, essays in self.failed_in.items() if essay_id in essays)
+        return _standing(self.phases, self.concluded, spellchecked, ranked, failed)
 
-    def _verdict(self, phase: str, essay_id: str, spellchecked: bool | None) -> bool | None:
-        if phase == Phase.SPELLCHECK:
-            return spellchecked
-        if phase == Phase.CJ_ASSESSMENT:
-            return None if self.ranked is None else essay_id in self.ranked
-        if phase not in self.concluded:
-            return None
-        return essay_id not in self.failed_in.get(phase, frozenset())
+
+@lru_cache(maxsize=4096)
+def _standing(
+    phases: tuple[str, ...],
+    concluded: frozenset[str],
+    spellchecked: bool | None,
+    ranked: bool | None,
+    failed: frozenset[str],
+) -> Standing:
+    """The first required phase in which the essay did not succeed decides: failed there, or not there yet.
+
+    Where it failed, only results of its own can show that an essay came through a later phase.
+    Cached because essays differ in few ways and this is asked for every essay of every batch.
+    """
+    own = {Phase.SPELLCHECK.value: spellchecked, Phase.CJ_ASSESSMENT.value: ranked}
+    state, failed_phase = State.COMPLETED, None
+    completed = []
+    for phase in phases:
+        verdict = own.get(phase, phase not in failed if phase in concluded else None)
+        if verdict and (state is not State.FAILED or phase in own):
+            completed.append(phase)
+        elif not verdict and state is State.COMPLETED:
+            state = State.PENDING if verdict is None else State.FAILED
+            failed_phase = None if verdict is None else phase
+    return Standing(state, tuple(completed), failed_phase)
 
 
 @dataclass(slots=True)
@@ -86,18 +93,30 @@ class Tally:
     """How many expected essays stand where."""
 
     total: int = 0
-    states: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
+    pending: int = 0
+    completed: int = 0
+    failed: int = 0
     completed_in: dict[str, int] = field(default_factory=dict)
     failed_in: dict[str, int] = field(default_factory=dict)
 
     def count(self, standing: Standing, step: int = 1) -> None:
-        """Add (`step` 1) or take away (`step` -1) one essay."""
+        """Add `step` essays of the same standing, or take them away (negative `step`)."""
         self.total += step
-        self.states[standing.state] += step
+        if standing.state is State.PENDING:
+            self.pending += step
+        elif standing.state is State.COMPLETED:
+            self.completed += step
+        else:
+            self.failed += step
         for phase in standing.completed_phases:
             self.completed_in[phase] = self.completed_in.get(phase, 0) + step
         if standing.failed_phase is not None:
             self.failed_in[standing.failed_phase] = self.failed_in.get(standing.failed_phase, 0) + step
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Essays in all, done in every required phase, failed in one."""
+        return self.total, self.completed, self.failed
 
     def phase_results(self, phases: tuple[str, ...]) -> tuple[PhaseResult, ...]:
         """Return the counts of each of `phases`, in that order."""
@@ -116,24 +135,31 @@ _CONTRADICTS_TOTAL_FAILURE: Final = frozenset(
 )
 
 
-def overall_status(
-    tally: Tally, *, pipeline: BatchStatus | None, phases: Mapping[str, BatchStatus]
-) -> BatchStatus | None:
-    """Return how the batch ended, or None while it has not.
+def stopping_status(pipeline: BatchStatus | None, phases: Mapping[str, BatchStatus]) -> BatchStatus | None:
+    """Return how upstream stopped the batch, whatever its essays say, or None if it did not.
 
-    `pipeline` is the pipeline message's status, `phases` those of the phase outcomes. The essays
-    decide, except that upstream may stop a batch. A phase that every essay failed is what upstream
-    calls a critical failure; it is named so at once, without waiting for upstream to say it, unless
-    upstream has said otherwise: one outcome, one announcement, whichever message comes first.
+    `pipeline` is the pipeline message's status, `phases` those of the phase outcomes.
     """
     if pipeline is not None and pipeline.stops_the_batch:
         return pipeline
-    stopped = {status for status in phases.values() if status.stops_the_batch}
-    if stopped:
-        return BatchStatus.FAILED_CRITICALLY if BatchStatus.FAILED_CRITICALLY in stopped else stopped.pop()
-    if tally.total == 0 or tally.states[State.PENDING]:
+    stopped = [status for status in phases.values() if status.stops_the_batch]
+    if not stopped:
         return None
-    if not tally.states[State.FAILED]:
+    return BatchStatus.FAILED_CRITICALLY if BatchStatus.FAILED_CRITICALLY in stopped else stopped[0]
+
+
+def completion_status(
+    tally: Tally, *, pipeline: BatchStatus | None, phases: Mapping[str, BatchStatus]
+) -> BatchStatus | None:
+    """Return how the batch ended by its essays, or None while one is pending or none is expected.
+
+    A phase that every essay failed is what upstream calls a critical failure. It is named so at once,
+    without waiting for upstream to say it, unless upstream has said otherwise: one outcome, one
+    announcement, whichever message comes first.
+    """
+    if tally.total == 0 or tally.pending:
+        return None
+    if not tally.failed:
         return BatchStatus.COMPLETED_SUCCESSFULLY
     for phase, failed in tally.failed_in.items():
         if (

@@ -49,8 +49,11 @@ import numpy as np
 from domain.comparison_graph import FloatArray, PairCounts
 
 EPSILON = 0.3
-WIDEST_GAP = 40.0
-"""Logits between two items that were compared; beyond it the weaker wins once in 10^17 decisions."""
+WIDEST_GAP = 25.0
+"""Logits between two items that were compared; beyond it the weaker wins once in 10^11 decisions.
+
+Much further out the sums cannot tell a drift from an end: the residual of a pair drowns in rounding.
+"""
 _LONGEST_STEP = 3.0
 _CONVERGED = 1e-10
 _MOST_STEPS = 100

@@ -37,6 +37,9 @@ letters: Final = Table(
 )
 Index("letters_by_reason", letters.c.reason, letters.c.position)
 
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+"""Stands for U+0000, which PostgreSQL cannot store; the event keeps what the message had."""
+
 _LETTER: Final = tuple(column.name for column in letters.columns)
 _put_aside = upsert(letters, _LETTER)
 
@@ -51,14 +54,14 @@ def _row(recorded: Recorded) -> Row:
         "position": recorded.notification_id,
         "stream_id": event.originator_id,
         "reason": reason,
-        "detail": detail,
+        "detail": detail.replace("\0", _REPLACEMENT),
         "topic": event.causation.topic,
         "partition": event.causation.partition,
         "offset": event.causation.offset,
         "received_at": event.causation.received_at,
         "key": None if event.key is None else b64decode(event.key),
         "value": None if event.value is None else b64decode(event.value),
-        "headers": json.dumps(event.headers),
+        "headers": json.dumps([[name.replace("\0", _REPLACEMENT), value] for name, value in event.headers]),
     }
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -27,6 +26,13 @@ from domain.values import BatchStatus
 Timestamp = datetime
 """May come without a zone, which upstream's writers mean as UTC; whoever uses one reads it so."""
 
+# As text: a UUID object would be made only to be turned into text again, for each message twice.
+Uuid = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+    ),
+]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Count = Annotated[int, Field(ge=0, le=2_147_483_647)]
 Duration = Annotated[float, Field(ge=0)]
@@ -82,7 +88,7 @@ class EssaySlotAssigned(WireModel):
     file_upload_id: Annotated[str, StringConstraints(max_length=255)]
     text_storage_id: Annotated[str, StringConstraints(max_length=255)]
     original_file_name: Annotated[str, StringConstraints(max_length=4096)]
-    correlation_id: UUID | None = None
+    correlation_id: Uuid | None = None
     timestamp: Timestamp | None = None
 
 
@@ -133,7 +139,7 @@ class BatchPhaseOutcome(WireModel):
     phase_status: BatchStatus
     processed_essays: list[ProcessedEssay]
     failed_essay_ids: list[Identifier]
-    correlation_id: UUID | None = None
+    correlation_id: Uuid | None = None
 
 
 class EssayAssessment(WireModel):
@@ -182,7 +188,7 @@ class BatchPipelineCompleted(WireModel):
     processing_duration_seconds: Duration
     successful_essay_count: Count
     failed_essay_count: Count
-    correlation_id: UUID
+    correlation_id: Uuid
     metadata: SystemProcessingMetadata
 
 
@@ -192,12 +198,20 @@ Data = TypeVar("Data", bound=WireModel)
 class Envelope(WireModel, Generic[Data]):
     """What stands around every payload. Only type, source and data are sure to be there."""
 
-    event_id: UUID | None = None
+    event_id: Uuid | None = None
     event_type: Annotated[str, StringConstraints(min_length=1)]
     event_timestamp: Timestamp | None = None
     source_service: Annotated[str, StringConstraints(min_length=1)]
     schema_version: Literal[1] = 1
-    correlation_id: UUID | None = None
+    correlation_id: Uuid | None = None
     data_schema_uri: str | None = None
     data: Data
     metadata: dict[str, Any] | None = None
+
+
+def _field_names(model: type[BaseModel]) -> set[str]:
+    return set(model.model_fields).union(*map(_field_names, model.__subclasses__()))
+
+
+FIELD_NAMES = frozenset(_field_names(WireModel))
+"""Every field that a contract names: what may be repeated in the reason of a dead letter."""

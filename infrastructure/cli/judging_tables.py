@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from domain.bradley_terry import JudgingScores
+from domain.judge_agreement import Agreement
 from domain.judging_quality import ADAPTIVE_PAIRING_NOTE, JudgingQuality, SplitHalf
 
 _WIDE_ENOUGH_FOR_ANY_NAME = 100_000
@@ -80,20 +81,7 @@ def _print_quality(console: Console, quality: JudgingQuality) -> None:
             for p in quality.growth
         ),
     )
-    _print_table(
-        console,
-        "Agreement on shared pairs",
-        ("judge", "with", "shared pairs", "agreements", "rate", "kappa"),
-        (
-            (first, second, str(a.shared_pairs), _number(a.agreements), _number(a.rate), _number(a.kappa))
-            for first, second, a in (
-                ("all", "all", quality.agreement.overall),
-                *((judge.judge, "all others", judge.agreement) for judge in quality.agreement.judges),
-                *((pair.first, pair.second, pair.agreement) for pair in quality.agreement.judge_pairs),
-            )
-        ),
-        names={"judge", "with"},
-    )
+    _print_agreement(console, quality.agreement)
     flagged = quality.misfits
     _print_table(
         console,
@@ -118,6 +106,28 @@ def _print_quality(console: Console, quality: JudgingQuality) -> None:
             for p in quality.next_pairs
         ),
         names={"item", "with"},
+    )
+
+
+def _print_agreement(console: Console, agreement: Agreement) -> None:
+    if not agreement.overall.shared_pairs:
+        console.print("\nNo pair of items was judged by two judges: their agreement is unknown.")
+        return
+    compared = (
+        ("all", "all", agreement.overall),
+        *((judge.judge, "all others", judge.agreement) for judge in agreement.judges),
+        *((pair.first, pair.second, pair.agreement) for pair in agreement.judge_pairs),
+    )
+    _print_table(
+        console,
+        "Agreement on shared pairs",
+        ("judge", "with", "shared pairs", "agreements", "rate", "kappa"),
+        (
+            (judge, other, str(a.shared_pairs), _number(a.agreements), _number(a.rate), _number(a.kappa))
+            for judge, other, a in compared
+            if a.shared_pairs
+        ),
+        names={"judge", "with"},
     )
 
 

@@ -103,7 +103,7 @@ def _encode(state: dict[str, Any]) -> bytes:
         return orjson.dumps(state, option=orjson.OPT_UTC_Z)
     except TypeError:
         # Free-form upstream objects may hold integers beyond 64 bits, which only the slower encoder writes.
-        return json.dumps(state, default=_plain, ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(state, default=_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _plain(value: Any) -> Any:

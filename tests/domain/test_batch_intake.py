@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.batch import BatchAggregate, batch_stream_id
+from domain.batch import batch_id_of, batch_stream_id
 from domain.batch_events import (
     AssessmentCompleted,
     BatchAssessmentCompleted,
@@ -12,7 +12,6 @@ from domain.batch_events import (
     EssaySlotAssigned,
     EssaySpellchecked,
     EssaySpellcheckFailed,
-    MessageParked,
     PhaseConcluded,
     PipelineCompleted,
 )
@@ -47,6 +46,8 @@ ONE_OF_EACH = [
 
 def test_stream_is_named_after_the_batch() -> None:
     assert batch_stream_id("4711") == "batch-4711"
+    assert batch_id_of("batch-4711") == "4711"
+    assert batch_id_of(batch_stream_id("batch-4711")) == "batch-4711"
 
 
 @pytest.mark.parametrize(("message", "event_class"), ONE_OF_EACH)
@@ -178,28 +179,6 @@ def test_size_counts_every_essay_in_memory_expected_or_not() -> None:
 def test_a_batch_is_registered_once_its_teacher_is_known() -> None:
     assert not given(spellchecked("e1")).batch.is_registered
     assert given(registered("e1")).batch.is_registered
-
-
-def test_a_parked_message_waits_with_its_bytes_and_decides_nothing() -> None:
-    batch = BatchAggregate(STREAM)
-    batch.park(
-        reason="our own fault",
-        key="a2V5",
-        value="dmFsdWU=",
-        headers=(("event_id", "MQ=="),),
-        happened_at=minute(3),
-        causation=caused_by(9),
-    )
-
-    assert batch.is_parked
-    [parked] = batch.collect_events()
-    assert isinstance(parked, MessageParked)
-    assert (parked.reason, parked.key, parked.value) == ("our own fault", "a2V5", "dmFsdWU=")
-    assert BatchAggregate.replay(STREAM, [parked]).is_parked
-
-
-def test_a_batch_without_parked_messages_is_not_parked() -> None:
-    assert not given(registered("e1")).batch.is_parked
 
 
 def test_newer_failure_keeps_upstreams_account_of_it() -> None:

@@ -162,3 +162,11 @@ def test_a_failed_phase_goes_before_a_cancelled_one() -> None:
     story = given(phase_outcome("nlp", CANCELLED), phase_outcome("spellcheck", FAILED))
 
     story.when(registered("e1")).then_announced(fact(BatchResultsReady, overall_status=FAILED))
+
+
+def test_a_stopped_batch_ended_when_it_was_stopped() -> None:
+    story = given(registered("e1"), phase_outcome("spellcheck", SUCCESS, at=50))
+
+    story.when(phase_outcome("cj_assessment", FAILED, at=20)).then_announced(
+        fact(BatchResultsReady, happened_at=minute(20), processing_duration_seconds=20 * 60.0)
+    )

@@ -32,6 +32,9 @@ Place = tuple[str | int, ...]
 RECEIVED_AT: Final = datetime(2026, 3, 8, tzinfo=UTC)
 """A day after the scenarios' messages were sent."""
 
+RECORD_TIME: Final = datetime(2026, 3, 7, 23, 59, tzinfo=UTC)
+"""When the broker wrote down the message, a minute before."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamLine:
@@ -68,7 +71,7 @@ def as_message(line: dict[str, Any], *, offset: int) -> IncomingMessage:
         topic=line["topic"],
         partition=0,
         offset=offset,
-        timestamp_ms=int(RECEIVED_AT.timestamp() * 1000),
+        timestamp_ms=int(RECORD_TIME.timestamp() * 1000),
         key=None if key is None else key.encode(),
         value=value_bytes(line["value"]),
         headers=tuple((name, str(value).encode()) for name, value in line["headers"].items()),
@@ -87,6 +90,18 @@ def value_bytes(value: Any) -> bytes | None:
             return prefix + repeat * int(parts["count"]) + suffix
         case _:
             return json.dumps(value, ensure_ascii=False).encode()
+
+
+def record(topic: str, value: bytes | dict[str, Any] | None) -> IncomingMessage:
+    """Return the record of `topic` in which `value` lies, written at RECORD_TIME."""
+    return IncomingMessage(
+        topic=topic,
+        partition=2,
+        offset=4711,
+        timestamp_ms=int(RECORD_TIME.timestamp() * 1000),
+        key=b"key",
+        value=json.dumps(value).encode() if isinstance(value, dict) else value,
+    )
 
 
 @cache

@@ -1,0 +1,37 @@
+"""Small commands: tables and topics, and the API's description."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Annotated
+
+import typer
+
+from infrastructure.bootstrap import servers_from
+from infrastructure.cli.roles import prepared
+from infrastructure.http.openapi import openapi_document
+from infrastructure.kafka.topics import create_missing_topics
+from infrastructure.postgres import schema
+from infrastructure.settings import load_settings
+
+
+def init(
+    json_output: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+) -> None:
+    """Create the tables and topics that are missing and upgrade old tables; safe to run again."""
+    servers = servers_from(prepared())
+    schema.initialise(servers.database_url)
+    created = asyncio.run(create_missing_topics(servers.bootstrap_servers))
+    if json_output:
+        typer.echo(json.dumps({"tables": "ready", "topics_created": created}))
+    else:
+        typer.echo(
+            f"The tables are ready; {len(created)} topics created{': ' if created else ''}{', '.join(created)}."
+        )
+
+
+def openapi() -> None:
+    """Print the query API's OpenAPI 3.1 document."""
+    load_settings()
+    typer.echo(json.dumps(openapi_document(), indent=2))

@@ -1,0 +1,63 @@
+"""The roles as commands: each is one process of a deployment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Annotated, Any
+
+import typer
+
+from infrastructure import roles
+from infrastructure.bootstrap import query_app, servers_from
+from infrastructure.settings import Settings, load_settings
+from infrastructure.telemetry import configure_logging
+
+
+def prepared() -> Settings:
+    """Read the settings and set up logging."""
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    return settings
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` on the fast event loop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
+
+
+def ingest() -> None:
+    """Take in upstream's messages (one or more processes; they share the partitions)."""
+    settings = prepared()
+    run(roles.ingest(settings, servers_from(settings)))
+
+
+def publish(
+    resume_at: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Set the position to this notification id first; events up to it count as published."
+        ),
+    ] = None,
+) -> None:
+    """Publish results and notifications to Kafka, exactly once (one process; a second one takes over)."""
+    settings = prepared()
+    run(roles.publish(settings, servers_from(settings), resume_at=resume_at))
+
+
+def project() -> None:
+    """Keep the read models up to date (a second process takes turns with the first)."""
+    settings = prepared()
+    run(roles.project(settings, servers_from(settings, kafka=False)))
+
+
+def serve() -> None:
+    """Answer queries over HTTP."""
+    settings = prepared()
+    servers = servers_from(settings, kafka=False)
+    run(roles.serve(settings, query_app(servers, settings, settings.require_api_key())))

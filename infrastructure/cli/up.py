@@ -1,0 +1,78 @@
+"""`ras up`: everything on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import typer
+
+from infrastructure.cli.roles import prepared, run
+from infrastructure.deployment import Deployment, deployed
+from infrastructure.settings import Settings
+
+
+def up(
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON when all is ready.")
+    ] = False,
+) -> None:
+    """Run all roles on this machine, with embedded servers unless some are set; Ctrl-C stops."""
+    run(_up(prepared(), json_output=json_output))
+
+
+async def _up(settings: Settings, *, json_output: bool) -> None:
+    async with until_interrupted() as interrupted:
+        if not json_output:
+            typer.echo("Starting …", err=True)
+        async with deployed(settings, settings.home) as deployment:
+            if json_output:
+                typer.echo(json.dumps(deployment.as_json()))
+            else:
+                typer.echo(_described(deployment))
+            await supervised(deployment, interrupted)
+        if not json_output:
+            typer.echo("Stopped.", err=True)
+
+
+@contextlib.asynccontextmanager
+async def until_interrupted() -> AsyncIterator[asyncio.Event]:
+    """Lend an event that Ctrl-C and SIGTERM set."""
+    interrupted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, interrupted.set)
+    try:
+        yield interrupted
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def supervised(deployment: Deployment, interrupted: asyncio.Event) -> None:
+    """Watch over the roles until interrupted."""
+    watch = asyncio.ensure_future(deployment.supervise())
+    asked = asyncio.ensure_future(interrupted.wait())
+    done, pending = await asyncio.wait({watch, asked}, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+def _described(deployment: Deployment) -> str:
+    return "\n".join(
+        (
+            "RAS is running. Ctrl-C stops it.",
+            f"  API         {deployment.api}/docs",
+            f"  API key     {deployment.api_key}",
+            f"  Kafka       {deployment.servers.bootstrap_servers}",
+            f"  PostgreSQL  {deployment.servers.database_url}",
+            f"  logs        {deployment.logs}",
+        )
+    )

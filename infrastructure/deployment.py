@@ -1,0 +1,216 @@
+"""All roles on one machine: servers where none are given, and a process for each role.
+
+A role that is killed is started again, because nothing is lost by that. A role that ends by itself has
+said why and needs a person: everything is stopped and the reason is shown. Roles end before the servers
+they write to, in the order of the data's way, so that what was taken in is also published.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import psycopg
+import structlog
+
+from infrastructure.bootstrap import Servers
+from infrastructure.embedded.kafka import EmbeddedKafka
+from infrastructure.embedded.postgres import EmbeddedPostgres
+from infrastructure.embedded.processes import EmbeddedServerError, GuardedProcess, free_port, tail
+from infrastructure.kafka.position_copy import publisher_position
+from infrastructure.kafka.topics import create_missing_topics, partitions_by_topic
+from infrastructure.postgres import schema
+from infrastructure.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+ROLES: Final = ("ingest", "publish", "project", "serve")
+
+_READY_DEADLINE_S: Final = 60.0
+_POLL_S: Final = 0.1
+_KILLED: Final = 128
+"""A guard's exit code is 128 + n when signal n ended the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Where everything is, once it is ready."""
+
+    servers: Servers
+    api: str
+    api_key: str
+    logs: Path
+    roles: dict[str, _RoleProcess]
+
+    def as_json(self) -> dict[str, str]:
+        """Return what a script needs to use it."""
+        return {
+            "kafka": self.servers.bootstrap_servers,
+            "database_url": self.servers.database_url,
+            "api": self.api,
+            "internal_api_key": self.api_key,
+            "logs": str(self.logs),
+        }
+
+    async def supervise(self) -> None:
+        """Start killed roles again until cancelled. Raises EmbeddedServerError when one ended by itself."""
+        while True:
+            await asyncio.sleep(_POLL_S)
+            for role in self.roles.values():
+                if (code := role.process.exit_code) is None:
+                    continue
+                if code <= _KILLED:
+                    raise EmbeddedServerError(
+                        f"`ras {role.name}` has ended with exit code {code}:\n{tail(role.log, lines=8)}"
+                    )
+                _log.warning("up.role_was_killed", role=role.name, signal=code - _KILLED)
+                await role.start()
+
+
+class _RoleProcess:
+    """One role in a process of its own."""
+
+    def __init__(
+        self,
+        name: str,
+        arguments: list[str],
+        environment: dict[str, str],
+        ready_url: str,
+        log: Path,
+        grace_s: float,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._command = [sys.executable, "-m", "infrastructure.cli", name, *arguments]
+        self._environment = environment
+        self._ready_url = ready_url
+        self._grace_s = grace_s
+        self.process = self._spawned()
+
+    def _spawned(self) -> GuardedProcess:
+        return GuardedProcess(
+            self._command,
+            log=self.log,
+            stop_signal=signal.SIGTERM,
+            grace_s=self._grace_s,
+            environment=self._environment,
+        )
+
+    async def start(self) -> None:
+        """Start again after the process has ended."""
+        self._command = self._command[:4]  # what was said for the first start only (a position) is done
+        self.process = self._spawned()
+        await self.ready()
+
+    async def ready(self) -> None:
+        """Return when the role says that it is ready. Raises EmbeddedServerError if it ends first."""
+        async with httpx.AsyncClient() as client, asyncio.timeout(_READY_DEADLINE_S):
+            while True:
+                if (code := self.process.exit_code) is not None and code <= _KILLED:
+                    raise EmbeddedServerError(
+                        f"`ras {self.name}` ended with exit code {code}:\n{tail(self.log, lines=8)}"
+                    )
+                with contextlib.suppress(httpx.HTTPError):
+                    answer = await client.get(self._ready_url)
+                    if answer.status_code == httpx.codes.OK:
+                        return
+                await asyncio.sleep(_POLL_S)
+
+
+@contextlib.asynccontextmanager
+async def deployed(
+    settings: Settings, home: Path, *, api_key: str | None = None
+) -> AsyncIterator[Deployment]:
+    """Run everything for as long as the block runs. Data of embedded servers is kept in `home`."""
+    logs = home / "logs"
+    await asyncio.to_thread(logs.mkdir, parents=True, exist_ok=True)
+    async with contextlib.AsyncExitStack() as stack:
+        database_url = settings.database_url
+        if database_url is None:
+            postgres = EmbeddedPostgres(home / "postgres")
+            await asyncio.to_thread(postgres.start)
+            stack.push_async_callback(asyncio.to_thread, postgres.stop)
+            database_url = postgres.url
+        await asyncio.to_thread(schema.initialise, database_url)
+        publish_arguments: list[str] = []
+        bootstrap_servers = settings.kafka_bootstrap_servers
+        if bootstrap_servers is None:
+            kafka = EmbeddedKafka(partitions_by_topic())
+            await asyncio.to_thread(kafka.start)
+            stack.callback(kafka.stop)
+            bootstrap_servers = kafka.bootstrap_servers
+            published = await asyncio.to_thread(_begin_with_empty_kafka, database_url, settings)
+            publish_arguments = ["--resume-at", str(published)] if published else []
+        else:
+            await create_missing_topics(bootstrap_servers)
+        servers = Servers(database_url, bootstrap_servers)
+        key = api_key or (
+            settings.internal_api_key.get_secret_value()
+            if settings.internal_api_key
+            else secrets.token_urlsafe(32)
+        )
+        deployment = Deployment(
+            servers, f"http://{settings.api_host}:{settings.api_port or free_port()}", key, logs, {}
+        )
+        for name in ROLES:
+            deployment.roles[name] = _role(
+                name, publish_arguments if name == "publish" else [], deployment, settings
+            )
+            # The API ends last of all, the ingester first: callbacks run in reverse order.
+        for name in reversed(ROLES):
+            stack.push_async_callback(asyncio.to_thread, _stop, deployment, name)
+        await asyncio.gather(*(role.ready() for role in deployment.roles.values()))
+        yield deployment
+
+
+def _stop(deployment: Deployment, name: str) -> None:
+    deployment.roles[name].process.stop()
+
+
+def _role(name: str, arguments: list[str], deployment: Deployment, settings: Settings) -> _RoleProcess:
+    environment = {
+        "RAS_DATABASE_URL": deployment.servers.database_url,
+        "RAS_KAFKA_BOOTSTRAP_SERVERS": deployment.servers.bootstrap_servers,
+        "RAS_LOG_FORMAT": "json",
+    }
+    if name == "serve":
+        address = deployment.api
+        environment["RAS_API_PORT"] = address.rpartition(":")[2]
+        environment["RAS_INTERNAL_API_KEY"] = deployment.api_key
+        environment["RAS_ENVIRONMENT"] = settings.environment
+    else:
+        port = free_port()
+        address = f"http://127.0.0.1:{port}"
+        environment["RAS_HEALTH_PORT"] = str(port)
+        environment["RAS_API_HOST"] = "127.0.0.1"
+    return _RoleProcess(
+        name,
+        arguments,
+        environment,
+        f"{address}/healthz/ready",
+        deployment.logs / f"{name}.log",
+        settings.shutdown_timeout_s + 5,
+    )
+
+
+def _begin_with_empty_kafka(database_url: str, settings: Settings) -> int:
+    """Forget positions in a Kafka that is gone, and return what was published to it.
+
+    The embedded broker begins empty each time while the database remembers: without this, the ingester
+    would wait for offsets that never come, and the publisher would say everything again.
+    """
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM ras.positions WHERE name LIKE 'intake/%'")
+        row = connection.execute(
+            "SELECT position FROM ras.positions WHERE name = %s",
+            (publisher_position(settings.transactional_id),),
+        ).fetchone()
+    return int(row[0]) if row else 0

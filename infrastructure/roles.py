@@ -1,0 +1,214 @@
+"""Running a role: wait for the database, check the tables, run until asked to stop.
+
+Every role behaves alike. SIGTERM and Ctrl-C end it after the transaction at hand; a second one ends it at
+once. While a server is away it waits and says so in its health; what waiting cannot mend ends it with a
+sentence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+
+import psycopg
+import sqlalchemy.exc
+import structlog
+import uvicorn
+from prometheus_client.core import REGISTRY
+from starlette.applications import Starlette
+
+from infrastructure import bootstrap
+from infrastructure.bootstrap import Servers
+from infrastructure.eventstore.store import TRANSIENT_ERRORS, EventStore
+from infrastructure.followers.follower import Follower
+from infrastructure.health import HealthChecks
+from infrastructure.http.health import health_app
+from infrastructure.postgres import schema
+from infrastructure.resilience import Backoff
+from infrastructure.settings import Settings
+from infrastructure.status import RoleStatus
+from infrastructure.telemetry import RoleMetrics
+
+_log = structlog.get_logger(__name__)
+
+_DATABASE_AWAY = (sqlalchemy.exc.OperationalError, psycopg.OperationalError, *TRANSIENT_ERRORS)
+
+
+class EmbeddedServer(uvicorn.Server):
+    """A uvicorn server beside other work: the process's signals belong to the role."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+async def ingest(settings: Settings, servers: Servers) -> None:
+    """Run an ingester."""
+    status = RoleStatus("ingester")
+    metrics = RoleMetrics()
+    async with _role(settings, [status]) as stopping:
+        if await _database_is_ready(servers, status, settings, stopping):
+            store = await _opened(servers, status, settings, stopping)
+            if store is not None:
+                ingester = bootstrap.ingester(servers, store, settings, metrics, status)
+                try:
+                    await _until(stopping, ingester.stop, ingester.run)
+                finally:
+                    await asyncio.to_thread(store.close)
+
+
+async def publish(settings: Settings, servers: Servers, *, resume_at: int | None = None) -> None:
+    """Run the publisher."""
+    status = RoleStatus("publisher")
+    async with _role(settings, [status]) as stopping:
+        if await _database_is_ready(servers, status, settings, stopping):
+            wakes = bootstrap.listener(servers, settings)
+            follower = bootstrap.publisher(
+                servers, wakes, settings, RoleMetrics(), status, resume_at=resume_at
+            )
+            await _follow(stopping, wakes, [follower])
+
+
+async def project(settings: Settings, servers: Servers) -> None:
+    """Run the projections."""
+    wakes = bootstrap.listener(servers, settings)
+    followers = bootstrap.projectors(servers, wakes, settings, RoleMetrics())
+    statuses = [follower.status for follower in followers]
+    async with _role(settings, statuses) as stopping:
+        if await _database_is_ready(servers, statuses[0], settings, stopping):
+            await _follow(stopping, wakes, followers)
+
+
+async def serve(settings: Settings, app: Starlette) -> None:
+    """Run an HTTP application on the API's address."""
+    config = uvicorn.Config(
+        app,
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
+    )
+    await uvicorn.Server(config).serve()
+
+
+async def _follow(
+    stopping: asyncio.Event, wakes: bootstrap.LogListener, followers: Sequence[Follower]
+) -> None:
+    def stop() -> None:
+        wakes.stop()
+        for follower in followers:
+            follower.stop()
+
+    async def run() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(wakes.run())
+            for follower in followers:
+                group.create_task(_ending_all(follower, stop))
+
+    await _until(stopping, stop, run)
+
+
+async def _ending_all(follower: Follower, stop: Callable[[], None]) -> None:
+    try:
+        await follower.run()
+    finally:
+        stop()
+
+
+async def _until(
+    stopping: asyncio.Event, stop: Callable[[], None], run: Callable[[], Awaitable[None]]
+) -> None:
+    """Run until it ends by itself, or tell it to stop and wait for its end."""
+    running = asyncio.ensure_future(run())
+    asked = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
+        stop()
+        await running
+    finally:
+        asked.cancel()
+        if not running.done():
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _role(settings: Settings, statuses: Sequence[RoleStatus]) -> AsyncIterator[asyncio.Event]:
+    """Lend the event that says "stop", set by signals; serve health and metrics meanwhile."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    here = asyncio.current_task()
+
+    def on_signal() -> None:
+        if stopping.is_set() and here is not None:
+            here.cancel()
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    server = _health_server(settings, statuses)
+    serving = asyncio.ensure_future(server.serve()) if server else None
+    try:
+        yield stopping
+    finally:
+        if server is not None and serving is not None:
+            server.should_exit = True
+            await asyncio.gather(serving, return_exceptions=True)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _health_server(settings: Settings, statuses: Sequence[RoleStatus]) -> EmbeddedServer | None:
+    if settings.health_port is None:
+        return None
+    checks = HealthChecks()
+    for status in statuses:
+        checks.register_role(status)
+    config = uvicorn.Config(
+        health_app(checks, REGISTRY),
+        host=settings.api_host,
+        port=settings.health_port,
+        log_config=None,
+        access_log=False,
+    )
+    return EmbeddedServer(config)
+
+
+async def _database_is_ready(
+    servers: Servers, status: RoleStatus, settings: Settings, stopping: asyncio.Event
+) -> bool:
+    """Wait for the database and check its tables. Raises SchemaVersionError; False when told to stop."""
+    backoff = Backoff(settings.retry_initial_s, settings.retry_max_s)
+    while not stopping.is_set():
+        try:
+            await asyncio.to_thread(schema.check, servers.database_url)
+        except _DATABASE_AWAY as error:
+            await _wait(status, error, backoff, stopping)
+        else:
+            return True
+    return False
+
+
+async def _opened(
+    servers: Servers, status: RoleStatus, settings: Settings, stopping: asyncio.Event
+) -> EventStore | None:
+    backoff = Backoff(settings.retry_initial_s, settings.retry_max_s)
+    while not stopping.is_set():
+        try:
+            return await asyncio.to_thread(bootstrap.event_store, servers.database_url)
+        except _DATABASE_AWAY as error:
+            await _wait(status, error, backoff, stopping)
+    return None
+
+
+async def _wait(status: RoleStatus, error: Exception, backoff: Backoff, stopping: asyncio.Event) -> None:
+    reason = f"The database does not answer: {str(error).strip().splitlines()[0]}"
+    if backoff.attempt == 0:
+        _log.warning("role.waiting", role=status.name, reason=reason)
+    status.degraded(reason)
+    await backoff.wait(stopping)
