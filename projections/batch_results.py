@@ -198,6 +198,7 @@ class _Changes:
     def __init__(self) -> None:
         self.touched: dict[str, dict[str, Any]] = {}
         self.registered: dict[str, BatchRegistered] = {}
+        self.expected: dict[str, dict[str, dict[str, Any]]] = {}
         self.slots: dict[tuple[str, str], Row] = {}
         self.spellchecks: dict[tuple[str, str], Row] = {}
         self.phases: dict[tuple[str, str], Row] = {}
@@ -223,7 +224,7 @@ class _Changes:
                     "last_updated": event.happened_at,
                 }
             case BatchRegistered():
-                self.registered[batch_id] = event
+                self._register(batch_id, event)
             case AssessmentCompleted() | AssessmentFailed():
                 self.assessments[batch_id] = event
             case PhaseConcluded():
@@ -248,6 +249,21 @@ class _Changes:
                     "ended_at": event.happened_at,
                 }
 
+    def _register(self, batch_id: str, event: BatchRegistered) -> None:
+        # Essays that only an earlier registration named keep their row, as they would across two batches
+        # of events: what the tables hold must not depend on where the log was cut.
+        self.registered[batch_id] = event
+        rows = self.expected.setdefault(batch_id, {})
+        for row in rows.values():
+            row["ordinal"] = None
+        for ordinal, essay_id in enumerate(event.essay_ids):
+            rows[essay_id] = {
+                "batch_id": batch_id,
+                "essay_id": essay_id,
+                "ordinal": ordinal,
+                "last_updated": event.happened_at,
+            }
+
     def _touch(self, batch_id: str, recorded: Recorded) -> None:
         at: datetime = recorded.event.happened_at
         started_at = at if isinstance(recorded.event, _RESULTS) else None
@@ -269,7 +285,7 @@ class _Changes:
                 _register, columnar(map(_registration_row, self.registered.values()), _REGISTRATION)
             )
             yield Statement(_unexpect, {"p_batch_id": list(self.registered)})
-            expected = (row for event in self.registered.values() for row in _expected_rows(event))
+            expected = (row for rows in self.expected.values() for row in rows.values())
             yield Statement(_expect, columnar(expected, _EXPECTED))
         for statement, rows, names in (
             (_assign_slots, self.slots, _SLOT),
@@ -296,17 +312,6 @@ def _registration_row(event: BatchRegistered) -> Row:
         "student_prompt_ref": _json(event.student_prompt_ref),
         "registered_at": event.happened_at,
     }
-
-
-def _expected_rows(event: BatchRegistered) -> Iterator[Row]:
-    batch_id = batch_id_of(event.originator_id)
-    for ordinal, essay_id in enumerate(event.essay_ids):
-        yield {
-            "batch_id": batch_id,
-            "essay_id": essay_id,
-            "ordinal": ordinal,
-            "last_updated": event.happened_at,
-        }
 
 
 def _spellcheck_row(batch_id: str, event: EssaySpellchecked | EssaySpellcheckFailed) -> Row:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import orjson
 from eventsourcing.persistence import Mapper, StoredEvent
 from pydantic import TypeAdapter
+from pydantic_core import from_json
 
 from domain.aggregate import DomainEvent
 
@@ -66,6 +67,13 @@ class EventCodec(Mapper[str]):
         """Every topic that can be read, retired ones included."""
         return frozenset(self._classes) | frozenset(self._retired)
 
+    def stored_under(self, topics: Iterable[str]) -> tuple[str, ...]:
+        """Return every topic under which events of `topics` may be stored: their older versions too."""
+        found = list(topics)
+        for topic in found:  # grows while it is read: an older version may have an older one yet
+            found += (older for older, (newer, _) in self._retired.items() if newer == topic)
+        return tuple(found)
+
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
         """Return the stored form of `domain_event`."""
         state = dict(vars(domain_event))
@@ -82,7 +90,8 @@ class EventCodec(Mapper[str]):
         Raises UnknownEventTopicError for a topic that is not registered.
         """
         topic = stored_event.topic
-        state = orjson.loads(stored_event.state)
+        # Not orjson: it reads integers beyond 64 bits as floats and so loses their last digits.
+        state = from_json(stored_event.state)
         while topic in self._retired:
             topic, upcast = self._retired[topic]
             state = upcast(state)
@@ -103,7 +112,10 @@ def _encode(state: dict[str, Any]) -> bytes:
         return orjson.dumps(state, option=orjson.OPT_UTC_Z)
     except TypeError:
         # Free-form upstream objects may hold integers beyond 64 bits, which only the slower encoder writes.
-        return json.dumps(state, default=_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        # It would write infinite numbers too, which no JSON reader behind us takes: a ValueError instead.
+        return json.dumps(
+            state, default=_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        ).encode()
 
 
 def _plain(value: Any) -> Any:

@@ -48,7 +48,7 @@ class NotificationLog:
         self._codec = codec
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
         # Topics as literals, not as a parameter, so that a partial index on them can be used.
-        wanted = sql.SQL(", ").join(sql.Literal(topic) for topic in topics)
+        wanted = sql.SQL(", ").join(sql.Literal(topic) for topic in codec.stored_under(topics))
         self._select: Final = sql.SQL(
             "SELECT notification_id, originator_id, originator_version, topic, state FROM ras.stored_events"
             " WHERE notification_id > %s AND topic IN ({}) ORDER BY notification_id LIMIT %s"

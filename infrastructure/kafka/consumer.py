@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from application.ingest import IngestMicroBatch, Intake, Taken
@@ -31,6 +31,7 @@ from application.ports import StalePositionError
 from application.topics import INPUT_TOPICS
 from application.translate import Rejection, translate
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
+from infrastructure.garbage import PacedCollector
 from infrastructure.resilience import Backoff
 from infrastructure.settings import Settings
 from infrastructure.status import RoleStatus
@@ -69,6 +70,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._at_work = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._gap: OffsetGapError | None = None
+        self._collector = PacedCollector()
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap_servers,
             group_id=settings.consumer_group,
@@ -90,10 +92,12 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         if not await self._start():
             return
         lag = asyncio.create_task(self._watch_lag(), name="ingest-lag")
+        self._collector.start()
         try:
             while not self._stopping.is_set():
                 await self._step()
         finally:
+            self._collector.stop()
             lag.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await lag
@@ -120,8 +124,10 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             fetched = await self._consumer.getmany(
                 timeout_ms=_POLL_TIMEOUT_MS, max_records=self._settings.batch_max_messages
             )
-        except OffsetOutOfRangeError:
-            await self._seek_to_stored(list(self._positions))
+        except (OffsetOutOfRangeError, NoOffsetForPartitionError):
+            # Asked between an assignment and its seek, or overtaken by Kafka's retention.
+            async with self._at_work:
+                await self._seek_to_stored(list(self._positions))
             return
         except KafkaError as error:
             await self._wait_out(f"Kafka does not answer: {error}")
@@ -167,6 +173,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             self._backoff.reset()
             self._status.well()
             self._measure(taken, len(mine), perf_counter() - started)
+            self._collector.after(len(mine))
             return True
 
     def _is_next(self, record: ConsumerRecord) -> bool:
