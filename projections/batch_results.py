@@ -7,7 +7,6 @@ registration: they are kept, and shown once the batch is known.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -50,8 +49,8 @@ from projections.projection import (
     Recorded,
     Row,
     Statement,
+    as_rows,
     change,
-    columnar,
     schema_of,
     upsert,
 )
@@ -68,13 +67,13 @@ batches: Final = Table(
     Column("user_id", Text),
     Column("class_id", Text),
     Column("course_code", Text),
-    Column("student_prompt_ref", JSONB(none_as_null=True)),
+    Column("student_prompt_ref", JSONB()),
     Column("registered_at", _Time),
     Column("assignment_id", Text),
     Column("assessment_job_id", Text),
     Column("assessment_failed", Boolean),
     Column("assessed_at", _Time),
-    Column("completed_phases", JSONB(none_as_null=True)),
+    Column("completed_phases", JSONB()),
     Column("overall_status", Text),
     Column("revision", Integer),
     Column("ended_at", _Time),
@@ -96,8 +95,8 @@ essays: Final = Table(
     Column("spellcheck_status", Text),
     Column("spellcheck_corrections", Integer),
     Column("spellcheck_corrected_text_id", Text),
-    Column("spellcheck_metrics", JSONB(none_as_null=True)),
-    Column("spellcheck_error", JSONB(none_as_null=True)),
+    Column("spellcheck_metrics", JSONB()),
+    Column("spellcheck_error", JSONB()),
     Column("spellchecked_at", _Time),
     Column("last_updated", _Time, nullable=False),
 )
@@ -177,16 +176,14 @@ _RANKING: Final = tuple(column.name for column in rankings.columns)
 
 _touch = upsert(batches, _TOUCHED)
 _register = change(batches, _REGISTRATION, keys=("batch_id",))
-_unexpect = update(essays).where(essays.c.batch_id == func.any(bindparam("p_batch_id", type_=ARRAY(Text))))
-_unexpect = _unexpect.values(ordinal=None)
+_batch_ids = bindparam("batch_ids", type_=ARRAY(Text))
+_unexpect = update(essays).where(essays.c.batch_id == func.any(_batch_ids)).values(ordinal=None)
 _expect = upsert(essays, _EXPECTED)
 _assign_slots = upsert(essays, _SLOT)
 _spellcheck = upsert(essays, _SPELLCHECK)
 _conclude = upsert(phases, _PHASE)
 _assess = change(batches, _ASSESSMENT, keys=("batch_id",))
-_forget_rankings = delete(rankings).where(
-    rankings.c.batch_id == func.any(bindparam("p_batch_id", type_=ARRAY(Text)))
-)
+_forget_rankings = delete(rankings).where(rankings.c.batch_id == func.any(_batch_ids))
 _rank = upsert(rankings, _RANKING)
 _complete = change(batches, _PIPELINE, keys=("batch_id",))
 _announce = change(batches, _OUTCOME, keys=("batch_id",))
@@ -233,13 +230,13 @@ class _Changes:
                     "phase": event.phase,
                     "status": event.status,
                     "processed_count": event.processed_count,
-                    "failed_essay_ids": json.dumps(event.failed_essay_ids),
+                    "failed_essay_ids": event.failed_essay_ids,
                     "concluded_at": event.happened_at,
                 }
             case PipelineCompleted():
                 self.pipelines[batch_id] = {
                     "batch_id": batch_id,
-                    "completed_phases": json.dumps(event.completed_phases),
+                    "completed_phases": event.completed_phases,
                 }
             case BatchResultsReady():
                 self.outcomes[batch_id] = {
@@ -279,28 +276,26 @@ class _Changes:
 
     def statements(self) -> Iterator[Statement]:
         """Yield what brings the tables up to date, parents first."""
-        yield Statement(_touch, columnar(self.touched.values(), _TOUCHED))
+        yield Statement(_touch, as_rows(self.touched.values()))
         if self.registered:
-            yield Statement(
-                _register, columnar(map(_registration_row, self.registered.values()), _REGISTRATION)
-            )
-            yield Statement(_unexpect, {"p_batch_id": list(self.registered)})
+            yield Statement(_register, as_rows(map(_registration_row, self.registered.values())))
+            yield Statement(_unexpect, {"batch_ids": list(self.registered)})
             expected = (row for rows in self.expected.values() for row in rows.values())
-            yield Statement(_expect, columnar(expected, _EXPECTED))
-        for statement, rows, names in (
-            (_assign_slots, self.slots, _SLOT),
-            (_spellcheck, self.spellchecks, _SPELLCHECK),
-            (_conclude, self.phases, _PHASE),
-            (_complete, self.pipelines, _PIPELINE),
-            (_announce, self.outcomes, _OUTCOME),
+            yield Statement(_expect, as_rows(expected))
+        for statement, rows in (
+            (_assign_slots, self.slots),
+            (_spellcheck, self.spellchecks),
+            (_conclude, self.phases),
+            (_complete, self.pipelines),
+            (_announce, self.outcomes),
         ):
             if rows:
-                yield Statement(statement, columnar(rows.values(), names))
+                yield Statement(statement, as_rows(rows.values()))
         if self.assessments:
-            yield Statement(_assess, columnar(map(_assessment_row, self.assessments.values()), _ASSESSMENT))
-            yield Statement(_forget_rankings, {"p_batch_id": list(self.assessments)})
+            yield Statement(_assess, as_rows(map(_assessment_row, self.assessments.values())))
+            yield Statement(_forget_rankings, {"batch_ids": list(self.assessments)})
             ranked = (row for event in self.assessments.values() for row in _ranking_rows(event))
-            yield Statement(_rank, columnar(ranked, _RANKING))
+            yield Statement(_rank, as_rows(ranked))
 
 
 def _registration_row(event: BatchRegistered) -> Row:
@@ -309,7 +304,7 @@ def _registration_row(event: BatchRegistered) -> Row:
         "user_id": event.user_id,
         "class_id": event.class_id,
         "course_code": event.course_code,
-        "student_prompt_ref": _json(event.student_prompt_ref),
+        "student_prompt_ref": event.student_prompt_ref,
         "registered_at": event.happened_at,
     }
 
@@ -327,14 +322,14 @@ def _spellcheck_row(batch_id: str, event: EssaySpellchecked | EssaySpellcheckFai
         return row | {
             "spellcheck_status": "completed",
             "spellcheck_corrected_text_id": event.corrected_text_storage_id,
-            "spellcheck_metrics": json.dumps({name: getattr(metrics, name) for name in metrics.__slots__}),
+            "spellcheck_metrics": {name: getattr(metrics, name) for name in metrics.__slots__},
             "spellcheck_error": None,
         }
     return row | {
         "spellcheck_status": "failed",
         "spellcheck_corrected_text_id": None,
         "spellcheck_metrics": None,
-        "spellcheck_error": json.dumps(_error_detail(event)),
+        "spellcheck_error": _error_detail(event),
     }
 
 
@@ -374,10 +369,6 @@ def _ranking_rows(event: AssessmentCompleted | AssessmentFailed) -> Iterator[Row
             "assessed_at": event.happened_at,
             **{name: getattr(result, name) for name in _RANKING if hasattr(result, name)},
         }
-
-
-def _json(value: object) -> str | None:
-    return None if value is None else json.dumps(value)
 
 
 def _statements(recorded: Sequence[Recorded]) -> list[Statement]:

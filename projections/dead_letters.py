@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode
 from collections.abc import Sequence
 from typing import Final
@@ -12,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from domain.batch_events import MessageParked
 from domain.dead_letters import MessageDeadLettered
-from projections.projection import Projection, Recorded, Row, Statement, columnar, schema_of, upsert
+from projections.projection import Projection, Recorded, Row, Statement, as_rows, schema_of, upsert
 
 NAME: Final = "dead_letters"
 PARKED: Final = "parked"
@@ -61,12 +60,12 @@ def _row(recorded: Recorded) -> Row:
         "received_at": event.causation.received_at,
         "key": None if event.key is None else b64decode(event.key),
         "value": None if event.value is None else b64decode(event.value),
-        "headers": json.dumps([[name.replace("\0", _REPLACEMENT), value] for name, value in event.headers]),
+        "headers": [[name.replace("\0", _REPLACEMENT), value] for name, value in event.headers],
     }
 
 
 def _statements(recorded: Sequence[Recorded]) -> list[Statement]:
-    return [Statement(_put_aside, columnar(map(_row, recorded), _LETTER))]
+    return [Statement(_put_aside, as_rows(map(_row, recorded)))]
 
 
 dead_letters: Final = Projection(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
 from domain.inbox import NotificationRead
 from domain.notifications import teacher_notification
-from projections.projection import Projection, Recorded, Row, Statement, change, columnar, schema_of, upsert
+from projections.projection import Projection, Recorded, Row, Statement, as_rows, change, schema_of, upsert
 
 NAME: Final = "teacher_inbox"
 
@@ -56,7 +55,7 @@ def _sent_row(recorded: Recorded) -> Row:
         "batch_id": notification.batch_id,
         "class_id": notification.class_id,
         "correlation_id": notification.correlation_id,
-        "payload": json.dumps(notification.payload),
+        "payload": dict(notification.payload),
         "happened_at": recorded.event.happened_at,
         "position": recorded.notification_id,
     }
@@ -71,9 +70,9 @@ def _statements(recorded: Sequence[Recorded]) -> list[Statement]:
     ]
     statements = []
     if sent:
-        statements.append(Statement(_send, columnar(sent, _SENT)))
+        statements.append(Statement(_send, as_rows(sent)))
     if read:
-        statements.append(Statement(_mark_read, columnar(read, _READ)))
+        statements.append(Statement(_mark_read, as_rows(read)))
     return statements
 
 

@@ -27,7 +27,7 @@ def print_judging(scores: JudgingScores, quality: JudgingQuality | None) -> None
         f"SSR {_number(scores.ssr)}, separation G {_number(scores.separation_g)}"
     )
     for warning in scores.warnings:
-        console.print(f"Warning: {_visible(warning)}")
+        console.print(f"Warning: {_visible(warning, console.encoding)}")
     console.print(f"Note: {ADAPTIVE_PAIRING_NOTE}")
     _print_items(console, scores)
     _print_judges(console, scores)
@@ -154,7 +154,7 @@ def _print_table(
             overflow="fold",
         )
     for row in rows:
-        table.add_row(*(Text(_visible(cell)) for cell in row))
+        table.add_row(*(Text(_visible(cell, console.encoding)) for cell in row))
     console.print()
     console.print(table)
 
@@ -163,6 +163,10 @@ def _number(number: float | None) -> str:
     return "-" if number is None else f"{number:.3f}"
 
 
-def _visible(text: str) -> str:
-    """The text with control characters written out: a name must not be able to drive the terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+def _visible(text: str, encoding: str) -> str:
+    """The text with control characters, and what the output cannot encode, written out as escapes.
+
+    A name must neither drive the terminal nor end the command half way through its table.
+    """
+    shown = text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return shown.encode(encoding, "backslashreplace").decode(encoding)

@@ -1,0 +1,267 @@
+"""What every event store must do: one suite, run on the fake and on PostgreSQL.
+
+A subclass gives the fixture `subject`, an empty store and a look behind its back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import pytest
+from eventsourcing.persistence import StoredEvent
+
+from application.ports import (
+    Advance,
+    EventStorePort,
+    IntakeCounts,
+    StalePositionError,
+    StreamConflictError,
+    UnreadableEvents,
+    UnstorableError,
+)
+from domain.aggregate import DomainEvent
+from domain.batch import BatchAggregate, batch_stream_id
+from tests.support.fake_store import random_text
+from tests.support.given import Message, play, registered, slot_assigned, spellcheck_failed, spellchecked
+
+PLACE = "intake/some-topic/0"
+
+
+class StoreUnderTest(Protocol):
+    """A store, and what a test may see and do behind its back."""
+
+    @property
+    def store(self) -> EventStorePort: ...
+
+    def log(self) -> list[tuple[int, str, int]]:
+        """Return (notification id, stream, version) of every recorded event, in the order of the log."""
+
+    def counts(self) -> Mapping[tuple[str, int], IntakeCounts]:
+        """Return the counts of every topic-partition."""
+
+    def put(self, stored: StoredEvent) -> None:
+        """Record an event in whatever form."""
+
+
+def recorded_by(*messages: Message, batch_id: str = "b1") -> list[DomainEvent]:
+    """Return what a new batch records of `messages`."""
+    return play(messages, BatchAggregate(batch_stream_id(batch_id))).collect_events()
+
+
+def append(store: EventStorePort, events: Iterable[DomainEvent], *moves: Advance) -> None:
+    """Append and move in a transaction of its own."""
+    with store.transaction() as transaction:
+        transaction.append(list(events), list(moves))
+
+
+def position(store: EventStorePort, name: str = PLACE) -> int:
+    """Return one position, -1 where there is none."""
+    with store.transaction() as transaction:
+        return transaction.claim([name], start=-1)[name]
+
+
+def loaded(store: EventStorePort, *stream_ids: str) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
+    """Load in a transaction of its own."""
+    with store.transaction() as transaction:
+        return transaction.load(stream_ids)
+
+
+class EventStoreContract:
+    """The suite."""
+
+    def test_what_was_appended_is_loaded_in_version_order(self, subject: StoreUnderTest) -> None:
+        one = recorded_by(registered("e1"), slot_assigned("e1"), spellchecked("e1"))
+        two = recorded_by(registered("e2"), batch_id="b2")
+        append(subject.store, [*two, *one])
+
+        assert loaded(subject.store, "batch-b1", "batch-b2") == {"batch-b1": one, "batch-b2": two}
+
+    def test_a_stream_without_events_is_left_out(self, subject: StoreUnderTest) -> None:
+        append(subject.store, recorded_by(registered("e1")))
+
+        assert loaded(subject.store, "batch-b1", "batch-unknown").keys() == {"batch-b1"}
+        assert loaded(subject.store) == {}
+
+    def test_the_log_is_in_the_order_of_appending(self, subject: StoreUnderTest) -> None:
+        one = recorded_by(registered("e1"), slot_assigned("e1"))
+        two = recorded_by(registered("e2"), batch_id="b2")
+        append(subject.store, [one[0], two[0], one[1]])
+
+        log = subject.log()
+        assert [(stream, version) for _, stream, version in log] == [
+            ("batch-b1", 1),
+            ("batch-b2", 1),
+            ("batch-b1", 2),
+        ]
+        assert [notification_id for notification_id, _, _ in log] == [1, 2, 3]
+
+    def test_a_transaction_sees_what_it_appended(self, subject: StoreUnderTest) -> None:
+        events = recorded_by(registered("e1"))
+        with subject.store.transaction() as transaction:
+            transaction.append(events, [])
+            assert transaction.load(["batch-b1"]) == {"batch-b1": events}
+
+    def test_a_new_position_begins_at_the_start_and_stays(self, subject: StoreUnderTest) -> None:
+        with subject.store.transaction() as transaction:
+            assert transaction.claim([PLACE, "other"], start=-1) == {PLACE: -1, "other": -1}
+        with subject.store.transaction() as transaction:
+            assert transaction.claim([PLACE], start=7) == {PLACE: -1}
+
+    def test_events_and_positions_move_together(self, subject: StoreUnderTest) -> None:
+        position(subject.store)
+        append(subject.store, recorded_by(registered("e1")), Advance(PLACE, -1, 41))
+
+        assert position(subject.store) == 41
+        assert len(subject.log()) == 1
+
+    def test_a_crash_in_the_transaction_leaves_nothing(self, subject: StoreUnderTest) -> None:
+        position(subject.store)
+        with pytest.raises(RuntimeError, match="crash"), subject.store.transaction() as transaction:
+            transaction.claim(["other"], start=5)
+            transaction.append(recorded_by(registered("e1")), [Advance(PLACE, -1, 41)])
+            transaction.count({("some-topic", 0): IntakeCounts(taken_in=1, recorded=1)})
+            raise RuntimeError("crash")
+
+        assert subject.log() == []
+        assert subject.counts() == {}
+        assert position(subject.store) == -1
+        assert position(subject.store, "other") == -1
+
+    def test_what_was_rolled_back_leaves_a_gap_in_the_log(self, subject: StoreUnderTest) -> None:
+        with pytest.raises(RuntimeError), subject.store.transaction() as transaction:
+            transaction.append(recorded_by(registered("e1")), [])
+            raise RuntimeError
+        append(subject.store, recorded_by(registered("e1")))
+
+        assert subject.log() == [(2, "batch-b1", 1)]
+
+    def test_a_version_that_is_taken_is_a_conflict_and_nothing_is_written(
+        self, subject: StoreUnderTest
+    ) -> None:
+        position(subject.store)
+        append(subject.store, recorded_by(registered("e1")))
+        other = recorded_by(registered("e9"), batch_id="b2")
+
+        with pytest.raises(StreamConflictError, match="batch-b1"):
+            append(subject.store, [*other, *recorded_by(registered("e2"))], Advance(PLACE, -1, 3))
+
+        assert [stream for _, stream, _ in subject.log()] == ["batch-b1"]
+        assert position(subject.store) == -1
+
+    def test_a_position_that_somebody_else_moved_is_stale_and_nothing_is_written(
+        self, subject: StoreUnderTest
+    ) -> None:
+        position(subject.store)
+        append(subject.store, recorded_by(registered("e1")), Advance(PLACE, -1, 10))
+
+        with pytest.raises(StalePositionError, match=f"{PLACE} is at 10, not -1"):
+            append(subject.store, recorded_by(registered("e2"), batch_id="b2"), Advance(PLACE, -1, 12))
+
+        assert len(subject.log()) == 1
+        assert position(subject.store) == 10
+
+    def test_one_stale_position_holds_back_the_others(self, subject: StoreUnderTest) -> None:
+        with subject.store.transaction() as transaction:
+            transaction.claim(["a", "b", "c"], start=-1)
+        append(subject.store, [], Advance("b", -1, 1))
+
+        with pytest.raises(StalePositionError, match="b is at 1, not -1"):
+            append(subject.store, [], Advance("c", -1, 5), Advance("b", -1, 5), Advance("a", -1, 5))
+
+        assert [position(subject.store, name) for name in "abc"] == [-1, 1, -1]
+
+    def test_a_position_that_was_never_claimed_is_stale(self, subject: StoreUnderTest) -> None:
+        with pytest.raises(StalePositionError):
+            append(subject.store, recorded_by(registered("e1")), Advance("never-claimed", 3, 4))
+
+        assert subject.log() == []
+
+    @pytest.mark.parametrize(
+        "batch_id",
+        [
+            pytest.param(random_text(10_000), id="too long for an index"),
+            pytest.param("nul\x00", id="U+0000"),
+            pytest.param("half a character \ud800", id="lone surrogate"),
+        ],
+    )
+    def test_an_id_that_cannot_be_stored_is_refused_and_nothing_is_written(
+        self, subject: StoreUnderTest, batch_id: str
+    ) -> None:
+        position(subject.store)
+        good = recorded_by(registered("e1"))
+
+        with pytest.raises(UnstorableError):
+            append(
+                subject.store,
+                [*good, *recorded_by(registered("e1"), batch_id=batch_id)],
+                Advance(PLACE, -1, 1),
+            )
+
+        assert subject.log() == []
+        assert position(subject.store) == -1
+        append(subject.store, good, Advance(PLACE, -1, 1))
+        assert len(subject.log()) == 1
+
+    @pytest.mark.parametrize(
+        "error_info",
+        [
+            pytest.param({"text": "\ud800"}, id="lone surrogate"),
+            pytest.param({"huge": 10**30, "endless": float("inf")}, id="infinity beside a huge integer"),
+            pytest.param({"object": object()}, id="no JSON"),
+        ],
+    )
+    def test_details_that_cannot_be_stored_are_refused(
+        self, subject: StoreUnderTest, error_info: dict[str, Any]
+    ) -> None:
+        with pytest.raises(UnstorableError):
+            append(subject.store, recorded_by(spellcheck_failed("e1", error_info=error_info)))
+
+        assert subject.log() == []
+
+    @pytest.mark.parametrize(
+        "foreign",
+        [
+            pytest.param(StoredEvent("batch-b1", 2, "ras.batch.from-the-future.v9", b"{}"), id="unknown topic"),
+            pytest.param(StoredEvent("batch-b1", 2, "ras.batch.registered.v1", b"{"), id="no JSON"),
+            pytest.param(StoredEvent("batch-b1", 2, "ras.batch.registered.v1", b"{}"), id="fields missing"),
+            pytest.param(StoredEvent("batch-b1", 2, "ras.batch.registered.v1", b"[]"), id="no object"),
+        ],
+    )
+    def test_a_stream_that_cannot_be_read_is_reported_and_does_not_hide_the_others(
+        self, subject: StoreUnderTest, foreign: StoredEvent
+    ) -> None:
+        other = recorded_by(registered("e1"), batch_id="b2")
+        append(subject.store, [*recorded_by(registered("e1")), *other])
+        subject.put(foreign)
+
+        found = loaded(subject.store, "batch-b1", "batch-b2")
+
+        unreadable = found["batch-b1"]
+        assert isinstance(unreadable, UnreadableEvents)
+        assert unreadable.version == 2
+        assert unreadable.reason
+        assert found["batch-b2"] == other
+
+    def test_counts_add_up(self, subject: StoreUnderTest) -> None:
+        first = IntakeCounts(taken_in=5, recorded=2, repeated=1, dead_lettered=1, parked=1)
+        for counts in ({("a", 0): first}, {("a", 0): first, ("a", 1): IntakeCounts(taken_in=1, recorded=1)}):
+            with subject.store.transaction() as transaction:
+                transaction.count(counts)
+
+        assert subject.counts() == {
+            ("a", 0): IntakeCounts(taken_in=10, recorded=4, repeated=2, dead_lettered=2, parked=2),
+            ("a", 1): IntakeCounts(taken_in=1, recorded=1),
+        }
+
+    def test_under_the_lock_a_load_and_an_append_belong_together(self, subject: StoreUnderTest) -> None:
+        append(subject.store, recorded_by(registered("e1")))
+        with subject.store.transaction() as transaction:
+            transaction.lock()
+            events = transaction.load(["batch-b1"])["batch-b1"]
+            assert isinstance(events, list)
+            batch = BatchAggregate.replay("batch-b1", events)
+            play([spellchecked("e1")], batch)
+            transaction.append(batch.collect_events(), [])
+
+        assert [version for _, _, version in subject.log()] == [1, 2]

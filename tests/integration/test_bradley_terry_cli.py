@@ -1,0 +1,222 @@
+"""The `bradley-terry` command as a researcher meets it: files in, tables or JSON out, refusals in a sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from infrastructure.cli.bradley_terry import bradley_terry
+
+_ROOT = Path(__file__).parents[2]
+_HEADER = "judge,chosen,not_chosen\n"
+_FEW = _HEADER + "teacher-0001,a,b\nteacher-0001,b,c\nmodel-x,a,c\nmodel-x,c,a\n"
+
+app = typer.Typer()
+app.command("bradley-terry")(bradley_terry)
+
+
+@app.callback()
+def _group() -> None:
+    """One command among others, as in `ras`."""
+
+
+def _run(*arguments: str | Path, stdin: str | bytes | None = None) -> Result:
+    return CliRunner().invoke(app, ["bradley-terry", *map(str, arguments)], input=stdin)
+
+
+def _file(folder: Path, text: str | bytes) -> Path:
+    path = folder / "decisions.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def _json(folder: Path, text: str | bytes, *options: str) -> dict[str, Any]:
+    result = _run(_file(folder, text), "--json", *options)
+    assert result.exit_code == 0, result.stderr
+    answer: dict[str, Any] = json.loads(result.stdout, parse_constant=pytest.fail)
+    return answer
+
+
+def test_json_has_the_promised_shape_first(tmp_path: Path) -> None:
+    answer = _json(tmp_path, _FEW)
+    assert list(answer)[:5] == ["items", "judges", "ssr", "separation_g", "components"]
+    assert [list(item) for item in answer["items"]] == [
+        ["item", "theta", "se", "infit", "outfit", "comparisons", "wins"]
+    ] * 3
+    assert [item["item"] for item in answer["items"]] == ["a", "b", "c"]
+    assert [list(judge) for judge in answer["judges"]] == [["judge", "decisions", "infit", "outfit"]] * 2
+    assert answer["components"] == [["a", "b", "c"]]
+    assert answer["warnings"] == []
+    assert "adaptively" in answer["notes"][0]
+
+
+def test_items_are_sorted_by_score_and_then_by_name(tmp_path: Path) -> None:
+    answer = _json(tmp_path, _HEADER + "t,b,z\nt,a,z\nt,c,z\n")
+    assert [item["item"] for item in answer["items"]] == ["a", "b", "c", "z"]
+
+
+def test_standard_input_gives_the_same_bytes_as_the_file(tmp_path: Path) -> None:
+    from_file = _run(_file(tmp_path, _FEW), "--json")
+    assert _run("-", "--json", stdin=_FEW).stdout_bytes == from_file.stdout_bytes
+
+
+def test_columns_are_found_by_name_and_others_ignored(tmp_path: Path) -> None:
+    mixed = (
+        "time,not_chosen,judge,chosen\n1,b,teacher-0001,a\n2,c,teacher-0001,b\n3,c,model-x,a\n4,a,model-x,c\n"
+    )
+    assert _json(tmp_path, mixed) == _json(tmp_path, _FEW)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xef\xbb\xbf" + _FEW.encode(),
+        _FEW.replace("\n", "\r\n"),
+        _FEW.replace("\n", "\n\n  \n"),
+        "\n\n" + _FEW.rstrip("\n"),
+        _FEW.replace("c\n", "c,\n", 2),
+    ],
+    ids=["byte order mark", "CRLF", "blank lines", "no last line end", "empty cells beyond the header"],
+)
+def test_harmless_differences_of_the_file_do_not_matter(tmp_path: Path, text: str | bytes) -> None:
+    assert _json(tmp_path, text) == _json(tmp_path, _FEW)
+
+
+def test_names_are_text_and_never_values(tmp_path: Path) -> None:
+    answer = _json(
+        tmp_path,
+        _HEADER + 'NA,007,7\nNA,N/A,NaN\n1e3,7, 7\nnull,"a, ""b""",7.0\n1000,"two\nlines",[bold]å[/bold]\n',
+    )
+    assert {item["item"] for item in answer["items"]} == {
+        *("007", "7", "N/A", "NaN", " 7", 'a, "b"', "7.0", "two\nlines", "[bold]å[/bold]")
+    }
+    assert {judge["judge"] for judge in answer["judges"]} == {"NA", "1e3", "null", "1000"}
+
+
+def test_an_item_against_itself_is_counted_with_a_warning(tmp_path: Path) -> None:
+    answer = _json(tmp_path, _FEW + "model-x,a,a\n")
+    assert answer["items"][0]["comparisons"] == 5
+    assert answer["items"][0]["wins"] == 3
+    assert "1 of 5 decisions compare an item with itself (a)" in answer["warnings"][0]
+
+
+def test_what_is_undefined_is_null(tmp_path: Path) -> None:
+    answer = _json(tmp_path, _HEADER + "t,a,b\nt,x,y\nt,z,z\n", "--quality")
+    assert (answer["ssr"], answer["separation_g"]) == (None, None)
+    assert answer["components"] == [["a", "b"], ["x", "y"], ["z"]]
+    assert [part["items"] for part in answer["component_reliability"]] == [2, 2, 1]
+    assert answer["component_reliability"][2]["ssr"] is None
+    assert answer["quality"]["agreement"]["overall"]["rate"] is None
+    assert answer["quality"]["next_pairs"][0] == {"first": "a", "second": "x", "expected_reduction": None}
+
+
+def test_the_table_is_whole_when_it_goes_into_a_pipe(tmp_path: Path) -> None:
+    long_name = "essay-" + "x" * 300 + ".docx"
+    result = _run(_file(tmp_path, _FEW.replace("a", long_name).replace("te" + long_name, "tea")))
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert long_name in result.stdout
+    for word in ("theta", "infit", "comparisons", "Judges", "SSR", "adaptively"):
+        assert word in result.stdout
+
+
+def test_a_name_cannot_drive_the_terminal_or_style_the_table(tmp_path: Path) -> None:
+    result = _run(_file(tmp_path, _HEADER + "t,\x1b[31mred,[bold]loud[/bold]\nt,:smile:,\x1b[31mred\n"))
+    assert "\x1b" not in result.stdout
+    assert "\\x1b[31mred" in result.stdout
+    assert "[bold]loud[/bold]" in result.stdout
+    assert ":smile:" in result.stdout
+
+
+def test_groups_without_a_link_get_tables_of_their_own(tmp_path: Path) -> None:
+    result = _run(_file(tmp_path, _HEADER + "t,a,b\nt,x,y\n"))
+    assert "Items of group 1 of 2" in result.stdout
+    assert "Items of group 2 of 2" in result.stdout
+    assert "no ranking across groups" in result.stdout
+
+
+def test_quality_adds_its_tables(tmp_path: Path) -> None:
+    result = _run(_file(tmp_path, _FEW + "model-x,a,b\n"), "--quality")
+    assert result.exit_code == 0
+    for title in ("Split-half", "as it grew", "Agreement on shared pairs", "Misfits", "judge next"):
+        assert title in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "the file is empty"),
+        ("\n\n", "the file is empty"),
+        (_HEADER, "there are no decisions below the header"),
+        ("judge,winner,loser\nt,a,b\n", "line 1: the header names chosen not"),
+        ("judge,chosen,chosen,not_chosen\nt,a,a,b\n", "line 1: the header names chosen more than once"),
+        ("t,a,b\nt,b,a\n", "line 1: the header names judge not"),
+        (_FEW + "\nteacher-0001,a\n", "line 7: not_chosen is missing (2 of 3 cells)"),
+        (_FEW + "teacher-0001,,b\n", "line 6: chosen is empty"),
+        (_FEW + "  ,a,b\n", "line 6: judge is empty"),
+        (_FEW + "t,essay, one,b\n", "line 6: there are 4 cells, but the header has 3"),
+        (_FEW + 't,"a,b\n', "line 6: not CSV"),
+        (_FEW.encode() + b"t,\xff,b\n", "line 6: the text is not UTF-8"),
+    ],
+)
+def test_bad_input_is_refused_in_one_sentence_with_its_place(
+    tmp_path: Path, text: str | bytes, complaint: str
+) -> None:
+    path = _file(tmp_path, text)
+    result = _run(path, "--json")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert str(path) in result.stderr
+    assert complaint in result.stderr
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.csv", tmp_path):
+        result = _run(path)
+        assert result.exit_code == 2
+        assert result.stdout == ""
+        assert f"{path}: cannot be read" in result.stderr
+
+
+def test_a_fault_on_standard_input_names_it() -> None:
+    result = _run("-", stdin=b"judge,chosen\n")
+    assert result.exit_code == 2
+    assert "standard input, line 1: the header names not_chosen not" in result.stderr
+
+
+def test_no_argument_and_an_unknown_option_are_usage_errors() -> None:
+    assert _run().exit_code == 2
+    assert _run("--xml", "x.csv").exit_code == 2
+
+
+def test_two_processes_write_the_same_bytes_whatever_the_encoding_of_the_terminal(tmp_path: Path) -> None:
+    generator = np.random.RandomState(1)
+    rows = [generator.choice(30, 2, replace=False) for _ in range(500)]
+    path = _file(tmp_path, _HEADER + "".join(f"lärare,uppsats-{a:02d}å,uppsats-{b:02d}å\n" for a, b in rows))
+    program = (
+        "import typer; from infrastructure.cli.bradley_terry import bradley_terry; typer.run(bradley_terry)"
+    )
+
+    def written(encoding: str, *options: str) -> bytes:
+        return subprocess.run(
+            [sys.executable, "-c", program, str(path), *options],
+            cwd=_ROOT,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+            capture_output=True,
+            check=True,
+        ).stdout
+
+    answer = written("utf-8", "--json", "--quality")
+    assert written("ascii", "--json", "--quality") == answer
+    assert "uppsats-00å" in answer.decode()
+    assert rb"uppsats-00\xe5" in written("ascii")

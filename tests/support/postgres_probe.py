@@ -1,0 +1,145 @@
+"""A database of RAS as tests see it: the store opened, the tables looked at, sessions watched and ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, LiteralString
+
+import psycopg
+from eventsourcing.persistence import StoredEvent
+from psycopg.rows import TupleRow
+
+from application.ports import IntakeCounts
+from infrastructure.bootstrap import event_store
+from infrastructure.eventstore.store import EventStore
+from infrastructure.postgres.schema import initialise
+
+DEADLINE_S: Final = 20.0
+"""How long a test waits for what must happen; only a failing test waits that long."""
+
+_LOOK_INTERVAL_S: Final = 0.005
+
+
+def wait_until(happened: Callable[[], bool], what: str) -> None:
+    """Return when `happened` says so. Raises TimeoutError, naming `what`, at the deadline."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not happened():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {DEADLINE_S} s in vain: {what}")
+        time.sleep(_LOOK_INTERVAL_S)
+
+
+@contextmanager
+def opened_store(database_url: str) -> Iterator[EventStore]:
+    """The event store of an initialised database."""
+    store = event_store(database_url)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+class PostgresProbe:
+    """One session beside everybody else's, in autocommit mode."""
+
+    def __init__(self, connection: psycopg.Connection[TupleRow]) -> None:
+        self._connection = connection
+
+    def rows(self, query: LiteralString, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Run a query and return its rows."""
+        return self._connection.execute(query, parameters).fetchall()
+
+    def value(self, query: LiteralString, *parameters: Any) -> Any:
+        """Run a query that gives one value and return it."""
+        [(value,)] = self.rows(query, *parameters)
+        return value
+
+    def execute(self, statement: LiteralString, *parameters: Any) -> None:
+        """Run a statement."""
+        self._connection.execute(statement, parameters)
+
+    def log(self) -> list[tuple[int, str, int]]:
+        """Return (notification id, stream, version) of every event, in the order of the log."""
+        return [
+            (number, stream, version)
+            for number, stream, version in self.rows(
+                "SELECT notification_id, originator_id, originator_version"
+                " FROM ras.stored_events ORDER BY notification_id"
+            )
+        ]
+
+    def stored(self) -> list[StoredEvent]:
+        """Return every event as it is stored, in the order of the log."""
+        return [
+            StoredEvent(*row)
+            for row in self.rows(
+                "SELECT originator_id, originator_version, topic, state"
+                " FROM ras.stored_events ORDER BY notification_id"
+            )
+        ]
+
+    def put(self, stored: StoredEvent) -> None:
+        """Insert an event around the store, without its lock."""
+        self.execute(
+            "INSERT INTO ras.stored_events (originator_id, originator_version, topic, state)"
+            " VALUES (%s, %s, %s, %s)",
+            *(stored.originator_id, stored.originator_version, stored.topic, stored.state),
+        )
+
+    def positions(self) -> dict[str, int]:
+        """Return every position by name."""
+        return dict(self.rows("SELECT name, position FROM ras.positions"))
+
+    def counts(self) -> Mapping[tuple[str, int], IntakeCounts]:
+        """Return the intake counts of every topic-partition."""
+        return {
+            (topic, partition): IntakeCounts(*counts)
+            for topic, partition, *counts in self.rows(
+                "SELECT topic, partition, taken_in, recorded, repeated, dead_lettered, parked"
+                " FROM ras.intake_counts"
+            )
+        }
+
+    def waiting(self, locktype: str) -> list[int]:
+        """Return the process ids of the sessions in this database that wait for a lock of `locktype`."""
+        return [
+            pid
+            for (pid,) in self.rows(
+                "SELECT l.pid FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid"
+                " WHERE NOT l.granted AND l.locktype = %s AND a.datname = current_database()",
+                locktype,
+            )
+        ]
+
+    def listening(self) -> list[int]:
+        """Return the process ids of the sessions in this database whose last statement was LISTEN."""
+        return [
+            pid
+            for (pid,) in self.rows(
+                "SELECT pid FROM pg_stat_activity"
+                " WHERE datname = current_database() AND query LIKE 'LISTEN%%'"
+            )
+        ]
+
+    def terminate(self, pid: int) -> None:
+        """End a session as an administrator does, and wait until it is gone."""
+        assert self.value("SELECT pg_terminate_backend(%s, 20000)", pid), f"session {pid} did not end"
+
+    @contextmanager
+    def holding(self, key: int) -> Iterator[None]:
+        """Hold an advisory lock around a block: whoever asks for it waits until the block ends."""
+        self.execute("SELECT pg_advisory_lock(%s)", key)
+        try:
+            yield
+        finally:
+            self.execute("SELECT pg_advisory_unlock(%s)", key)
+
+
+@contextmanager
+def probe(database_url: str) -> Iterator[PostgresProbe]:
+    """A probe on a database in which the tables of RAS are made if they are missing."""
+    initialise(database_url)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield PostgresProbe(connection)
