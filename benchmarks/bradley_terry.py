@@ -126,7 +126,7 @@ def _measure(n_items: int, n_decisions: int, target_s: float, runs: int) -> list
 def _print(rows: list[Row], runs: int) -> None:
     table = Table(title=f"Bradley-Terry scores, median of {runs} runs (choix: alpha = {_ALPHA})")
     for heading in ("items", "decisions", "method", "seconds", "target", "furthest from ours"):
-        table.add_column(heading, justify="left" if heading == "method" else "right")
+        table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
     for row in rows:
         target = "" if row.target_s is None else f"< {row.target_s:g}"
         table.add_row(
@@ -137,7 +137,7 @@ def _print(rows: list[Row], runs: int) -> None:
             target,
             f"{row.furthest:.3f}",
         )
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ import contextlib
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 import httpx
 import psycopg
@@ -31,6 +31,9 @@ from infrastructure.postgres import schema
 from infrastructure.settings import Settings
 
 _log = structlog.get_logger(__name__)
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 ROLES: Final = ("ingest", "publish", "project", "serve")
 
@@ -131,23 +134,23 @@ async def deployed(
 ) -> AsyncIterator[Deployment]:
     """Run everything for as long as the block runs. Data of embedded servers is kept in `home`."""
     logs = home / "logs"
-    await asyncio.to_thread(logs.mkdir, parents=True, exist_ok=True)
+    logs.mkdir(parents=True, exist_ok=True)
     async with contextlib.AsyncExitStack() as stack:
         database_url = settings.database_url
         if database_url is None:
             postgres = EmbeddedPostgres(home / "postgres")
-            await asyncio.to_thread(postgres.start)
             stack.push_async_callback(asyncio.to_thread, postgres.stop)
+            await _to_its_end(postgres.start)
             database_url = postgres.url
-        await asyncio.to_thread(schema.initialise, database_url)
+        await _to_its_end(schema.initialise, database_url)
         publish_arguments: list[str] = []
         bootstrap_servers = settings.kafka_bootstrap_servers
         if bootstrap_servers is None:
             kafka = EmbeddedKafka(partitions_by_topic())
-            await asyncio.to_thread(kafka.start)
             stack.callback(kafka.stop)
+            await _to_its_end(kafka.start)
             bootstrap_servers = kafka.bootstrap_servers
-            published = await asyncio.to_thread(_begin_with_empty_kafka, database_url, settings)
+            published = await _to_its_end(_begin_with_empty_kafka, database_url, settings)
             publish_arguments = ["--resume-at", str(published)] if published else []
         else:
             await create_missing_topics(bootstrap_servers)
@@ -171,6 +174,19 @@ async def deployed(
         yield deployment
 
 
+async def _to_its_end(
+    work: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+) -> _Result:
+    """Run blocking `work` in a thread. Who is cancelled meanwhile still waits for it: a thread cannot be
+    cancelled, and a server that comes up after everybody has left would not be stopped by anyone."""
+    working = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait({working})
+        raise
+
+
 def _stop(deployment: Deployment, name: str) -> None:
     deployment.roles[name].process.stop()
 
@@ -186,6 +202,7 @@ def _role(name: str, arguments: list[str], deployment: Deployment, settings: Set
         environment["RAS_API_PORT"] = address.rpartition(":")[2]
         environment["RAS_INTERNAL_API_KEY"] = deployment.api_key
         environment["RAS_ENVIRONMENT"] = settings.environment
+        environment["RAS_API_HOST"] = settings.api_host
     else:
         port = free_port()
         address = f"http://127.0.0.1:{port}"

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEMO_API_KEY = "ras-demo-key"
+DEMO_ENVIRONMENT = "demo"
 
 
 class SettingsError(Exception):
@@ -98,12 +99,13 @@ class Settings(BaseSettings):
         return self
 
     def require_api_key(self) -> SecretStr:
-        """Return the API key, or raise SettingsError: there is no default outside the demo."""
+        """Return the API key, or raise SettingsError: there is no default, and the demo's is for the demo."""
         if self.internal_api_key is None:
             raise SettingsError(
                 "RAS_INTERNAL_API_KEY is not set: choose a long random text, callers send it too."
             )
-        if self.internal_api_key.get_secret_value() == DEMO_API_KEY:
+        is_demo = self.environment == DEMO_ENVIRONMENT
+        if self.internal_api_key.get_secret_value() == DEMO_API_KEY and not is_demo:
             raise SettingsError("RAS_INTERNAL_API_KEY is the public key of the demo: choose another one.")
         return self.internal_api_key
 

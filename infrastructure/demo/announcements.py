@@ -112,9 +112,7 @@ def read(record: HeardRecord) -> Message:
     if dict(record.headers).get("event_id", b"").decode() != str(message.event_id):
         raise UnreadableRecordError(f"{where}: the header event_id is not the envelope's {message.event_id}")
     addressee = (
-        message.data.teacher_id
-        if isinstance(message, _TeacherNotifiedMessage)
-        else message.data.batch_id
+        message.data.teacher_id if isinstance(message, _TeacherNotifiedMessage) else message.data.batch_id
     )
     if record.key != addressee.encode():
         raise UnreadableRecordError(f"{where}: the key is {record.key!r}, not {addressee}")
@@ -143,10 +141,6 @@ class Announced:
     def last_ready(self) -> ResultsReady | None:
         """The newest outcome that was announced, None if there was none."""
         return max(self.ready, key=lambda said: said[0])[1] if self.ready else None
-
-    def notified_of(self, notification_type: str) -> list[TeacherNotified]:
-        """Return the notifications of one type."""
-        return [said for said in self.notified if said.notification_type == notification_type]
 
 
 def by_batch(messages: Iterable[Message]) -> dict[str, Announced]:

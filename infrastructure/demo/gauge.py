@@ -57,10 +57,18 @@ class Stages:
 class Gauge:
     """Keeps `stages` up to date while `run` runs, and lets others wait for a stage."""
 
-    def __init__(self, database_url: str, sent: Callable[[], int], heard: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        sent: Callable[[], int],
+        heard: Callable[[], int],
+        on_reading: Callable[[Stages], None],
+    ) -> None:
         self._database_url = database_url
         self._sent = sent
         self._heard = heard
+        self._on_reading = on_reading
         self._read = asyncio.Condition()
         self._moved_at = monotonic()
         self.stages = Stages()
@@ -80,6 +88,7 @@ class Gauge:
                 )
                 if stages != self.stages:
                     self.stages, self._moved_at = stages, monotonic()
+                    self._on_reading(stages)
                 async with self._read:
                     self._read.notify_all()
                 await asyncio.sleep(_INTERVAL_S)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from eventsourcing.persistence import StoredEvent
 from psycopg import sql
 
 from application.ports import IntakeCounts
 from application.topics import BATCH_ASSESSMENT_COMPLETED, BATCH_RESULTS_READY, TEACHER_NOTIFICATION_REQUESTED
 from domain.batch_events import PUBLISHED_EVENTS, BatchResultsReady
 from domain.notifications import published_event_id
-from eventsourcing.persistence import StoredEvent
 from infrastructure.demo.player import Coordinates
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.postgres.datastore import connect

@@ -67,6 +67,19 @@ def loaded(store: EventStorePort, *stream_ids: str) -> Mapping[str, list[DomainE
         return transaction.load(stream_ids)
 
 
+class CrashError(Exception):
+    """The process ends here."""
+
+
+def crash(store: EventStorePort, *moves: Advance) -> None:
+    """Do all that a transaction can do, and end before it is committed."""
+    with store.transaction() as transaction:
+        transaction.claim(["other"], start=5)
+        transaction.append(recorded_by(registered("e1")), moves)
+        transaction.count({("some-topic", 0): IntakeCounts(taken_in=1, recorded=1)})
+        raise CrashError
+
+
 class EventStoreContract:
     """The suite."""
 
@@ -117,11 +130,8 @@ class EventStoreContract:
 
     def test_a_crash_in_the_transaction_leaves_nothing(self, subject: StoreUnderTest) -> None:
         position(subject.store)
-        with pytest.raises(RuntimeError, match="crash"), subject.store.transaction() as transaction:
-            transaction.claim(["other"], start=5)
-            transaction.append(recorded_by(registered("e1")), [Advance(PLACE, -1, 41)])
-            transaction.count({("some-topic", 0): IntakeCounts(taken_in=1, recorded=1)})
-            raise RuntimeError("crash")
+        with pytest.raises(CrashError):
+            crash(subject.store, Advance(PLACE, -1, 41))
 
         assert subject.log() == []
         assert subject.counts() == {}
@@ -129,9 +139,8 @@ class EventStoreContract:
         assert position(subject.store, "other") == -1
 
     def test_what_was_rolled_back_leaves_a_gap_in_the_log(self, subject: StoreUnderTest) -> None:
-        with pytest.raises(RuntimeError), subject.store.transaction() as transaction:
-            transaction.append(recorded_by(registered("e1")), [])
-            raise RuntimeError
+        with pytest.raises(CrashError):
+            crash(subject.store)
         append(subject.store, recorded_by(registered("e1")))
 
         assert subject.log() == [(2, "batch-b1", 1)]
@@ -222,7 +231,9 @@ class EventStoreContract:
     @pytest.mark.parametrize(
         "foreign",
         [
-            pytest.param(StoredEvent("batch-b1", 2, "ras.batch.from-the-future.v9", b"{}"), id="unknown topic"),
+            pytest.param(
+                StoredEvent("batch-b1", 2, "ras.batch.from-the-future.v9", b"{}"), id="unknown topic"
+            ),
             pytest.param(StoredEvent("batch-b1", 2, "ras.batch.registered.v1", b"{"), id="no JSON"),
             pytest.param(StoredEvent("batch-b1", 2, "ras.batch.registered.v1", b"{}"), id="fields missing"),
             pytest.param(StoredEvent("batch-b1", 2, "ras.batch.registered.v1", b"[]"), id="no object"),

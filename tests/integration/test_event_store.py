@@ -4,33 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from threading import Thread
+from typing import NamedTuple
 
 import pytest
-from eventsourcing.persistence import OperationalError, StoredEvent
+from eventsourcing.persistence import StoredEvent
 
 from application.ports import EventStorePort, IntakeCounts
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.bootstrap import event_store
+from infrastructure.embedded.processes import free_port
 from infrastructure.eventstore.recorder import EventRecorder
 from infrastructure.eventstore.store import TRANSIENT_ERRORS, EventStore
 from infrastructure.postgres import datastore
 from infrastructure.postgres.datastore import event_datastore
+from infrastructure.postgres.schema import initialise
 from tests.application.event_store_contract import EventStoreContract, append, loaded, recorded_by
 from tests.support.given import registered, spellchecked
 from tests.support.postgres_probe import PostgresProbe, opened_store, probe, wait_until
+from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
+
+
+@pytest.fixture(scope="module")
+def module_url(postgres_server: PostgresServerUnderTest) -> Iterator[str]:
+    """One database for all tests of this module that leave its tables as they are."""
+    with fresh_database(postgres_server.url) as url:
+        initialise(url)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_store(module_url: str) -> Iterator[EventStore]:
+    """The store in that database."""
+    with opened_store(module_url) as opened:
+        yield opened
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[PostgresProbe]:
-    """A look into the database behind the store."""
-    with probe(database_url) as looking:
+def database(module_url: str) -> Iterator[PostgresProbe]:
+    """A look into the database behind the store, emptied before."""
+    with probe(module_url) as looking:
+        looking.empty()
         yield looking
 
 
 @pytest.fixture
-def store(database: PostgresProbe, database_url: str) -> Iterator[EventStore]:
+def store(module_store: EventStore, database: PostgresProbe) -> EventStore:
     """An empty store."""
-    with opened_store(database_url) as opened:
-        yield opened
+    return module_store
 
 
 class PostgresUnderTest:
@@ -85,10 +104,10 @@ def test_readers_do_not_wait_for_a_writer(store: EventStore) -> None:
 
 
 def test_a_lock_that_is_held_too_long_is_a_transient_fault(
-    database: PostgresProbe, database_url: str, monkeypatch: pytest.MonkeyPatch
+    database: PostgresProbe, module_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datastore, "_LOCK_TIMEOUT_S", 1)
-    with opened_store(database_url) as impatient:
+    with opened_store(module_url) as impatient:
         with impatient.transaction() as writer:
             writer.lock()
             with pytest.raises(TRANSIENT_ERRORS, match="lock timeout"):
@@ -99,14 +118,18 @@ def test_a_lock_that_is_held_too_long_is_a_transient_fault(
 
 
 def test_a_writer_that_hangs_loses_its_session_and_frees_the_others(
-    database: PostgresProbe, database_url: str, monkeypatch: pytest.MonkeyPatch
+    database: PostgresProbe, module_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datastore, "_IDLE_IN_TRANSACTION_TIMEOUT_S", 0.2)
-    with opened_store(database_url) as hanging:
-        with pytest.raises(TRANSIENT_ERRORS), hanging.transaction() as hung:
-            hung.append(recorded_by(registered("e1"), batch_id="lost"), [])
-            append(hanging, recorded_by(registered("e2"), batch_id="saved"))
-            hung.append([], [])
+    with opened_store(module_url) as store:
+
+        def hang() -> None:
+            with store.transaction() as hung:
+                hung.append(recorded_by(registered("e1"), batch_id="lost"), [])
+                append(store, recorded_by(registered("e2"), batch_id="saved"))  # waits for the lock
+
+        with pytest.raises(TRANSIENT_ERRORS):
+            hang()
 
     assert [stream for _, stream, _ in database.log()] == ["batch-saved"]
 
@@ -114,46 +137,68 @@ def test_a_writer_that_hangs_loses_its_session_and_frees_the_others(
 def test_a_session_that_is_ended_in_mid_transaction_is_a_transient_fault(
     store: EventStore, database: PostgresProbe
 ) -> None:
-    with pytest.raises(TRANSIENT_ERRORS), store.transaction() as transaction:
-        transaction.append(recorded_by(registered("e1")), [])
-        [session] = database.rows(
-            "SELECT pid FROM pg_locks WHERE mode = 'ExclusiveLock' AND locktype = 'relation' AND granted"
-        )
-        database.terminate(session[0])
-        transaction.load(["batch-b1"])
+    def be_ended() -> None:
+        with store.transaction() as transaction:
+            transaction.append(recorded_by(registered("e1")), [])
+            [writer] = database.sessions_with_the_lock()
+            database.terminate(writer)
+            transaction.load(["batch-b1"])
+
+    with pytest.raises(TRANSIENT_ERRORS):
+        be_ended()
     assert database.log() == []
 
     append(store, recorded_by(registered("e1"), spellchecked("e1")))
     assert len(database.log()) == 2
 
 
-def test_no_server_is_a_transient_fault(database: PostgresProbe, database_url: str) -> None:
-    gone = database_url.replace("127.0.0.1", "127.0.0.2")
-    with pytest.raises(OperationalError):
-        EventStore(event_datastore(gone), event_codec())
+def test_no_server_is_a_transient_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datastore, "_CONNECT_TIMEOUT_S", 1)
+    with pytest.raises(TRANSIENT_ERRORS):
+        event_store(f"postgresql://nobody@127.0.0.1:{free_port()}/nothing")
 
 
-def test_what_inserts_around_the_lock_is_not_even_there(store: EventStore, database: PostgresProbe) -> None:
-    store.create_table()
+def test_what_the_library_makes_leaves_out_the_function_that_inserts_without_the_lock(
+    database_url: str,
+) -> None:
+    with probe(database_url) as database, event_datastore(database_url) as connections:
+        EventRecorder(connections).create_table()
 
-    assert database.rows("SELECT proname FROM pg_proc WHERE proname LIKE '%%insert_events%%'") == []
+        assert database.rows("SELECT proname FROM pg_proc WHERE proname LIKE '%%insert_events%%'") == []
 
 
-def test_the_table_is_the_one_that_the_library_makes(database: PostgresProbe, database_url: str) -> None:
+def test_the_table_is_the_one_that_the_library_makes(database_url: str) -> None:
     """The migration writes it out; this tells when a new version of the library wants another."""
-    columns = (
-        "SELECT column_name, data_type, column_default IS NOT NULL FROM information_schema.columns"
+    with probe(database_url) as database, event_datastore(database_url) as connections:
+        ours = described(database)
+        database.execute("DROP TABLE ras.stored_events")
+        EventRecorder(connections).create_table()
+        theirs = described(database)
+
+    assert ours.columns == theirs.columns
+    assert theirs.indexes < ours.indexes
+    assert ours.options == theirs.options
+
+
+class TableDescription(NamedTuple):
+    """What makes a table what it is."""
+
+    columns: list[tuple[str, str, str | None]]
+    indexes: set[str]
+    options: list[str]
+
+
+def described(database: PostgresProbe) -> TableDescription:
+    """Return the description of the table of events."""
+    columns = database.rows(
+        "SELECT column_name, data_type, column_default FROM information_schema.columns"
         " WHERE table_schema = 'ras' AND table_name = 'stored_events' ORDER BY ordinal_position"
     )
-    indexes = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'ras' AND tablename = 'stored_events'"
-    options = "SELECT reloptions FROM pg_class WHERE oid = 'ras.stored_events'::regclass"
-    ours = database.rows(columns), set(database.rows(indexes)), database.rows(options)
-    database.execute("DROP TABLE ras.stored_events")
-
-    with event_datastore(database_url) as made_by_library:
-        EventRecorder(made_by_library).create_table()
-    theirs = database.rows(columns), set(database.rows(indexes)), database.rows(options)
-
-    assert ours[0] == theirs[0]
-    assert theirs[1] < ours[1]
-    assert ours[2] == theirs[2]
+    indexes = database.rows(
+        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'ras' AND tablename = 'stored_events'"
+    )
+    return TableDescription(
+        [(name, kind, default) for name, kind, default in columns],
+        {definition for (definition,) in indexes},
+        database.value("SELECT reloptions FROM pg_class WHERE oid = 'ras.stored_events'::regclass"),
+    )

@@ -139,7 +139,9 @@ class FakeTransaction:
         self._positions.update((move.name, move.to) for move in moves)
         for event in events:
             stored = self._encoded(event)
-            if any(s.originator_version == stored.originator_version for s in self._stored(event.originator_id)):
+            if any(
+                s.originator_version == stored.originator_version for s in self._stored(event.originator_id)
+            ):
                 raise StreamConflictError(f"{event.originator_id} has version {event.originator_version}")
             self._events.append((self._store.next_notification_id(), stored))
 

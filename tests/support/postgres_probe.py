@@ -56,6 +56,10 @@ class PostgresProbe:
         [(value,)] = self.rows(query, *parameters)
         return value
 
+    def empty(self) -> None:
+        """Take everything out of the store; its notification ids begin at 1 again."""
+        self.execute("TRUNCATE ras.stored_events, ras.positions, ras.intake_counts RESTART IDENTITY")
+
     def execute(self, statement: LiteralString, *parameters: Any) -> None:
         """Run a statement."""
         self._connection.execute(statement, parameters)
@@ -110,6 +114,17 @@ class PostgresProbe:
                 "SELECT l.pid FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid"
                 " WHERE NOT l.granted AND l.locktype = %s AND a.datname = current_database()",
                 locktype,
+            )
+        ]
+
+    def sessions_with_the_lock(self) -> list[int]:
+        """Return the process ids of the sessions that hold the lock on the table of events."""
+        return [
+            pid
+            for (pid,) in self.rows(
+                "SELECT pid FROM pg_locks WHERE granted AND mode = 'ExclusiveLock'"
+                " AND relation = 'ras.stored_events'::regclass"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
             )
         ]
 

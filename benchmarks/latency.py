@@ -1,0 +1,104 @@
+"""Latency: from the last message in to the teacher's notification read, with all roles running.
+
+    python -m benchmarks.latency [--rate 500] [--seconds 30]
+
+Happy batches of 30 essays flow at a steady rate through `ras ingest` and `ras publish`; a consumer that
+reads committed takes the notifications. A batch is ready with its assessment result, so the time runs
+from sending that message to reading the notification of results ready. The baseline polls instead of
+being notified: RAS_POLL_INTERVAL_S as the only clock would give half of it on average; it is computed,
+not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import time
+
+import numpy as np
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from application.topics import ASSESSMENT_RESULT, TEACHER_NOTIFICATION_REQUESTED
+from benchmarks.report import report
+from benchmarks.servers import BenchServers, Message, bench_servers, role
+from infrastructure.demo.stream import bulk
+
+TARGET_P50_MS, TARGET_P99_MS = 25, 100
+_WARM_UP_BATCHES = 20
+
+
+def main() -> None:
+    """Measure and report."""
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("--rate", type=int, default=500, help="messages a second")
+    arguments.add_argument("--seconds", type=int, default=30, help="how long")
+    given = arguments.parse_args()
+    batches = _WARM_UP_BATCHES + given.rate * given.seconds // 65
+    messages: list[Message] = list(bulk(1, batches, 30, open_batches=20))
+    with bench_servers() as servers:
+        database_url = servers.database("latency")
+        with role(servers, "ingest", database_url, {}), role(servers, "publish", database_url, {}):
+            latencies = asyncio.run(_flow(servers, messages, given.rate, batches))
+    p50, p90, p99, worst = np.percentile(latencies, [50, 90, 99, 100])
+    report(
+        "latency",
+        f"Last message in to notification read, {given.rate} messages/s",
+        [
+            {
+                "batches": len(latencies),
+                "p50 ms": float(p50),
+                "p90 ms": float(p90),
+                "p99 ms": float(p99),
+                "max ms": float(worst),
+            }
+        ],
+        notes=[f"Target: p50 ≤ {TARGET_P50_MS} ms, p99 ≤ {TARGET_P99_MS} ms."],
+    )
+
+
+async def _flow(servers: BenchServers, messages: list[Message], rate: int, batches: int) -> list[float]:
+    consumer = AIOKafkaConsumer(
+        TEACHER_NOTIFICATION_REQUESTED,
+        bootstrap_servers=servers.bootstrap_servers,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=100,
+    )
+    producer = AIOKafkaProducer(bootstrap_servers=servers.bootstrap_servers)
+    await consumer.start()
+    await producer.start()
+    sent: dict[str, float] = {}
+    sending = asyncio.create_task(_send(producer, messages, rate, sent))
+    arrived: dict[str, float] = {}
+    async with asyncio.timeout(120 + len(messages) / rate):
+        while len(arrived) < batches:
+            for records in (await consumer.getmany(timeout_ms=100)).values():
+                now = time.monotonic()
+                for record in records:
+                    data = json.loads(record.value)["data"]
+                    if data["notification_type"] == "batch_results_ready":
+                        arrived[data["batch_id"]] = now
+    await sending
+    await producer.stop()
+    await consumer.stop()
+    return [1000 * (arrived[batch] - at) for batch, at in list(sent.items())[_WARM_UP_BATCHES:]]
+
+
+async def _send(
+    producer: AIOKafkaProducer, messages: list[Message], rate: int, sent: dict[str, float]
+) -> None:
+    begun = time.monotonic()
+    for number, (topic, key, value) in enumerate(messages):
+        due = begun + number / rate
+        if (wait := due - time.monotonic()) > 0:
+            await asyncio.sleep(wait)
+        if topic == ASSESSMENT_RESULT:
+            sent[json.loads(value)["data"]["batch_id"]] = time.monotonic()
+        await producer.send(topic, value, key=key)
+
+
+if __name__ == "__main__":
+    main()

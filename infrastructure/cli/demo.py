@@ -1,0 +1,171 @@
+"""`ras demo`: everything at work, once through, and checked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from infrastructure.cli.roles import prepared, run
+from infrastructure.cli.up import until_interrupted
+from infrastructure.demo.display import Display
+from infrastructure.demo.performance import perform
+from infrastructure.demo.questions import PREFIX
+from infrastructure.demo.report import (
+    Document,
+    disagreement_lines,
+    document,
+    print_report,
+    report_console,
+)
+from infrastructure.demo.stream import stream
+from infrastructure.deployment import Deployment, deployed
+from infrastructure.settings import DEMO_API_KEY, DEMO_ENVIRONMENT, Settings
+
+_INTERRUPTED = 130
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    batches: int
+    seed: int
+    keep: bool
+    json_output: bool
+
+
+def demo(
+    batches: Annotated[int, typer.Option(min=1, max=10_000, help="How many batches to play.")] = 300,
+    seed: Annotated[int, typer.Option(help="Another seed gives other batches, the same seed the same.")] = 1,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave everything running for a look, until Ctrl-C.")
+    ] = False,
+    json_output: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print the result as JSON; with --keep: one line that says where everything is."
+        ),
+    ] = False,
+) -> None:
+    """Play a realistic stream through everything and check each result; needs no setting and no Docker.
+
+    Upstream's messages for a few hundred batches (classes of several sizes, some failures, some disorder,
+    some repeats) go into Kafka. What comes out of Kafka and of the API is checked against what went in: exit
+    code 0 only if all of it agrees, 1 if not. Always on embedded servers with data in a temporary folder:
+    RAS_DATABASE_URL and RAS_KAFKA_BOOTSTRAP_SERVERS are not touched, and nothing stays.
+    """
+    settings = prepared()
+    run(_interruptible(_Options(batches, seed, keep, json_output), settings))
+
+
+async def _interruptible(options: _Options, settings: Settings) -> None:
+    """Show the demonstration; Ctrl-C ends it in order, whatever it is doing. Raises typer.Exit."""
+    agreed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    async with until_interrupted() as interrupted:
+        showing = asyncio.ensure_future(_show(options, settings, agreed))
+        asked = asyncio.ensure_future(interrupted.wait())
+        await asyncio.wait({showing, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if interrupted.is_set():
+            typer.echo("Stopping …", err=True)
+            showing.cancel()
+        await asyncio.gather(showing, asked, return_exceptions=True)
+    if not showing.cancelled():
+        showing.result()
+    if not agreed.done():
+        raise typer.Exit(_INTERRUPTED)
+    if not agreed.result():
+        raise typer.Exit(1)
+
+
+async def _show(options: _Options, settings: Settings, agreed: asyncio.Future[bool]) -> None:
+    """Start everything, play, judge, tell; with `keep`, stay until cancelled."""
+    scenario = stream(options.seed, options.batches)
+    headers = {"X-Internal-API-Key": DEMO_API_KEY, "X-Service-ID": settings.allowed_services[0]}
+    display = Display()
+    with TemporaryDirectory(prefix="ras-demo-") as home:
+        display.say("Starting PostgreSQL, Kafka and the roles …")
+        async with deployed(_of_the_demo(settings), Path(home), api_key=DEMO_API_KEY) as deployment:
+            with display:
+                performance = await _watched(
+                    deployment, perform(deployment, scenario, display, headers=headers)
+                )
+            result = document(performance)
+            agreed.set_result(result["agrees"])
+            _tell(options, deployment, result, headers)
+            if options.keep:
+                await deployment.supervise()
+
+
+def _of_the_demo(settings: Settings) -> Settings:
+    """Keep the settings that tune; a demonstration has servers, address and key of its own."""
+    return settings.model_copy(
+        update={
+            "database_url": None,
+            "kafka_bootstrap_servers": None,
+            "environment": DEMO_ENVIRONMENT,
+            "api_host": "127.0.0.1",
+            "api_port": 0,
+        }
+    )
+
+
+async def _watched(deployment: Deployment, work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Await `work`. Raises EmbeddedServerError as soon as a role has ended by itself."""
+    watch = asyncio.ensure_future(deployment.supervise())
+    working = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({watch, working}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            await watch
+        return await working
+    finally:
+        for task in (watch, working):
+            task.cancel()
+        await asyncio.gather(watch, working, return_exceptions=True)
+
+
+def _tell(options: _Options, deployment: Deployment, result: Document, headers: dict[str, str]) -> None:
+    sample = result["sample"]
+    if not options.json_output:
+        console = report_console()
+        print_report(console, result)
+        if options.keep:
+            console.print()
+            for line in _places(deployment, sample, headers):
+                typer.echo(line)
+    elif options.keep:
+        place = {name: sample[name] for name in ("batch_id", "user_id", "essay_id")}
+        typer.echo(json.dumps(deployment.as_json() | place | {"agrees": result["agrees"]}))
+        for line in disagreement_lines(result):
+            typer.echo(line, err=True)
+    else:
+        typer.echo(json.dumps(result))
+
+
+def _places(deployment: Deployment, sample: Document, headers: dict[str, str]) -> Iterator[str]:
+    """Yield where to look, as commands to paste."""
+    api, servers = deployment.api, deployment.servers
+    sent = " ".join(f"-H '{name}: {value}'" for name, value in headers.items())
+    yield "Everything is still running. Have a look, and end it with Ctrl-C:"
+    for what, path in (
+        ("The batch above", f"{PREFIX}/batches/{sample['batch_id']}/status"),
+        ("Its teacher's batches", f"{PREFIX}/batches/user/{sample['user_id']}?limit=5"),
+        ("One of its essays", f"{PREFIX}/essays/{sample['essay_id']}/aggregated-analysis"),
+        ("The teacher's inbox", f"{PREFIX}/teachers/{sample['user_id']}/notifications"),
+    ):
+        yield f"\n# {what}\ncurl -s {sent} '{api}{path}'"
+    yield f"\n# Health and metrics\ncurl -s {api}/healthz\ncurl -s {api}/metrics"
+    yield (
+        f"\nIn a browser  {api}/docs"
+        f"\nKafka         {servers.bootstrap_servers}"
+        f"\nPostgreSQL    {servers.database_url}"
+        f"\nLogs          {deployment.logs}"
+    )

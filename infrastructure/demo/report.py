@@ -1,0 +1,218 @@
+"""The result of a demonstration, as a document for programs and as tables for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from math import ceil
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from application import topics
+from infrastructure.demo.announcements import Announced
+from infrastructure.demo.performance import Performance
+from infrastructure.demo.script import ExpectedBatch
+
+_SHOWN_DISAGREEMENTS: Final = 10
+_PLAIN_WIDTH: Final = 100
+_LATENCY_NOTE: Final = "under full load: the stream is played as fast as it is taken in, so messages queue"
+
+Document = dict[str, Any]
+
+
+def document(performance: Performance) -> Document:
+    """Return everything as JSON: counts, latencies in milliseconds, rates a second, one batch, and what disagrees."""
+    evidence, timing = performance.evidence, performance.timing
+    expected = evidence.expected.values()
+    heard = Counter(record.topic for record in evidence.heard)
+    intake = evidence.ledger.intake
+    intake_s = timing.taken_in_at - timing.began_at
+    output_s = timing.last_heard_at - timing.began_at
+    return {
+        "agrees": not performance.verdict.disagreements,
+        "seed": performance.scenario.seed,
+        "batches": len(expected),
+        "outcomes": dict(Counter(batch.overall_status.value for batch in expected)),
+        "essays": sum(batch.total for batch in expected),
+        "messages": {
+            "sent": evidence.sent,
+            "taken_in": intake.taken_in,
+            "recorded": intake.recorded,
+            "repeated": intake.repeated,
+            "dead_lettered": intake.dead_lettered,
+            "parked": intake.parked,
+        },
+        "events_recorded": evidence.ledger.events,
+        "announcements": {
+            "results_ready": heard[topics.BATCH_RESULTS_READY],
+            "assessment_completed": heard[topics.BATCH_ASSESSMENT_COMPLETED],
+        },
+        "notifications": heard[topics.TEACHER_NOTIFICATION_REQUESTED],
+        "latency_ms": {
+            "p50": _milliseconds(timing.latencies_s, 0.5),
+            "p99": _milliseconds(timing.latencies_s, 0.99),
+            "notifications": len(timing.latencies_s),
+            "note": _LATENCY_NOTE,
+        },
+        "rates": {
+            "messages_per_s": _rate(intake.taken_in, intake_s),
+            "events_per_s": _rate(evidence.ledger.events, intake_s),
+            "published_per_s": _rate(len(evidence.heard), output_s),
+        },
+        "seconds": {"intake": round(intake_s, 3), "until_last_published": round(output_s, 3)},
+        "sample": _sample(performance),
+        "disagreements": [
+            {"batch_id": each.batch_id, "what": each.what} for each in performance.verdict.disagreements
+        ],
+    }
+
+
+def print_report(console: Console, result: Document) -> None:
+    """Write the tables to `console`."""
+    console.print()
+    for table in (_counts(result), _speed(result), _essays(result["sample"])):
+        console.print(table)
+        console.print()
+    if result["agrees"]:
+        console.print(
+            "[bold green]All of it agrees:[/] what came out of Kafka and of the API is what the stream "
+            f"demands, for each of its {result['batches']} batches.",
+            highlight=False,
+        )
+        return
+    console.print(f"[bold red]{len(result['disagreements'])} disagreements:[/]")
+    for line in disagreement_lines(result):
+        console.print(line, markup=False, highlight=False)
+
+
+def report_console() -> Console:
+    """Return a console on standard output that does not cut tables where there is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
+
+
+def disagreement_lines(result: Document) -> Iterator[str]:
+    """Yield the first disagreements, a line each, and how many more there are."""
+    found = result["disagreements"]
+    for each in found[:_SHOWN_DISAGREEMENTS]:
+        yield f"  {'batch ' + each['batch_id'] if each['batch_id'] else 'stream'}: {each['what']}"
+    if len(found) > _SHOWN_DISAGREEMENTS:
+        yield f"  and {len(found) - _SHOWN_DISAGREEMENTS} more (`--json` lists all)"
+
+
+def _counts(result: Document) -> Table:
+    messages, announced = result["messages"], result["announcements"]
+    table = _table("What went in, and what came out", ("", "left"), ("", "right"), ("", "left"))
+    table.show_header = False
+    outcomes = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in result["outcomes"].items())
+    for name, count, remark in (
+        ("batches", result["batches"], outcomes),
+        ("essays", result["essays"], ""),
+        ("messages in", messages["taken_in"], f"{messages['sent']:,} sent"),
+        ("  of which repeats or outdated", messages["repeated"], "changed nothing"),
+        ("  of which dead letters", messages["dead_lettered"] + messages["parked"], ""),
+        ("events recorded", result["events_recorded"], ""),
+        ("results-ready announcements", announced["results_ready"], "again where a result was superseded"),
+        ("assessment announcements", announced["assessment_completed"], "for batches that were judged"),
+        ("teacher notifications", result["notifications"], "one for each announcement"),
+    ):
+        table.add_row(name, f"{count:,}", remark)
+    return table
+
+
+def _speed(result: Document) -> Table:
+    latency, rates = result["latency_ms"], result["rates"]
+    table = _table("How fast (one machine, all roles on it)", ("", "left"), ("", "right"), ("", "left"))
+    table.show_header = False
+    table.add_row("taken in", f"{rates['messages_per_s']:,.0f}/s", "messages")
+    table.add_row("recorded", f"{rates['events_per_s']:,.0f}/s", "events")
+    table.add_row("published", f"{rates['published_per_s']:,.0f}/s", "announcements and notifications")
+    if latency["notifications"]:
+        table.add_row(
+            "last message in → notification read, p50", f"{latency['p50']:,.0f} ms", "under full load:"
+        )
+        table.add_row(
+            "last message in → notification read, p99", f"{latency['p99']:,.0f} ms", "messages queue"
+        )
+    return table
+
+
+def _essays(sample: Document) -> Table:
+    table = _table(
+        f"One batch: {sample['batch_id']} of {sample['user_id']}, {sample['overall_status'].replace('_', ' ')}",
+        ("file", "left"),
+        ("spellcheck", "left"),
+        ("corrections", "right"),
+        ("rank", "right"),
+        ("grade", "left"),
+        ("score", "right"),
+    )
+    for essay in sample["essays"]:
+        score = essay["score"]
+        table.add_row(
+            *(
+                "–" if value is None else str(value)
+                for value in (
+                    essay["file_name"],
+                    essay["spellcheck"],
+                    essay["corrections"],
+                    essay["rank"],
+                    essay["grade"],
+                    None if score is None else f"{score:+.2f}",
+                )
+            )
+        )
+    return table
+
+
+def _table(title: str, *columns: tuple[str, Any]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for name, justify in columns:
+        table.add_column(name, justify=justify)
+    return table
+
+
+def _sample(performance: Performance) -> Document:
+    """Return one batch as the API and Kafka show it: one that a reader can take in and learn from."""
+    batch = min(performance.evidence.expected.values(), key=_tells_little)
+    answer = performance.evidence.statuses.get(batch.batch_id)
+    essays = answer.get("essays", []) if isinstance(answer, dict) else []
+    said = performance.verdict.announced.get(batch.batch_id, Announced())
+    grades = {line.essay_id: line.letter_grade for each in said.assessed for line in each.rankings_summary}
+    return {
+        "batch_id": batch.batch_id,
+        "user_id": batch.user_id,
+        "essay_id": max(batch.essay_ids, key=lambda essay_id: essay_id in grades),
+        "overall_status": batch.overall_status.value,
+        "essays": [
+            {
+                "essay_id": essay["essay_id"],
+                "file_name": essay.get("filename"),
+                "spellcheck": essay.get("spellcheck_status"),
+                "corrections": essay.get("spellcheck_correction_count"),
+                "rank": essay.get("cj_rank"),
+                "grade": grades.get(essay["essay_id"]),
+                "score": essay.get("cj_score"),
+            }
+            for essay in sorted(
+                essays, key=lambda essay: (essay.get("cj_rank") is None, essay.get("cj_rank"))
+            )
+        ],
+    }
+
+
+def _tells_little(batch: ExpectedBatch) -> tuple[bool, bool, int]:
+    return not batch.rankings, not batch.failed, abs(batch.total - 12)
+
+
+def _milliseconds(latencies_s: Sequence[float], share: float) -> float | None:
+    """Return the nearest-rank percentile."""
+    if not latencies_s:
+        return None
+    return round(1000 * sorted(latencies_s)[ceil(share * len(latencies_s)) - 1], 1)
+
+
+def _rate(count: int, seconds: float) -> float:
+    return round(count / seconds, 1) if seconds > 0 else 0.0

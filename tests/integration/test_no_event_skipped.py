@@ -1,0 +1,224 @@
+"""No follower passes over an event: notification ids are committed in their order.
+
+PostgreSQL gives out ids before commit, so without the lock a reader may see 2, move on, and never see 1.
+The deterministic tests hold one insert open after it took its id: a trigger waits for an advisory lock
+that the test holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from itertools import pairwise
+from random import Random
+from threading import Event
+
+import pytest
+from eventsourcing.persistence import StoredEvent
+
+from domain.batch_events import BatchRegistered, EssaySlotAssigned
+from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.store import EventStore
+from infrastructure.followers.log import NotificationLog
+from tests.application.event_store_contract import CrashError, append, crash, recorded_by
+from tests.support.given import registered, slot_assigned
+from tests.support.postgres_probe import PostgresProbe, opened_store, probe, wait_until
+
+WRITERS = 8
+TRANSACTIONS_EACH = 60
+TOPICS = (BatchRegistered.topic, EssaySlotAssigned.topic)
+
+HELD = 7_000_001
+"""The advisory lock for which inserts into streams called batch-held… wait."""
+
+_HOLD_INSERTS = """
+    CREATE FUNCTION ras.hold() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_advisory_xact_lock(7000001); RETURN NULL; END $$;
+    CREATE TRIGGER hold AFTER INSERT ON ras.stored_events FOR EACH ROW
+    WHEN (NEW.originator_id LIKE 'batch-held%') EXECUTE FUNCTION ras.hold()
+"""
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[PostgresProbe]:
+    """A look into the database behind the store."""
+    with probe(database_url) as looking:
+        yield looking
+
+
+@pytest.fixture
+def store(database: PostgresProbe, database_url: str) -> Iterator[EventStore]:
+    """An empty store."""
+    with opened_store(database_url) as opened:
+        yield opened
+
+
+class Reader:
+    """A follower's way through the log, step by step."""
+
+    def __init__(self, database_url: str, limit: int = 1000) -> None:
+        self._database_url = database_url
+        self._limit = limit
+        self.position = 0
+        self.seen: list[tuple[int, str, int]] = []
+
+    def read_on(self) -> list[str]:
+        """Read what is there now; return the streams of the new events."""
+        return asyncio.run(self._read_on())
+
+    def read_until(self, finished: Event) -> None:
+        """Read without pause until `finished` is set and nothing is left."""
+        asyncio.run(self._read_until(finished))
+
+    async def _read_until(self, finished: Event) -> None:
+        log = NotificationLog(self._database_url, event_codec(), TOPICS)
+        try:
+            last_round = False
+            while not last_round:
+                last_round = finished.is_set()
+                while await self._step(log):
+                    pass
+        finally:
+            await log.close()
+
+    async def _read_on(self) -> list[str]:
+        log = NotificationLog(self._database_url, event_codec(), TOPICS)
+        known = len(self.seen)
+        try:
+            while await self._step(log):
+                pass
+        finally:
+            await log.close()
+        return [stream for _, stream, _ in self.seen[known:]]
+
+    async def _step(self, log: NotificationLog) -> bool:
+        stretch = await log.read(self.position, self._limit)
+        self.seen += [
+            (r.notification_id, r.event.originator_id, r.event.originator_version) for r in stretch.events
+        ]
+        self.position = stretch.reached
+        return stretch.is_full
+
+
+def test_many_writers_and_a_reader_that_sees_each_event_once_in_order(
+    database: PostgresProbe, database_url: str
+) -> None:
+    reader = Reader(database_url, limit=7)
+    finished = Event()
+
+    def write(writer: int) -> None:
+        dice = Random(writer)
+        with opened_store(database_url) as store:
+            for number in range(TRANSACTIONS_EACH):
+                essays = [f"e{n}" for n in range(dice.randint(1, 4))]
+                events = recorded_by(
+                    registered(*essays), *map(slot_assigned, essays), batch_id=f"{writer}-{number}"
+                )
+                if dice.random() < 0.2:
+                    with suppress(CrashError):
+                        crash(store)
+                append(store, events)
+
+    with ThreadPoolExecutor(WRITERS + 1) as pool:
+        reading = pool.submit(reader.read_until, finished)
+        try:
+            for writing in [pool.submit(write, writer) for writer in range(WRITERS)]:
+                writing.result()
+        finally:
+            finished.set()
+        reading.result()
+
+    assert len({stream for _, stream, _ in reader.seen}) == WRITERS * TRANSACTIONS_EACH
+    assert reader.seen == database.log()
+    assert all(earlier[0] < later[0] for earlier, later in pairwise(reader.seen))
+
+
+@pytest.fixture
+def held(database: PostgresProbe) -> PostgresProbe:
+    """The database with the trigger that holds inserts open."""
+    database.execute(_HOLD_INSERTS)
+    return database
+
+
+def test_a_reader_cannot_pass_an_insert_that_is_still_open(
+    held: PostgresProbe, store: EventStore, database_url: str
+) -> None:
+    reader = Reader(database_url)
+    append(store, recorded_by(registered("e1"), batch_id="early"))
+    with ThreadPoolExecutor(2) as pool:
+        with held.holding(HELD):
+            first = pool.submit(append, store, recorded_by(registered("e1"), batch_id="held"))
+            wait_until(lambda: bool(held.waiting("advisory")), "the first insert is held open")
+            second = pool.submit(append, store, recorded_by(registered("e1"), batch_id="later"))
+            wait_until(lambda: bool(held.waiting("relation")), "the second writer waits for the first")
+
+            assert reader.read_on() == ["batch-early"]
+            assert reader.position == 1
+        first.result()
+        second.result()
+
+    assert reader.read_on() == ["batch-held", "batch-later"]
+    assert reader.seen == held.log()
+
+
+def test_without_the_lock_the_same_reader_would_skip(
+    held: PostgresProbe, store: EventStore, database_url: str
+) -> None:
+    """Shows that the test above can fail: the second writer inserts around the store."""
+    reader = Reader(database_url)
+    [around] = [store_form for store_form in stored(batch_id="later")]
+    with ThreadPoolExecutor(1) as pool:
+        with held.holding(HELD):
+            first: Future[None] = pool.submit(raw_insert, database_url, *stored(batch_id="held"))
+            wait_until(lambda: bool(held.waiting("advisory")), "the first insert is held open")
+            held.put(around)
+
+            assert reader.read_on() == ["batch-later"]
+        first.result()
+
+    assert reader.read_on() == []
+    assert [stream for _, stream, _ in held.log()] == ["batch-held", "batch-later"]
+    assert [stream for _, stream, _ in reader.seen] == ["batch-later"]
+
+
+def test_rolled_back_inserts_leave_gaps_that_nobody_waits_for(
+    store: EventStore, database: PostgresProbe, database_url: str
+) -> None:
+    reader = Reader(database_url)
+    append(store, recorded_by(registered("e1"), batch_id="b1"))
+    for _ in range(5):
+        with pytest.raises(CrashError):
+            crash(store)
+    assert reader.read_on() == ["batch-b1"]
+    append(store, recorded_by(registered("e1"), batch_id="b2"))
+
+    assert reader.read_on() == ["batch-b2"]
+    assert [number for number, _, _ in database.log()] == [1, 7]
+
+
+def test_a_reader_of_few_topics_moves_over_the_others(store: EventStore, database_url: str) -> None:
+    append(store, recorded_by(registered("e1"), slot_assigned("e1"), batch_id="b1"))
+
+    async def read() -> tuple[int, int]:
+        log = NotificationLog(database_url, event_codec(), [BatchRegistered.topic])
+        try:
+            stretch = await log.read(0, 10)
+            return len(stretch.events), stretch.reached
+        finally:
+            await log.close()
+
+    assert asyncio.run(read()) == (1, 2)
+
+
+def stored(*, batch_id: str) -> list[StoredEvent]:
+    """Return a batch's registration in stored form."""
+    codec = event_codec()
+    return [codec.to_stored_event(event) for event in recorded_by(registered("e1"), batch_id=batch_id)]
+
+
+def raw_insert(database_url: str, event: StoredEvent) -> None:
+    """Insert around the store, in a session of its own."""
+    with probe(database_url) as session:
+        session.put(event)

@@ -1,0 +1,109 @@
+"""Positions on PostgreSQL: whoever moves one must name where it stood, and only one of many can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from application.batches import BatchCache
+from application.ingest import IngestMicroBatch
+from application.ports import Advance, StalePositionError
+from infrastructure.eventstore.positions import projection_position
+from infrastructure.eventstore.store import EventStore
+from tests.application.event_store_contract import append, position, recorded_by
+from tests.support.given import registered
+from tests.support.postgres_probe import PostgresProbe, opened_store, probe
+
+PLACE = "intake/some-topic/0"
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[PostgresProbe]:
+    """A look into the database behind the store."""
+    with probe(database_url) as looking:
+        yield looking
+
+
+@pytest.fixture
+def store(database: PostgresProbe, database_url: str) -> Iterator[EventStore]:
+    """An empty store."""
+    with opened_store(database_url) as opened:
+        yield opened
+
+
+def test_of_two_owners_at_once_one_moves_the_position(store: EventStore, database: PostgresProbe) -> None:
+    owners, rounds = 4, 20
+    position(store)
+    together = Barrier(owners)
+
+    def own(owner: int) -> list[int]:
+        won = []
+        for start in range(-1, rounds - 1):
+            together.wait()
+            try:
+                events = recorded_by(registered("e1"), batch_id=f"{owner}-{start}")
+                append(store, events, Advance(PLACE, start, start + 1))
+            except StalePositionError:
+                continue
+            won.append(start)
+        return won
+
+    with ThreadPoolExecutor(owners) as pool:
+        won = sorted(start for starts in pool.map(own, range(owners)) for start in starts)
+
+    assert won == list(range(-1, rounds - 1))
+    assert database.positions() == {PLACE: rounds - 1}
+    assert len(database.log()) == rounds
+
+
+def test_new_positions_claimed_by_many_at_once_are_made_once(
+    store: EventStore, database: PostgresProbe
+) -> None:
+    names = [f"intake/some-topic/{partition}" for partition in range(20)]
+    claimers = 4
+    together = Barrier(claimers)
+
+    def claim(_claimer: int) -> dict[str, int]:
+        together.wait()
+        with store.transaction() as transaction:
+            return dict(transaction.claim(names, start=-1))
+
+    with ThreadPoolExecutor(claimers) as pool:
+        assert list(pool.map(claim, range(claimers))) == [dict.fromkeys(names, -1)] * claimers
+    assert database.positions() == dict.fromkeys(names, -1)
+
+
+def test_a_move_is_dated(store: EventStore, database: PostgresProbe) -> None:
+    position(store)
+    [(before,)] = database.rows("SELECT updated_at FROM ras.positions")
+    append(store, [], Advance(PLACE, -1, 0))
+
+    assert database.value("SELECT updated_at FROM ras.positions") > before
+
+
+def test_a_position_can_be_set_back_by_who_knows_where_it_stands(store: EventStore) -> None:
+    position(store)
+    append(store, [], Advance(PLACE, -1, 10))
+    append(store, [], Advance(PLACE, 10, 4))
+
+    assert position(store) == 4
+
+
+def test_an_ingester_asks_for_its_partitions_by_name(store: EventStore, database: PostgresProbe) -> None:
+    use_case = IngestMicroBatch(store, BatchCache(0))
+    partitions = [("topic-a", 0), ("topic-a", 1), ("topic-b", 0)]
+
+    assert use_case.positions(partitions) == dict.fromkeys(partitions, -1)
+    use_case.skip("topic-a", 1, -1, 99)
+    assert use_case.positions(partitions) == {("topic-a", 0): -1, ("topic-a", 1): 99, ("topic-b", 0): -1}
+    with pytest.raises(StalePositionError, match="intake/topic-a/1 is at 99, not -1"):
+        use_case.skip("topic-a", 1, -1, 100)
+    assert database.log() == []
+
+
+def test_positions_of_readers_of_different_kinds_never_share_a_name() -> None:
+    assert projection_position("batch_results") == "projection/batch_results"
+    assert not projection_position("x").startswith("intake/")

@@ -1,0 +1,133 @@
+"""Making the tables, again and by two at once, and telling an operator what is wrong with them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from infrastructure.postgres.schema import SchemaVersionError, check, initialise
+from projections.catalogue import PROJECTIONS
+from projections.projection import schema_of
+from tests.support.postgres_probe import PostgresProbe, probe
+from tests.support.projecting import connected
+
+_TABLES = (
+    "SELECT table_schema || '.' || table_name FROM information_schema.tables"
+    " WHERE table_schema = 'ras' OR table_schema LIKE 'ras\\_%%' ORDER BY 1"
+)
+
+
+def tables(database: PostgresProbe) -> list[str]:
+    """Return every table of ours."""
+    return [name for (name,) in database.rows(_TABLES)]
+
+
+def test_initialise_makes_every_table_and_check_is_content(database_url: str) -> None:
+    initialise(database_url)
+
+    check(database_url)
+    with probe(database_url) as database:
+        assert set(tables(database)) == {
+            "ras.intake_counts",
+            "ras.positions",
+            "ras.read_models",
+            "ras.schema_version",
+            "ras.stored_events",
+            *(str(table) for projection in PROJECTIONS for table in projection.metadata.tables.values()),
+        }
+        assert dict(database.rows("SELECT name, version FROM ras.read_models")) == {
+            projection.name: projection.version for projection in PROJECTIONS
+        }
+
+
+def test_the_read_models_are_what_the_projections_say(database_url: str) -> None:
+    initialise(database_url)
+
+    with connected(database_url) as connection:
+        for projection in PROJECTIONS:
+            schema = schema_of(projection.name)
+            context = MigrationContext.configure(
+                connection,
+                opts={
+                    "include_schemas": True,
+                    "include_name": lambda name, kind, _, schema=schema: kind != "schema" or name == schema,
+                },
+            )
+            assert compare_metadata(context, projection.metadata) == []
+
+
+def test_initialise_again_changes_nothing(database_url: str) -> None:
+    initialise(database_url)
+    with probe(database_url) as database:
+        database.execute("INSERT INTO ras.positions (name, position) VALUES ('projection/x', 7)")
+        before = tables(database)
+        initialise(database_url)
+
+        assert tables(database) == before
+        assert database.positions() == {"projection/x": 7}
+    check(database_url)
+
+
+def test_two_who_initialise_at_once_take_turns(database_url: str) -> None:
+    together = Barrier(2)
+
+    def start(_process: int) -> None:
+        together.wait()
+        initialise(database_url)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(start, range(2)))
+
+    check(database_url)
+
+
+def test_an_empty_database_is_to_be_initialised(database_url: str) -> None:
+    with pytest.raises(SchemaVersionError, match="has no tables of RAS yet: run `ras init`"):
+        check(database_url)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("UPDATE ras.schema_version SET version_num = '0000'", "of version 0000.*run `ras init`"),
+        ("DELETE FROM ras.schema_version", "of version None.*run `ras init`"),
+        (
+            "UPDATE ras.schema_version SET version_num = '9999'",
+            "this release is older than the tables: install the newer one",
+        ),
+        (
+            "UPDATE ras.read_models SET version = 99 WHERE name = 'teacher_inbox'",
+            "teacher_inbox is of version 99, this release needs 1: run `ras rebuild teacher_inbox`",
+        ),
+        (
+            "DELETE FROM ras.read_models WHERE name = 'batch_results'",
+            "batch_results does not exist yet: run `ras init`",
+        ),
+    ],
+    ids=["older", "no version", "newer", "read model of another version", "read model missing"],
+)
+def test_check_says_what_is_wrong_and_what_to_do(database_url: str, change: str, sentence: str) -> None:
+    initialise(database_url)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(change.encode())
+
+    with pytest.raises(SchemaVersionError, match=sentence):
+        check(database_url)
+
+
+def test_initialise_brings_back_a_missing_read_model_and_leaves_another_version_alone(
+    database_url: str,
+) -> None:
+    with probe(database_url) as database:
+        database.execute("DROP SCHEMA ras_dead_letters CASCADE")
+        database.execute("DELETE FROM ras.read_models WHERE name = 'dead_letters'")
+        database.execute("UPDATE ras.read_models SET version = 0 WHERE name = 'teacher_inbox'")
+        initialise(database_url)
+
+        assert "ras_dead_letters.letters" in tables(database)
+        assert database.value("SELECT version FROM ras.read_models WHERE name = 'teacher_inbox'") == 0
