@@ -59,7 +59,8 @@ def _joining_pairs(items: Sequence[str], estimate: Estimate, how_many: int) -> l
     for component in range(min(estimate.n_components, how_many + 1)):
         members = np.flatnonzero(estimate.component == component)
         best_known.append(items[members[np.argmax(np.round(estimate.information[members], DECIMALS))]])
-    return [NextPair(*sorted((best_known[0], other)), None) for other in best_known[1:]]
+    largest = best_known[0]
+    return [NextPair(min(largest, other), max(largest, other), None) for other in best_known[1:]]
 
 
 def _best_of(estimate: Estimate, rows: IndexArray, how_many: int) -> list[tuple[float, int, int]]:

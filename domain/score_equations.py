@@ -28,9 +28,9 @@ When there is no solution
 For some sparse tables F has no zero: of two groups joined by decisions that (nearly) all went one way, the
 stronger can have S*_i adding up to as many wins as it can possibly expect, or more. (An example: four items,
 three decisions, a beats b, c beats b, c beats d.) The gap between the groups then grows without end; the
-fixed point drifts until it is stopped, and what it has reached tells of the stopping rule. We detect it (a
-compared pair more than `WIDEST_GAP` apart, or no acceptable step) and solve, for that component, with an
-adjustment that takes from the winner what it gives the loser, per decision between i and j
+fixed point drifts until it is stopped, and what it has reached tells of the stopping rule. We detect it (two
+sets of items more than `WIDEST_GAP` apart in all their comparisons, or no acceptable step) and solve, for that
+component, with an adjustment that takes from the winner what it gives the loser, per decision of i and j
 
     delta_ij = eps / 2 * (1 / M_i + 1 / M_j),        0 < delta_ij < 1/2.
 
@@ -46,16 +46,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from domain.comparison_graph import FloatArray, PairCounts
+from domain.comparison_graph import FloatArray, PairCounts, connected_components
 
 EPSILON = 0.3
 WIDEST_GAP = 25.0
-"""Logits between two items that were compared; beyond it the weaker wins once in 10^11 decisions.
+"""Logits. Across a wider gap the weaker wins once in 10^11 decisions: such a pair links nothing any more.
 
 Much further out the sums cannot tell a drift from an end: the residual of a pair drowns in rounding.
 """
-_LONGEST_STEP = 3.0
 _CONVERGED = 1e-10
+_LEAST_INFORMATION = 1e-12
 _MOST_STEPS = 100
 _SHORTEST_FRACTION = 1e-4
 _DENSE_UP_TO = 600
@@ -110,40 +110,40 @@ def balanced_scores(counts: PairCounts, epsilon: float = EPSILON) -> FloatArray:
 
 
 def solve(counts: PairCounts) -> Solution:
-    """Scores for a connected table of comparisons; start values as in ``sirt::btm``."""
-    scores = adjusted_scores(counts)
-    start = 0.8 * np.log(scores / (counts.comparisons_per_item() - scores))
+    """Scores for a connected table of comparisons."""
     try:
-        found, balanced = _newton(counts, scores, start), False
+        found, balanced = _newton(counts, adjusted_scores(counts)), False
     except NoFiniteSolutionError:
-        found, balanced = _newton(counts, balanced_scores(counts), np.zeros(counts.n_items)), True
+        found, balanced = _newton(counts, balanced_scores(counts)), True
     return Solution(found.theta, found.information, found.surplus, balanced)
 
 
-def _newton(counts: PairCounts, scores: FloatArray, start: FloatArray) -> _State:
+def _newton(counts: PairCounts, scores: FloatArray) -> _State:
+    # Where sirt starts, too: what the share of wins says of an item among equals, drawn in a little.
+    start = 0.8 * np.log(scores / (counts.comparisons_per_item() - scores))
     state = _evaluate(counts, scores, start)
     for _ in range(_MOST_STEPS):
         correction = _linearised(counts, state)
         step = correction(state.residual)
-        longest = _widest(counts, step)
-        if not np.isfinite(longest):
-            raise NoFiniteSolutionError("the Jacobian is singular")
-        if longest < _CONVERGED:
-            return _evaluate(counts, scores, state.theta + step)
-        fraction = min(1.0, _LONGEST_STEP / longest)
         size = float(np.linalg.norm(step))
+        if not np.isfinite(size):
+            raise NoFiniteSolutionError("the Jacobian is singular")
+        if np.abs(step).max() < _CONVERGED * (1 + np.abs(state.theta).max()):
+            return _evaluate(counts, scores, state.theta + step)
+        fraction = 1.0
         while True:
             following = _evaluate(counts, scores, state.theta + fraction * step)
-            if _is_progress(state, following) or (
-                np.linalg.norm(correction(following.residual)) <= (1 - fraction / 4) * size
+            if following.information.min() > _LEAST_INFORMATION and (
+                _is_progress(state, following)
+                or np.linalg.norm(correction(following.residual)) <= (1 - fraction / 4) * size
             ):
                 break
             fraction /= 2
             if fraction < _SHORTEST_FRACTION:
                 raise NoFiniteSolutionError("no step towards a solution")
         state = following
-        if _widest(counts, state.theta) > WIDEST_GAP:
-            raise NoFiniteSolutionError("two compared items drift apart")
+        if _falls_apart(counts, state.theta):
+            raise NoFiniteSolutionError("two groups of items drift apart")
     raise NoFiniteSolutionError(f"not converged in {_MOST_STEPS} steps")
 
 
@@ -170,9 +170,23 @@ def _evaluate(counts: PairCounts, scores: FloatArray, theta: FloatArray) -> _Sta
     return _State(theta, probability, pair_information, information, surplus, residual)
 
 
-def _widest(counts: PairCounts, theta: FloatArray) -> float:
-    """The largest difference between two items that were compared (differences are all that counts)."""
-    return float(np.abs(theta[counts.low] - theta[counts.high]).max(initial=0.0))
+def _falls_apart(counts: PairCounts, theta: FloatArray) -> bool:
+    """Whether a gap has opened that every comparison between two sets of items has to span.
+
+    A wide gap of one pair says nothing: its items may be held by many others in between.
+    """
+    near = np.abs(theta[counts.low] - theta[counts.high]) <= WIDEST_GAP
+    if near.all():
+        return False
+    links = PairCounts(
+        n_items=counts.n_items,
+        low=counts.low[near],
+        high=counts.high[near],
+        low_wins=counts.low_wins[near],
+        high_wins=counts.high_wins[near],
+        self_comparisons=counts.self_comparisons,
+    )
+    return bool(connected_components(links).max() > 0)
 
 
 def _linearised(counts: PairCounts, state: _State) -> Callable[[FloatArray], FloatArray]:

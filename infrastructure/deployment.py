@@ -12,6 +12,7 @@ import contextlib
 import secrets
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,9 +115,11 @@ class _RoleProcess:
         await self.ready()
 
     async def ready(self) -> None:
-        """Return when the role says that it is ready. Raises EmbeddedServerError if it ends first."""
-        async with httpx.AsyncClient() as client, asyncio.timeout(_READY_DEADLINE_S):
-            while True:
+        """Return when the role says that it is ready. Raises EmbeddedServerError if it ends, or never is."""
+        last_word = "it does not answer"
+        deadline = time.monotonic() + _READY_DEADLINE_S
+        async with httpx.AsyncClient() as client:
+            while time.monotonic() < deadline:
                 if (code := self.process.exit_code) is not None and code <= _KILLED:
                     raise EmbeddedServerError(
                         f"`ras {self.name}` ended with exit code {code}:\n{tail(self.log, lines=8)}"
@@ -125,7 +128,12 @@ class _RoleProcess:
                     answer = await client.get(self._ready_url)
                     if answer.status_code == httpx.codes.OK:
                         return
+                    last_word = f"it says {answer.text[:500]}"
                 await asyncio.sleep(_POLL_S)
+        raise EmbeddedServerError(
+            f"`ras {self.name}` was not ready after {_READY_DEADLINE_S:.0f} s, {last_word}\n"
+            f"{tail(self.log, lines=8)}"
+        )
 
 
 @contextlib.asynccontextmanager

@@ -23,6 +23,7 @@ from infrastructure import bootstrap
 from infrastructure.bootstrap import Servers
 from infrastructure.eventstore.store import TRANSIENT_ERRORS, EventStore
 from infrastructure.followers.follower import Follower
+from infrastructure.followers.log import LogListener
 from infrastructure.health import HealthChecks
 from infrastructure.http.health import health_app
 from infrastructure.postgres import schema
@@ -97,7 +98,7 @@ async def serve(settings: Settings, app: Starlette) -> None:
 
 
 async def _follow(
-    stopping: asyncio.Event, wakes: bootstrap.LogListener, followers: Sequence[Follower]
+    stopping: asyncio.Event, wakes: LogListener, followers: Sequence[Follower]
 ) -> None:
     def stop() -> None:
         wakes.stop()

@@ -10,7 +10,6 @@ import typer
 
 from infrastructure.bootstrap import servers_from
 from infrastructure.cli.roles import prepared
-from infrastructure.http.openapi import openapi_document
 from infrastructure.kafka.topics import create_missing_topics
 from infrastructure.postgres import schema
 from infrastructure.settings import load_settings
@@ -33,5 +32,7 @@ def init(
 
 def openapi() -> None:
     """Print the query API's OpenAPI 3.1 document."""
+    from infrastructure.http.openapi import openapi_document
+
     load_settings()
     typer.echo(json.dumps(openapi_document(), indent=2))

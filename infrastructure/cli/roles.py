@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from infrastructure import roles
-from infrastructure.bootstrap import query_app, servers_from
+from infrastructure.bootstrap import servers_from
 from infrastructure.settings import Settings, load_settings
 from infrastructure.telemetry import configure_logging
 
@@ -58,6 +58,8 @@ def project() -> None:
 
 def serve() -> None:
     """Answer queries over HTTP."""
+    from infrastructure.bootstrap import query_app
+
     settings = prepared()
     servers = servers_from(settings, kafka=False)
     run(roles.serve(settings, query_app(servers, settings, settings.require_api_key())))

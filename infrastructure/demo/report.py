@@ -153,7 +153,7 @@ def _essays(sample: Document) -> Table:
         score = essay["score"]
         table.add_row(
             *(
-                "–" if value is None else str(value)
+                "-" if value is None else str(value)
                 for value in (
                     essay["file_name"],
                     essay["spellcheck"],

@@ -75,7 +75,7 @@ def crash(store: EventStorePort, *moves: Advance) -> None:
     """Do all that a transaction can do, and end before it is committed."""
     with store.transaction() as transaction:
         transaction.claim(["other"], start=5)
-        transaction.append(recorded_by(registered("e1")), moves)
+        transaction.append(recorded_by(registered("e1"), batch_id="lost"), moves)
         transaction.count({("some-topic", 0): IntakeCounts(taken_in=1, recorded=1)})
         raise CrashError
 

@@ -8,12 +8,11 @@ that the test holds.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import pairwise
 from random import Random
-from threading import Event
 
 import pytest
 from eventsourcing.persistence import StoredEvent
@@ -37,7 +36,7 @@ _HOLD_INSERTS = """
     CREATE FUNCTION ras.hold() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN PERFORM pg_advisory_xact_lock(7000001); RETURN NULL; END $$;
     CREATE TRIGGER hold AFTER INSERT ON ras.stored_events FOR EACH ROW
-    WHEN (NEW.originator_id LIKE 'batch-held%') EXECUTE FUNCTION ras.hold()
+    WHEN (NEW.originator_id LIKE 'batch-held%%') EXECUTE FUNCTION ras.hold()
 """
 
 
@@ -66,38 +65,29 @@ class Reader:
 
     def read_on(self) -> list[str]:
         """Read what is there now; return the streams of the new events."""
-        return asyncio.run(self._read_on())
+        known = len(self.seen)
+        self.read_while(lambda: False)
+        return [stream for _, stream, _ in self.seen[known:]]
 
-    def read_until(self, finished: Event) -> None:
-        """Read without pause until `finished` is set and nothing is left."""
-        asyncio.run(self._read_until(finished))
+    def read_while(self, writing: Callable[[], bool]) -> None:
+        """Read without pause as long as others are `writing`, and then what is left."""
+        asyncio.run(self._read_while(writing))
 
-    async def _read_until(self, finished: Event) -> None:
+    async def _read_while(self, writing: Callable[[], bool]) -> None:
         log = NotificationLog(self._database_url, event_codec(), TOPICS)
         try:
-            last_round = False
-            while not last_round:
-                last_round = finished.is_set()
+            more_to_come = True
+            while more_to_come:
+                more_to_come = writing()
                 while await self._step(log):
                     pass
         finally:
             await log.close()
 
-    async def _read_on(self) -> list[str]:
-        log = NotificationLog(self._database_url, event_codec(), TOPICS)
-        known = len(self.seen)
-        try:
-            while await self._step(log):
-                pass
-        finally:
-            await log.close()
-        return [stream for _, stream, _ in self.seen[known:]]
-
     async def _step(self, log: NotificationLog) -> bool:
         stretch = await log.read(self.position, self._limit)
-        self.seen += [
-            (r.notification_id, r.event.originator_id, r.event.originator_version) for r in stretch.events
-        ]
+        for notification_id, event in stretch.events:
+            self.seen.append((notification_id, event.originator_id, event.originator_version))
         self.position = stretch.reached
         return stretch.is_full
 
@@ -106,7 +96,6 @@ def test_many_writers_and_a_reader_that_sees_each_event_once_in_order(
     database: PostgresProbe, database_url: str
 ) -> None:
     reader = Reader(database_url, limit=7)
-    finished = Event()
 
     def write(writer: int) -> None:
         dice = Random(writer)
@@ -121,14 +110,11 @@ def test_many_writers_and_a_reader_that_sees_each_event_once_in_order(
                         crash(store)
                 append(store, events)
 
-    with ThreadPoolExecutor(WRITERS + 1) as pool:
-        reading = pool.submit(reader.read_until, finished)
-        try:
-            for writing in [pool.submit(write, writer) for writer in range(WRITERS)]:
-                writing.result()
-        finally:
-            finished.set()
-        reading.result()
+    with ThreadPoolExecutor(WRITERS) as pool:
+        writing = [pool.submit(write, writer) for writer in range(WRITERS)]
+        reader.read_while(lambda: not all(done.done() for done in writing))
+        for done in writing:
+            done.result()
 
     assert len({stream for _, stream, _ in reader.seen}) == WRITERS * TRANSACTIONS_EACH
     assert reader.seen == database.log()
@@ -168,12 +154,11 @@ def test_without_the_lock_the_same_reader_would_skip(
 ) -> None:
     """Shows that the test above can fail: the second writer inserts around the store."""
     reader = Reader(database_url)
-    [around] = [store_form for store_form in stored(batch_id="later")]
     with ThreadPoolExecutor(1) as pool:
         with held.holding(HELD):
-            first: Future[None] = pool.submit(raw_insert, database_url, *stored(batch_id="held"))
+            first = pool.submit(raw_insert, database_url, registration(batch_id="held"))
             wait_until(lambda: bool(held.waiting("advisory")), "the first insert is held open")
-            held.put(around)
+            held.put(registration(batch_id="later"))
 
             assert reader.read_on() == ["batch-later"]
         first.result()
@@ -212,10 +197,10 @@ def test_a_reader_of_few_topics_moves_over_the_others(store: EventStore, databas
     assert asyncio.run(read()) == (1, 2)
 
 
-def stored(*, batch_id: str) -> list[StoredEvent]:
+def registration(*, batch_id: str) -> StoredEvent:
     """Return a batch's registration in stored form."""
-    codec = event_codec()
-    return [codec.to_stored_event(event) for event in recorded_by(registered("e1"), batch_id=batch_id)]
+    [event] = recorded_by(registered("e1"), batch_id=batch_id)
+    return event_codec().to_stored_event(event)
 
 
 def raw_insert(database_url: str, event: StoredEvent) -> None:

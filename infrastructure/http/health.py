@@ -1,0 +1,64 @@
+"""Health and metrics over HTTP: the same three answers for the API and for roles without one."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from infrastructure.health import Health, HealthChecks, overall
+
+
+def health_routes(checks: HealthChecks, registry: CollectorRegistry, *, environment: str = "") -> list[Route]:
+    """Return `/healthz`, `/healthz/live`, `/healthz/ready` and `/metrics`; none asks for a key."""
+
+    async def live(_request: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def ready(_request: Request) -> Response:
+        results = await checks.run()
+        state = overall(results)
+        body = {
+            "status": state,
+            "checks": [
+                {"name": name, "status": result.health, "reason": result.reason}
+                for name, result in results.items()
+            ],
+        }
+        return JSONResponse(body, status_code=503 if state is Health.FAILED else 200)
+
+    async def healthz(_request: Request) -> Response:
+        results = await checks.run()
+        state = overall(results)
+        reasons = "; ".join(f"{name}: {r.reason}" for name, r in results.items() if r.reason)
+        body = {
+            "service": "result_aggregator_service",
+            "status": "unhealthy" if state is Health.FAILED else "healthy",
+            "message": reasons or "All is well.",
+            "version": version("result-aggregator-service"),
+            "environment": environment,
+            "checks": {name: result.health is not Health.FAILED for name, result in results.items()},
+            "dependencies": {
+                name: {"status": result.health, "reason": result.reason} for name, result in results.items()
+            },
+        }
+        return JSONResponse(body, status_code=503 if state is Health.FAILED else 200)
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return [
+        Route("/healthz", healthz),
+        Route("/healthz/live", live),
+        Route("/healthz/ready", ready),
+        Route("/metrics", metrics),
+    ]
+
+
+def health_app(checks: HealthChecks, registry: CollectorRegistry) -> Starlette:
+    """Return the whole HTTP side of a role without API."""
+    return Starlette(routes=health_routes(checks, registry))
