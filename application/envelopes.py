@@ -41,16 +41,17 @@ class OutgoingMessage:
 def outgoing_messages(event: PublishedEvent) -> tuple[OutgoingMessage, OutgoingMessage]:
     """Return the event for other services, and the teacher's notification of it."""
     if isinstance(event, BatchResultsReady):
-        announcement = _envelope(event, topics.BATCH_RESULTS_READY, _results_ready(event))
+        topic, data = topics.BATCH_RESULTS_READY, _results_ready(event)
     else:
-        announcement = _envelope(event, topics.BATCH_ASSESSMENT_COMPLETED, _assessment_completed(event))
+        topic, data = topics.BATCH_ASSESSMENT_COMPLETED, _assessment_completed(event)
+    batch_id = batch_id_of(event.originator_id)
+    announcement = _envelope(event, topic, published_event_id(event, topic), batch_id, data)
     return announcement, _notification(event)
 
 
 def _envelope(
-    event: PublishedEvent, topic: str, data: dict[str, Any], key: str | None = None
+    event: PublishedEvent, topic: str, event_id: str, key: str, data: dict[str, Any]
 ) -> OutgoingMessage:
-    event_id = str(published_event_id(event, topic))
     correlation_id = correlation_id_of(event)
     occurred_at = _utc(event.causation.received_at)
     traceparent = event.causation.traceparent
@@ -81,8 +82,8 @@ def _envelope(
         headers.append(("traceparent", traceparent))
     return OutgoingMessage(
         topic=topic,
-        key=(key or batch_id_of(event.originator_id)).encode(),
-        value=orjson.dumps(value),
+        key=key.encode(),
+        value=orjson.dumps(value, option=orjson.OPT_UTC_Z),
         headers=tuple((name, text.encode()) for name, text in headers),
     )
 
@@ -119,7 +120,7 @@ def _assessment_completed(event: BatchAssessmentCompleted) -> dict[str, Any]:
 
 def _event_head(event: PublishedEvent, name: str, short_name: str, status: BatchStatus) -> dict[str, Any]:
     batch_id = batch_id_of(event.originator_id)
-    at = _utc(event.happened_at)
+    at = event.happened_at.astimezone(UTC)  # upstream may have written another zone
     return {
         "event_name": name,
         "entity_id": batch_id,
@@ -156,9 +157,15 @@ def _notification(event: PublishedEvent) -> OutgoingMessage:
         "correlation_id": notification.correlation_id,
         "batch_id": notification.batch_id,
         "class_id": notification.class_id,
-        "timestamp": _utc(event.happened_at),
+        "timestamp": event.happened_at.astimezone(UTC),
     }
-    return _envelope(event, topics.TEACHER_NOTIFICATION_REQUESTED, data, key=notification.teacher_id)
+    return _envelope(
+        event,
+        topics.TEACHER_NOTIFICATION_REQUESTED,
+        notification.event_id,
+        notification.teacher_id,
+        data,
+    )
 
 
 def _utc(time: datetime) -> str:

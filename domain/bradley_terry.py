@@ -43,6 +43,8 @@ METHOD_VERSION = f"bradley-terry-eps{EPSILON}/1"
 """Changes whenever the same decisions would give other numbers."""
 
 DECIMALS = 10
+_WIDEST_DIFFERENCE = 300.0
+"""Logits. Fit statistics take wider ones for this, so that the square of a probability is not 0."""
 _NO_SPREAD = 1e-18
 """Variances of theta below this are rounding: all items are equal."""
 
@@ -168,7 +170,7 @@ def estimate_scores(counts: PairCounts) -> Estimate:
 
 def _item_scores(comparisons: Comparisons, estimate: Estimate) -> tuple[ItemScore, ...]:
     counts = estimate.counts
-    difference = estimate.theta[counts.low] - estimate.theta[counts.high]
+    difference = _difference(estimate.theta, counts.low, counts.high)
     low_wins, high_wins = win_probability(difference), win_probability(-difference)
     squared = counts.low_wins * high_wins**2 + counts.high_wins * low_wins**2
     standardised = counts.low_wins * high_wins / low_wins + counts.high_wins * low_wins / high_wins
@@ -207,7 +209,7 @@ def _item_scores(comparisons: Comparisons, estimate: Estimate) -> tuple[ItemScor
 def _judge_fits(comparisons: Comparisons, theta: FloatArray) -> tuple[JudgeFit, ...]:
     ordered = comparisons.in_canonical_order()  # sums then do not depend on the order of the decisions
     n_judges = len(ordered.judges)
-    difference = theta[ordered.chosen] - theta[ordered.not_chosen]
+    difference = _difference(theta, ordered.chosen, ordered.not_chosen)
     expected, unexpected = win_probability(difference), win_probability(-difference)
     decisions = np.bincount(ordered.judge, minlength=n_judges)
     variance = sums_by(ordered.judge, expected * unexpected, n_judges)
@@ -218,6 +220,10 @@ def _judge_fits(comparisons: Comparisons, theta: FloatArray) -> tuple[JudgeFit, 
         JudgeFit(name, n, round(inner, DECIMALS), round(outer, DECIMALS))
         for name, n, inner, outer in zip(ordered.judges, *columns, strict=True)
     )
+
+
+def _difference(theta: FloatArray, one: IndexArray, other: IndexArray) -> FloatArray:
+    return np.clip(theta[one] - theta[other], -_WIDEST_DIFFERENCE, _WIDEST_DIFFERENCE)
 
 
 def _components(estimate: Estimate, items: tuple[ItemScore, ...]) -> tuple[Component, ...]:

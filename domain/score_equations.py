@@ -55,9 +55,10 @@ WIDEST_GAP = 25.0
 Much further out the sums cannot tell a drift from an end: the residual of a pair drowns in rounding.
 """
 _CONVERGED = 1e-10
-_LEAST_INFORMATION = 1e-12
+_LEAST_LEFT = 0.1
+"""A step leaves every item this part of its information: out where it has none, no step leads back."""
 _MOST_STEPS = 100
-_SHORTEST_FRACTION = 1e-4
+_SHORTEST_FRACTION = 1e-6
 _DENSE_UP_TO = 600
 """Items. Below it a dense solve takes at most 20 ms, and scipy (half a second to import) is not needed."""
 
@@ -133,7 +134,7 @@ def _newton(counts: PairCounts, scores: FloatArray) -> _State:
         fraction = 1.0
         while True:
             following = _evaluate(counts, scores, state.theta + fraction * step)
-            if following.information.min() > _LEAST_INFORMATION and (
+            if np.all(following.information >= _LEAST_LEFT * state.information) and (
                 _is_progress(state, following)
                 or np.linalg.norm(correction(following.residual)) <= (1 - fraction / 4) * size
             ):

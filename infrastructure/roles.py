@@ -83,8 +83,10 @@ async def project(settings: Settings, servers: Servers) -> None:
             await _follow(stopping, wakes, followers)
 
 
-async def serve(settings: Settings, app: Starlette) -> None:
-    """Run an HTTP application on the API's address."""
+async def serve(settings: Settings, servers: Servers, app: Starlette) -> None:
+    """Run an HTTP application on the API's address; it starts although the database is away."""
+    with contextlib.suppress(*_DATABASE_AWAY):
+        await asyncio.to_thread(schema.check, servers.database_url)
     config = uvicorn.Config(
         app,
         host=settings.api_host,
@@ -97,9 +99,7 @@ async def serve(settings: Settings, app: Starlette) -> None:
     await uvicorn.Server(config).serve()
 
 
-async def _follow(
-    stopping: asyncio.Event, wakes: LogListener, followers: Sequence[Follower]
-) -> None:
+async def _follow(stopping: asyncio.Event, wakes: LogListener, followers: Sequence[Follower]) -> None:
     def stop() -> None:
         wakes.stop()
         for follower in followers:

@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     )
 
     transactional_id: str = Field("ras-publisher", min_length=1)
-    publish_max_events: int = Field(1000, ge=1, le=100_000, description="events in one Kafka transaction")
+    publish_max_events: int = Field(4000, ge=1, le=100_000, description="events in one Kafka transaction")
     project_max_events: int = Field(
         2000, ge=1, le=100_000, description="events in one projection transaction"
     )

@@ -1,57 +1,19 @@
-"""The command `ras`. Exit codes: 0 done, 1 failed, 2 wrong usage or settings."""
+"""The command `ras`. Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted."""
 
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version
-
-import typer
-
-from infrastructure.cli import commands, dead_letters, demo, replay, roles, status, up
-from infrastructure.cli.bradley_terry import bradley_terry
-from infrastructure.cli.failures import exit_code_of
-
-app = typer.Typer(
-    name="ras",
-    help="Result Aggregator Service: how a batch of essays stands, said once and explained.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode=None,
-    add_completion=False,
-)
-
-app.command("demo")(demo.demo)
-app.command("up")(up.up)
-app.command("ingest")(roles.ingest)
-app.command("publish")(roles.publish)
-app.command("project")(roles.project)
-app.command("serve")(roles.serve)
-app.command("init")(commands.init)
-app.command("status")(status.status)
-app.command("replay")(replay.replay)
-app.command("openapi")(commands.openapi)
-app.command("bradley-terry")(bradley_terry)
-app.add_typer(dead_letters.app, name="dead-letters")
-
-
-def _show_version(value: bool) -> None:
-    if value:
-        typer.echo(version("result-aggregator-service"))
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    _version: bool = typer.Option(
-        False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
-    ),
-) -> None:
-    """Result Aggregator Service: how a batch of essays stands, said once and explained."""
 
 
 def main() -> None:
     """Run the command; a failure that was foreseen is a sentence, not a stack trace."""
+    try:
+        # Imported here, because that takes a second or two, in which Ctrl-C is no stack trace either.
+        from infrastructure.cli.app import app
+    except KeyboardInterrupt:
+        sys.exit(130)
+    from infrastructure.cli.failures import exit_code_of
+
     try:
         app()
     except KeyboardInterrupt:
@@ -60,5 +22,5 @@ def main() -> None:
         code, sentence = exit_code_of(error)
         if sentence is None:
             raise
-        typer.echo(f"ras: {sentence}", err=True)
+        sys.stderr.write(f"ras: {sentence}\n")
         sys.exit(code)

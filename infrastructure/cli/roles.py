@@ -58,8 +58,8 @@ def project() -> None:
 
 def serve() -> None:
     """Answer queries over HTTP."""
-    from infrastructure.bootstrap import query_app
+    from infrastructure.query_api import query_app  # the other roles need no web framework
 
     settings = prepared()
     servers = servers_from(settings, kafka=False)
-    run(roles.serve(settings, query_app(servers, settings, settings.require_api_key())))
+    run(roles.serve(settings, servers, query_app(servers, settings, settings.require_api_key())))

@@ -52,8 +52,13 @@ class Display:
     def expect(self, messages: int) -> None:
         """Begin to show a stream of so many messages."""
         self._messages = messages
-        for name in ("sent", "taken in", "published", "projected"):
-            self._tasks[name] = self._bars.add_task(name, total=None)
+        for name, total in (
+            ("sent", messages),
+            ("taken in", messages),
+            ("published", None),
+            ("projected", None),
+        ):
+            self._tasks[name] = self._bars.add_task(name, total=total)
 
     def show(self, stages: Stages) -> None:
         """Show how far the stream has come. What comes out is measured against what is due so far."""

@@ -59,5 +59,5 @@ async def read_ledger(database_url: str) -> Ledger:
                 BATCH_RESULTS_READY if is_ready else BATCH_ASSESSMENT_COMPLETED,
                 TEACHER_NOTIFICATION_REQUESTED,
             ):
-                due[published_event_id(event, topic)] = (cause.topic, cause.partition, cause.offset)
+                due[UUID(published_event_id(event, topic))] = (cause.topic, cause.partition, cause.offset)
     return Ledger(IntakeCounts(*counts), int(events[0]), due)

@@ -20,9 +20,9 @@ from infrastructure.demo.stream import Scenario
 from infrastructure.demo.verdict import Disagreement, Evidence, Verdict, judge
 from infrastructure.deployment import Deployment
 
-_MOST_UNREAD_MESSAGES: Final = 2000
+_MOST_UNREAD_MESSAGES: Final = 1000
 """The embedded broker drops the oldest records of a partition beyond 5 MB without a word. So many
-messages of a stream hold 3.1 MB at most, over all partitions together."""
+messages of a stream hold some 2 MB, over all partitions together, and fill the largest micro-batch."""
 
 _MOST_UNHEARD_RECORDS: Final = 400
 """The same for what comes out, where the ranking of a large class is the largest record, of some 15 kB."""

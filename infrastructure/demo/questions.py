@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import httpx
 
+from infrastructure.deployment import PLAIN_HTTP
+
 PREFIX: Final = "/internal/v1"
 _AT_A_TIME: Final = 8
 _TIMEOUT_S: Final = 30.0
@@ -22,7 +24,9 @@ class Enquirer:
     """A client of the API of one deployment. Use as an async context manager."""
 
     def __init__(self, api: str, headers: dict[str, str]) -> None:
-        self._client = httpx.AsyncClient(base_url=api + PREFIX, headers=headers, timeout=_TIMEOUT_S)
+        self._client = httpx.AsyncClient(
+            base_url=api + PREFIX, headers=headers, timeout=_TIMEOUT_S, verify=PLAIN_HTTP
+        )
         self._turn = asyncio.Semaphore(_AT_A_TIME)
 
     async def __aenter__(self) -> Enquirer:

@@ -80,11 +80,12 @@ def print_report(console: Console, result: Document) -> None:
             "[bold green]All of it agrees:[/] what came out of Kafka and of the API is what the stream "
             f"demands, for each of its {result['batches']} batches.",
             highlight=False,
+            soft_wrap=True,
         )
         return
     console.print(f"[bold red]{len(result['disagreements'])} disagreements:[/]")
     for line in disagreement_lines(result):
-        console.print(line, markup=False, highlight=False)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def report_console() -> Console:
@@ -124,18 +125,20 @@ def _counts(result: Document) -> Table:
 
 def _speed(result: Document) -> Table:
     latency, rates = result["latency_ms"], result["rates"]
-    table = _table("How fast (one machine, all roles on it)", ("", "left"), ("", "right"), ("", "left"))
+    table = _table(
+        "How fast, all roles on this machine and as many messages as they take",
+        ("", "left"),
+        ("", "right"),
+        ("", "left"),
+    )
     table.show_header = False
     table.add_row("taken in", f"{rates['messages_per_s']:,.0f}/s", "messages")
     table.add_row("recorded", f"{rates['events_per_s']:,.0f}/s", "events")
     table.add_row("published", f"{rates['published_per_s']:,.0f}/s", "announcements and notifications")
     if latency["notifications"]:
-        table.add_row(
-            "last message in → notification read, p50", f"{latency['p50']:,.0f} ms", "under full load:"
-        )
-        table.add_row(
-            "last message in → notification read, p99", f"{latency['p99']:,.0f} ms", "messages queue"
-        )
+        name = "last message in → notification read"
+        table.add_row(name, f"{latency['p50']:,.0f} ms", "p50, with the time that messages queue")
+        table.add_row("", f"{latency['p99']:,.0f} ms", "p99")
     return table
 
 

@@ -25,11 +25,13 @@ import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.producer.message_accumulator import BatchBuilder
 
-from application.envelopes import outgoing_messages
+from application.envelopes import OutgoingMessage, outgoing_messages
 from application.topics import PUBLISHER_POSITION
 from infrastructure.followers.follower import TransientSinkError
 from infrastructure.followers.log import NotificationLog
+from infrastructure.kafka.partitioning import partition_of
 from infrastructure.kafka.position_copy import PositionCopy
 from projections.projection import Recorded
 
@@ -118,22 +120,14 @@ class KafkaSink:
         try:
             async with _within(_TRANSACTION_TIMEOUT_S):
                 await producer.begin_transaction()
-                futures = [
-                    await producer.send(
-                        message.topic, message.value, key=message.key, headers=list(message.headers)
-                    )
-                    for recorded in events
-                    for message in outgoing_messages(recorded.event)
-                ]
-                futures.append(
-                    await producer.send(
-                        PUBLISHER_POSITION,
-                        orjson.dumps({"position": to}),
-                        key=self._transactional_id.encode(),
-                        partition=0,
-                    )
+                await self._send(producer, [m for r in events for m in outgoing_messages(r.event)])
+                acknowledged = await producer.send(
+                    PUBLISHER_POSITION,
+                    orjson.dumps({"position": to}),
+                    key=self._transactional_id.encode(),
+                    partition=0,
                 )
-                await asyncio.gather(*futures)
+                await acknowledged
                 await producer.commit_transaction()
         except ProducerFenced as error:
             await self._discard_producer()
@@ -146,6 +140,29 @@ class KafkaSink:
             raise TransientSinkError(f"Kafka does not answer: {error!r}") from error
         self._written_at = monotonic()
         await self._copy.write(to)
+
+    async def _send(self, producer: AIOKafkaProducer, messages: Sequence[OutgoingMessage]) -> None:
+        """Send `messages` within the transaction, each partition's in order; return when acknowledged.
+
+        Whole record batches are handed over: a future for each record costs as much as the record.
+        """
+        partitions = {
+            topic: len(await producer.partitions_for(topic)) for topic in {m.topic for m in messages}
+        }
+        lanes: dict[tuple[str, int], list[OutgoingMessage]] = {}
+        for message in messages:
+            partition = partition_of(message.key, partitions[message.topic])
+            lanes.setdefault((message.topic, partition), []).append(message)
+        acknowledgements = []
+        for (topic, partition), lane in lanes.items():
+            batch = producer.create_batch()
+            for message in lane:
+                if not _fits(batch, message):
+                    acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
+                    batch = producer.create_batch()
+                    _fits(batch, message)  # the first record of a batch always does
+            acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
+        await asyncio.gather(*acknowledgements)
 
     async def _read_position(self) -> int | None:
         """Return the last committed position of this transactional id, None if there is none."""
@@ -206,6 +223,14 @@ class KafkaSink:
         with contextlib.suppress(KafkaError, TimeoutError, OSError, asyncio.InvalidStateError):
             async with _within(_STOP_TIMEOUT_S):
                 await producer.stop()
+
+
+def _fits(batch: BatchBuilder, message: OutgoingMessage) -> bool:
+    """Append `message` if there is room."""
+    appended = batch.append(
+        timestamp=None, key=message.key, value=message.value, headers=list(message.headers)
+    )
+    return appended is not None
 
 
 @contextlib.asynccontextmanager

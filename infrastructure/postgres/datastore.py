@@ -53,10 +53,14 @@ async def connect(database_url: str) -> psycopg.AsyncConnection[TupleRow]:
     )
 
 
-def read_model_engine(database_url: str, *, pool_size: int = 5) -> AsyncEngine:
+def read_model_engine(
+    database_url: str, *, pool_size: int = 5, statement_timeout_s: int | None = None
+) -> AsyncEngine:
     """Return SQLAlchemy's engine for the read models behind `database_url`."""
     given = {key: str(value) for key, value in conninfo_to_dict(database_url).items() if value is not None}
     given.setdefault("connect_timeout", str(_CONNECT_TIMEOUT_S))
+    if statement_timeout_s is not None:
+        given["options"] = f"{given.get('options', '')} -c statement_timeout={statement_timeout_s}s".strip()
     return create_async_engine(
         URL.create("postgresql+psycopg"),
         connect_args=given,

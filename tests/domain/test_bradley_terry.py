@@ -116,6 +116,30 @@ def test_a_chain_in_which_each_item_met_only_its_neighbours_is_solved() -> None:
     assert max(map(abs, sums(decisions, theta).residuals(len(decisions)).values())) < 1e-7
 
 
+def test_a_single_decision_across_a_long_ladder_is_no_obstacle() -> None:
+    # Neighbours 4 logits apart, and one decision between the ends: a wide gap, held by what is between.
+    names = [f"essay-{n:02d}" for n in range(21)]
+    ladder = [(a, b) for a, b in itertools.pairwise(names) for _ in range(50)]
+    upsets = [(b, a) for a, b in itertools.pairwise(names)]
+    decisions = _decided(*ladder, *upsets, (names[0], names[-1]))
+    scores = _scores(decisions)
+    theta = _theta(scores)
+    assert theta[names[0]] - theta[names[-1]] > 60
+    assert not scores.components[0].balanced
+    assert max(map(abs, sums(decisions, theta).residuals(len(decisions)).values())) < 1e-7
+
+
+@pytest.mark.parametrize("upset", [False, True])
+def test_a_decision_too_far_apart_for_floating_point_still_has_a_finite_fit(upset: bool) -> None:
+    names = [f"essay-{n:03d}" for n in range(200)]
+    ladder = _decided(*[pair for pair in itertools.pairwise(names) for _ in range(300)])
+    ends = (names[-1], names[0]) if upset else (names[0], names[-1])
+    scores = _scores([*ladder, *_decided(ends, judge="teacher-0002")])
+    assert scores.items[0].theta - scores.items[-1].theta > 750
+    assert all(map(math.isfinite, _all_numbers(scores)))
+    assert (scores.judges[1].outfit > 1) is upset
+
+
 def test_an_item_against_itself_counts_on_both_sides_with_a_warning() -> None:
     decisions = _decided(("a", "b"), ("a", "a"), ("b", "c"), ("c", "a"))
     scores = _scores(decisions)

@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
@@ -65,7 +66,7 @@ def good(scenario: Scenario) -> Evidence:
             if isinstance(event, PUBLISHED_EVENTS):
                 for outgoing in outgoing_messages(event):
                     cause = event.causation
-                    due[published_event_id(event, outgoing.topic)] = (
+                    due[UUID(published_event_id(event, outgoing.topic))] = (
                         cause.topic,
                         cause.partition,
                         cause.offset,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from threading import Thread
 from typing import NamedTuple
 
@@ -19,37 +19,8 @@ from infrastructure.postgres.datastore import event_datastore
 from infrastructure.postgres.schema import initialise
 from tests.application.event_store_contract import EventStoreContract, append, loaded, recorded_by
 from tests.support.given import registered, spellchecked
-from tests.support.postgres_probe import PostgresProbe, opened_store, probe, wait_until
-from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
-
-
-@pytest.fixture(scope="module")
-def module_url(postgres_server: PostgresServerUnderTest) -> Iterator[str]:
-    """One database for all tests of this module that leave its tables as they are."""
-    with fresh_database(postgres_server.url) as url:
-        initialise(url)
-        yield url
-
-
-@pytest.fixture(scope="module")
-def module_store(module_url: str) -> Iterator[EventStore]:
-    """The store in that database."""
-    with opened_store(module_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def database(module_url: str) -> Iterator[PostgresProbe]:
-    """A look into the database behind the store, emptied before."""
-    with probe(module_url) as looking:
-        looking.empty()
-        yield looking
-
-
-@pytest.fixture
-def store(module_store: EventStore, database: PostgresProbe) -> EventStore:
-    """An empty store."""
-    return module_store
+from tests.support.postgres_probe import PostgresProbe, opened_store, probe
+from tests.support.waiting import wait_until
 
 
 class PostgresUnderTest:
@@ -87,7 +58,7 @@ def test_a_writer_waits_for_the_one_before_it(store: EventStore, database: Postg
     with store.transaction() as first:
         first.lock()
         second.start()
-        wait_until(lambda: bool(database.waiting("relation")), "the second writer asks for the lock")
+        wait_until(lambda: bool(database.waiting("relation")), what="the second writer asks for the lock")
         first.append(recorded_by(registered("e1"), batch_id="first"), [])
     second.join()
 
@@ -104,10 +75,10 @@ def test_readers_do_not_wait_for_a_writer(store: EventStore) -> None:
 
 
 def test_a_lock_that_is_held_too_long_is_a_transient_fault(
-    database: PostgresProbe, module_url: str, monkeypatch: pytest.MonkeyPatch
+    database: PostgresProbe, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datastore, "_LOCK_TIMEOUT_S", 1)
-    with opened_store(module_url) as impatient:
+    with opened_store(store_url) as impatient:
         with impatient.transaction() as writer:
             writer.lock()
             with pytest.raises(TRANSIENT_ERRORS, match="lock timeout"):
@@ -118,10 +89,10 @@ def test_a_lock_that_is_held_too_long_is_a_transient_fault(
 
 
 def test_a_writer_that_hangs_loses_its_session_and_frees_the_others(
-    database: PostgresProbe, module_url: str, monkeypatch: pytest.MonkeyPatch
+    database: PostgresProbe, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datastore, "_IDLE_IN_TRANSACTION_TIMEOUT_S", 0.2)
-    with opened_store(module_url) as store:
+    with opened_store(store_url) as store:
 
         def hang() -> None:
             with store.transaction() as hung:
@@ -161,6 +132,7 @@ def test_no_server_is_a_transient_fault(monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_the_library_makes_leaves_out_the_function_that_inserts_without_the_lock(
     database_url: str,
 ) -> None:
+    initialise(database_url)
     with probe(database_url) as database, event_datastore(database_url) as connections:
         EventRecorder(connections).create_table()
 
@@ -169,6 +141,7 @@ def test_what_the_library_makes_leaves_out_the_function_that_inserts_without_the
 
 def test_the_table_is_the_one_that_the_library_makes(database_url: str) -> None:
     """The migration writes it out; this tells when a new version of the library wants another."""
+    initialise(database_url)
     with probe(database_url) as database, event_datastore(database_url) as connections:
         ours = described(database)
         database.execute("DROP TABLE ras.stored_events")

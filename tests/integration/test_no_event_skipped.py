@@ -23,7 +23,8 @@ from infrastructure.eventstore.store import EventStore
 from infrastructure.followers.log import NotificationLog
 from tests.application.event_store_contract import CrashError, append, crash, recorded_by
 from tests.support.given import registered, slot_assigned
-from tests.support.postgres_probe import PostgresProbe, opened_store, probe, wait_until
+from tests.support.postgres_probe import PostgresProbe, opened_store, probe
+from tests.support.waiting import wait_until
 
 WRITERS = 8
 TRANSACTIONS_EACH = 60
@@ -38,20 +39,6 @@ _HOLD_INSERTS = """
     CREATE TRIGGER hold AFTER INSERT ON ras.stored_events FOR EACH ROW
     WHEN (NEW.originator_id LIKE 'batch-held%%') EXECUTE FUNCTION ras.hold()
 """
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[PostgresProbe]:
-    """A look into the database behind the store."""
-    with probe(database_url) as looking:
-        yield looking
-
-
-@pytest.fixture
-def store(database: PostgresProbe, database_url: str) -> Iterator[EventStore]:
-    """An empty store."""
-    with opened_store(database_url) as opened:
-        yield opened
 
 
 class Reader:
@@ -93,13 +80,13 @@ class Reader:
 
 
 def test_many_writers_and_a_reader_that_sees_each_event_once_in_order(
-    database: PostgresProbe, database_url: str
+    database: PostgresProbe, store_url: str
 ) -> None:
-    reader = Reader(database_url, limit=7)
+    reader = Reader(store_url, limit=7)
 
     def write(writer: int) -> None:
         dice = Random(writer)
-        with opened_store(database_url) as store:
+        with opened_store(store_url) as store:
             for number in range(TRANSACTIONS_EACH):
                 essays = [f"e{n}" for n in range(dice.randint(1, 4))]
                 events = recorded_by(
@@ -122,23 +109,24 @@ def test_many_writers_and_a_reader_that_sees_each_event_once_in_order(
 
 
 @pytest.fixture
-def held(database: PostgresProbe) -> PostgresProbe:
+def held(database: PostgresProbe) -> Iterator[PostgresProbe]:
     """The database with the trigger that holds inserts open."""
     database.execute(_HOLD_INSERTS)
-    return database
+    yield database
+    database.execute("DROP FUNCTION ras.hold() CASCADE")
 
 
 def test_a_reader_cannot_pass_an_insert_that_is_still_open(
-    held: PostgresProbe, store: EventStore, database_url: str
+    held: PostgresProbe, store: EventStore, store_url: str
 ) -> None:
-    reader = Reader(database_url)
+    reader = Reader(store_url)
     append(store, recorded_by(registered("e1"), batch_id="early"))
     with ThreadPoolExecutor(2) as pool:
         with held.holding(HELD):
             first = pool.submit(append, store, recorded_by(registered("e1"), batch_id="held"))
-            wait_until(lambda: bool(held.waiting("advisory")), "the first insert is held open")
+            wait_until(lambda: bool(held.waiting("advisory")), what="the first insert is held open")
             second = pool.submit(append, store, recorded_by(registered("e1"), batch_id="later"))
-            wait_until(lambda: bool(held.waiting("relation")), "the second writer waits for the first")
+            wait_until(lambda: bool(held.waiting("relation")), what="the second writer waits for the first")
 
             assert reader.read_on() == ["batch-early"]
             assert reader.position == 1
@@ -150,14 +138,14 @@ def test_a_reader_cannot_pass_an_insert_that_is_still_open(
 
 
 def test_without_the_lock_the_same_reader_would_skip(
-    held: PostgresProbe, store: EventStore, database_url: str
+    held: PostgresProbe, store: EventStore, store_url: str
 ) -> None:
     """Shows that the test above can fail: the second writer inserts around the store."""
-    reader = Reader(database_url)
+    reader = Reader(store_url)
     with ThreadPoolExecutor(1) as pool:
         with held.holding(HELD):
-            first = pool.submit(raw_insert, database_url, registration(batch_id="held"))
-            wait_until(lambda: bool(held.waiting("advisory")), "the first insert is held open")
+            first = pool.submit(raw_insert, store_url, registration(batch_id="held"))
+            wait_until(lambda: bool(held.waiting("advisory")), what="the first insert is held open")
             held.put(registration(batch_id="later"))
 
             assert reader.read_on() == ["batch-later"]
@@ -169,9 +157,9 @@ def test_without_the_lock_the_same_reader_would_skip(
 
 
 def test_rolled_back_inserts_leave_gaps_that_nobody_waits_for(
-    store: EventStore, database: PostgresProbe, database_url: str
+    store: EventStore, database: PostgresProbe, store_url: str
 ) -> None:
-    reader = Reader(database_url)
+    reader = Reader(store_url)
     append(store, recorded_by(registered("e1"), batch_id="b1"))
     for _ in range(5):
         with pytest.raises(CrashError):
@@ -183,11 +171,11 @@ def test_rolled_back_inserts_leave_gaps_that_nobody_waits_for(
     assert [number for number, _, _ in database.log()] == [1, 7]
 
 
-def test_a_reader_of_few_topics_moves_over_the_others(store: EventStore, database_url: str) -> None:
+def test_a_reader_of_few_topics_moves_over_the_others(store: EventStore, store_url: str) -> None:
     append(store, recorded_by(registered("e1"), slot_assigned("e1"), batch_id="b1"))
 
     async def read() -> tuple[int, int]:
-        log = NotificationLog(database_url, event_codec(), [BatchRegistered.topic])
+        log = NotificationLog(store_url, event_codec(), [BatchRegistered.topic])
         try:
             stretch = await log.read(0, 10)
             return len(stretch.events), stretch.reached
@@ -203,7 +191,7 @@ def registration(*, batch_id: str) -> StoredEvent:
     return event_codec().to_stored_event(event)
 
 
-def raw_insert(database_url: str, event: StoredEvent) -> None:
+def raw_insert(store_url: str, event: StoredEvent) -> None:
     """Insert around the store, in a session of its own."""
-    with probe(database_url) as session:
+    with probe(store_url) as session:
         session.put(event)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -15,23 +14,9 @@ from infrastructure.eventstore.positions import projection_position
 from infrastructure.eventstore.store import EventStore
 from tests.application.event_store_contract import append, position, recorded_by
 from tests.support.given import registered
-from tests.support.postgres_probe import PostgresProbe, opened_store, probe
+from tests.support.postgres_probe import PostgresProbe
 
 PLACE = "intake/some-topic/0"
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[PostgresProbe]:
-    """A look into the database behind the store."""
-    with probe(database_url) as looking:
-        yield looking
-
-
-@pytest.fixture
-def store(database: PostgresProbe, database_url: str) -> Iterator[EventStore]:
-    """An empty store."""
-    with opened_store(database_url) as opened:
-        yield opened
 
 
 def test_of_two_owners_at_once_one_moves_the_position(store: EventStore, database: PostgresProbe) -> None:

@@ -123,6 +123,7 @@ def test_check_says_what_is_wrong_and_what_to_do(database_url: str, change: str,
 def test_initialise_brings_back_a_missing_read_model_and_leaves_another_version_alone(
     database_url: str,
 ) -> None:
+    initialise(database_url)
     with probe(database_url) as database:
         database.execute("DROP SCHEMA ras_dead_letters CASCADE")
         database.execute("DELETE FROM ras.read_models WHERE name = 'dead_letters'")

@@ -49,7 +49,7 @@ def sums(decisions: Iterable[Decision], theta: Mapping[str, float]) -> Sums:
             expected[item] += chance
             information[item] += p * (1 - p)
             squared[item] += (1 - p) ** 2
-            standardised[item] += (1 - p) ** 2 / (p * (1 - p))
+            standardised[item] += (1 - p) / p  # (1 - p)^2 / (p (1 - p)), also where p is 1 in floats
     return Sums(
         adjusted={i: EPSILON + (m - 2 * EPSILON) / m * won[i] for i, m in compared.items()},
         expected=dict(expected),

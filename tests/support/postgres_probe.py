@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from eventsourcing.persistence import StoredEvent
@@ -14,21 +13,6 @@ from psycopg.rows import TupleRow
 from application.ports import IntakeCounts
 from infrastructure.bootstrap import event_store
 from infrastructure.eventstore.store import EventStore
-from infrastructure.postgres.schema import initialise
-
-DEADLINE_S: Final = 20.0
-"""How long a test waits for what must happen; only a failing test waits that long."""
-
-_LOOK_INTERVAL_S: Final = 0.005
-
-
-def wait_until(happened: Callable[[], bool], what: str) -> None:
-    """Return when `happened` says so. Raises TimeoutError, naming `what`, at the deadline."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not happened():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {DEADLINE_S} s in vain: {what}")
-        time.sleep(_LOOK_INTERVAL_S)
 
 
 @contextmanager
@@ -128,6 +112,18 @@ class PostgresProbe:
             )
         ]
 
+    def sessions_of_the_store(self) -> list[int]:
+        """Return the process ids of the sessions in this database whose last statement is one of the store."""
+        return [
+            pid
+            for (pid,) in self.rows(
+                "SELECT pid FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " AND (query ~ 'ras.\\W*(stored_events|positions|intake_counts)'"
+                " OR query ~ '^(NOTIFY|SET LOCAL|COMMIT|BEGIN)')"
+            )
+        ]
+
     def listening(self) -> list[int]:
         """Return the process ids of the sessions in this database whose last statement was LISTEN."""
         return [
@@ -154,7 +150,6 @@ class PostgresProbe:
 
 @contextmanager
 def probe(database_url: str) -> Iterator[PostgresProbe]:
-    """A probe on a database in which the tables of RAS are made if they are missing."""
-    initialise(database_url)
+    """A probe on a database."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         yield PostgresProbe(connection)

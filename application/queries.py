@@ -1,0 +1,71 @@
+"""What readers may ask: the ports behind the query API, and their answers as plain JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from domain.values import BatchStatus
+
+CLIENT_STATUS: Final[Mapping[str, str]] = {
+    BatchStatus.AWAITING_CONTENT_VALIDATION: "pending_content",
+    BatchStatus.CONTENT_INGESTION_FAILED: "failed",
+    BatchStatus.AWAITING_PIPELINE_CONFIGURATION: "pending_content",
+    BatchStatus.READY_FOR_PIPELINE_EXECUTION: "ready",
+    BatchStatus.PROCESSING_PIPELINES: "processing",
+    BatchStatus.AWAITING_STUDENT_VALIDATION: "processing",
+    BatchStatus.STUDENT_VALIDATION_COMPLETED: "processing",
+    BatchStatus.VALIDATION_TIMEOUT_PROCESSED: "processing",
+    BatchStatus.COMPLETED_SUCCESSFULLY: "completed_successfully",
+    BatchStatus.COMPLETED_WITH_FAILURES: "completed_with_failures",
+    BatchStatus.FAILED_CRITICALLY: "failed",
+    BatchStatus.CANCELLED: "cancelled",
+}
+"""From the status that upstream's services use to the one that clients see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A JSON value and what it was computed from: the notification id of the newest event in it."""
+
+    body: Mapping[str, Any]
+    position: int
+
+
+class BatchQueries(Protocol):
+    """Batches and essays."""
+
+    async def status(self, batch_id: str) -> Answer | None:
+        """Return how a batch stands, None if it is not known."""
+
+    async def batches_of(
+        self, user_id: str, *, limit: int, offset: int, status: str | None
+    ) -> Mapping[str, Any]:
+        """Return a page of a user's batches, newest first; `status` is a BatchStatus value."""
+
+    async def essay_analysis(self, essay_id: str) -> Answer | None:
+        """Return everything known of an essay, in its newest batch; None if it is not known."""
+
+
+class InboxQueries(Protocol):
+    """Teachers' notifications."""
+
+    async def notifications(
+        self, teacher_id: str, *, limit: int, before: int | None, unread: bool
+    ) -> Mapping[str, Any]:
+        """Return a page, newest first, of those with a position less than `before`."""
+
+    async def teacher_of(self, notification_id: UUID) -> str | None:
+        """Return whose notification it is, None if there is none."""
+
+
+class DeadLetterQueries(Protocol):
+    """Messages that were put aside."""
+
+    async def letters(self, *, reason: str | None, limit: int, before: int | None) -> Mapping[str, Any]:
+        """Return a page, newest first, without the bytes."""
+
+    async def letter(self, position: int) -> Mapping[str, Any] | None:
+        """Return one with its bytes in base64."""

@@ -1,0 +1,64 @@
+"""The query API: everything it needs is handed in."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from application.queries import BatchQueries, DeadLetterQueries, InboxQueries
+from infrastructure.health import HealthChecks
+from infrastructure.http.batches import batch_routes
+from infrastructure.http.dead_letters import dead_letter_routes
+from infrastructure.http.health import health_routes
+from infrastructure.http.inbox import MarkRead, inbox_routes
+from infrastructure.http.middleware import (
+    AuthenticationMiddleware,
+    CorrelationMiddleware,
+    MetricsMiddleware,
+)
+from infrastructure.http.openapi import documentation_routes
+from infrastructure.http.problems import HANDLERS
+
+PREFIX = "/internal/"
+
+
+def create_app(
+    *,
+    batches: BatchQueries,
+    inbox: InboxQueries,
+    mark_read: MarkRead,
+    dead_letters: DeadLetterQueries,
+    health: HealthChecks,
+    api_key: str,
+    allowed_services: Sequence[str],
+    registry: CollectorRegistry,
+    environment: str,
+    on_shutdown: Callable[[], Awaitable[None]],
+) -> Starlette:
+    """Return the application. `on_shutdown` is awaited when the server stops."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        await on_shutdown()
+
+    return Starlette(
+        routes=[
+            *batch_routes(batches),
+            *inbox_routes(inbox, mark_read),
+            *dead_letter_routes(dead_letters),
+            *health_routes(health, registry, environment=environment),
+            *documentation_routes(),
+        ],
+        middleware=[
+            Middleware(CorrelationMiddleware),
+            Middleware(MetricsMiddleware, registry=registry),
+            Middleware(AuthenticationMiddleware, prefix=PREFIX, api_key=api_key, services=allowed_services),
+        ],
+        exception_handlers=HANDLERS,
+        lifespan=lifespan,
+    )

@@ -1,0 +1,97 @@
+"""Errors as RFC 9457 problems, with upstream's `error` member beside, so that its clients find it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from infrastructure.eventstore.store import TRANSIENT_ERRORS
+
+_log = structlog.get_logger(__name__)
+
+_RETRY_AFTER_S: Final = 5
+_TITLES: Final = {
+    400: "Bad request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    500: "Internal server error",
+    503: "Service unavailable",
+}
+
+
+class Problem(Exception):  # noqa: N818 - the standard's word for it
+    """An answer that is not what was asked for. `error` is upstream's text for it."""
+
+    def __init__(self, status: int, detail: str, *, error: str | None = None, **headers: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.error = error or _TITLES.get(status, "Error")
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def problem_response(request: Request, problem: Problem) -> Response:
+    """Return `problem` as application/problem+json."""
+    body = {
+        "type": "about:blank",
+        "title": _TITLES.get(problem.status, "Error"),
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": request.url.path,
+        "correlation_id": request.scope.get("correlation_id"),
+        "error": problem.error,
+    }
+    return Response(
+        orjson.dumps(body), problem.status, headers=problem.headers, media_type="application/problem+json"
+    )
+
+
+async def on_problem(request: Request, error: Exception) -> Response:
+    """Answer what a route raised on purpose."""
+    assert isinstance(error, Problem)
+    return problem_response(request, error)
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Answer unknown routes and methods."""
+    assert isinstance(error, HTTPException)
+    details = {404: "There is nothing at this address.", 405: "This address does not take this method."}
+    problem = Problem(error.status_code, details.get(error.status_code, error.detail))
+    problem.headers.update(error.headers or {})
+    return problem_response(request, problem)
+
+
+async def on_database_error(request: Request, error: Exception) -> Response:
+    """Answer that the database is away, or that it refused what we asked."""
+    cause = getattr(error, "orig", error)
+    _log.warning("http.database", path=request.url.path, error=type(cause).__name__)
+    detail = "The database does not answer just now; nothing is lost. Try again shortly."
+    return problem_response(
+        request, Problem(503, detail, error="Internal server error", Retry_After=str(_RETRY_AFTER_S))
+    )
+
+
+async def on_fault(request: Request, error: Exception) -> Response:
+    """Answer a fault of our own without telling more than its correlation id."""
+    _log.error("http.fault", path=request.url.path, exc_info=error)
+    detail = "Something went wrong here. The correlation id finds it in our logs."
+    return problem_response(request, Problem(500, detail))
+
+
+HANDLERS: Final[dict[Any, Any]] = {
+    Problem: on_problem,
+    HTTPException: on_http_exception,
+    DBAPIError: on_database_error,
+    PoolTimeoutError: on_database_error,
+    **dict.fromkeys(TRANSIENT_ERRORS, on_database_error),
+    Exception: on_fault,
+}

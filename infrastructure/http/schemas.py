@@ -1,0 +1,153 @@
+"""JSON Schemas (2020-12) of the API's bodies, as OpenAPI 3.1 components."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+Schema = dict[str, Any]
+
+_TEXT: Final[Schema] = {"type": "string"}
+_MAYBE_TEXT: Final[Schema] = {"type": ["string", "null"]}
+_NUMBER: Final[Schema] = {"type": ["number", "null"]}
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+_MAYBE_COUNT: Final[Schema] = {"type": ["integer", "null"], "minimum": 0}
+_OBJECT: Final[Schema] = {"type": ["object", "null"], "additionalProperties": True}
+_TIME: Final[Schema] = {"type": "string", "description": "UTC without zone"}
+_MAYBE_TIME: Final[Schema] = {"type": ["string", "null"], "description": "UTC without zone"}
+_STAGE: Final[Schema] = {"type": ["string", "null"], "enum": ["completed", "failed", None]}
+
+
+def _object(**properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(name: str) -> Schema:
+    return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
+
+
+CLIENT_STATUSES: Final = [
+    "pending_content",
+    "ready",
+    "processing",
+    "completed_successfully",
+    "completed_with_failures",
+    "failed",
+    "cancelled",
+]
+
+SCHEMAS: Final[dict[str, Schema]] = {
+    "EssayResult": _object(
+        essay_id=_TEXT,
+        filename=_MAYBE_TEXT,
+        file_upload_id=_MAYBE_TEXT,
+        spellcheck_status=_STAGE,
+        spellcheck_correction_count=_MAYBE_COUNT,
+        spellcheck_corrected_text_storage_id=_MAYBE_TEXT,
+        spellcheck_error_detail=_OBJECT,
+        cj_assessment_status=_STAGE,
+        cj_rank=_MAYBE_COUNT,
+        cj_score=_NUMBER,
+        cj_assessment_error_detail=_OBJECT,
+        last_updated=_TIME,
+    ),
+    "BatchStatus": _object(
+        batch_id=_TEXT,
+        user_id=_TEXT,
+        assignment_id=_MAYBE_TEXT,
+        overall_status={"type": "string", "enum": CLIENT_STATUSES},
+        essay_count=_COUNT,
+        completed_essay_count=_COUNT,
+        failed_essay_count=_COUNT,
+        requested_pipeline=_MAYBE_TEXT,
+        current_phase={"type": ["string", "null"], "enum": ["spellcheck", "cj_assessment", None]},
+        essays=_list("EssayResult"),
+        created_at=_TIME,
+        last_updated=_TIME,
+        processing_started_at=_MAYBE_TIME,
+        processing_completed_at=_MAYBE_TIME,
+        student_prompt_ref=_OBJECT,
+    ),
+    "UserBatches": _object(
+        batches=_list("BatchStatus"), pagination=_object(limit=_COUNT, offset=_COUNT, total=_COUNT)
+    ),
+    "EssayAnalysis": _object(
+        essay_id=_TEXT,
+        batch_id=_TEXT,
+        user_id=_TEXT,
+        class_id=_MAYBE_TEXT,
+        course_code=_MAYBE_TEXT,
+        assignment_id=_MAYBE_TEXT,
+        batch_status={"type": "string", "enum": CLIENT_STATUSES},
+        essay_status={"type": "string", "enum": ["pending", "completed", "failed"]},
+        file=_object(filename=_MAYBE_TEXT, file_upload_id=_MAYBE_TEXT, text_storage_id=_MAYBE_TEXT),
+        spellcheck=_object(
+            status=_STAGE,
+            correction_count=_MAYBE_COUNT,
+            corrected_text_storage_id=_MAYBE_TEXT,
+            metrics=_OBJECT,
+            error_detail=_OBJECT,
+            checked_at=_MAYBE_TIME,
+        ),
+        cj_assessment=_object(
+            status=_STAGE,
+            job_id=_MAYBE_TEXT,
+            rank=_MAYBE_COUNT,
+            ranked_essays=_COUNT,
+            bt_score=_NUMBER,
+            normalized_score=_NUMBER,
+            letter_grade=_MAYBE_TEXT,
+            confidence_score=_NUMBER,
+            confidence_label=_MAYBE_TEXT,
+            assessed_at=_MAYBE_TIME,
+        ),
+        last_updated=_TIME,
+    ),
+    "Notification": _object(
+        notification_id={"type": "string", "format": "uuid"},
+        notification_type={"type": "string", "enum": ["batch_results_ready", "batch_assessment_completed"]},
+        category=_TEXT,
+        priority={"type": "string", "enum": ["high", "standard"]},
+        action_required={"type": "boolean"},
+        batch_id=_TEXT,
+        class_id=_MAYBE_TEXT,
+        correlation_id=_TEXT,
+        payload={"type": "object", "additionalProperties": True},
+        timestamp={"type": "string", "format": "date-time"},
+        read_at={"type": ["string", "null"], "format": "date-time"},
+    ),
+    "Notifications": _object(notifications=_list("Notification"), next_cursor=_MAYBE_TEXT),
+    "DeadLetterSummary": _object(
+        position=_COUNT,
+        stream_id=_TEXT,
+        reason=_TEXT,
+        detail=_TEXT,
+        topic=_TEXT,
+        partition=_COUNT,
+        offset=_COUNT,
+        received_at={"type": "string", "format": "date-time"},
+    ),
+    "DeadLetter": {
+        "allOf": [
+            {"$ref": "#/components/schemas/DeadLetterSummary"},
+            _object(
+                key={"type": ["string", "null"], "contentEncoding": "base64"},
+                value={"type": ["string", "null"], "contentEncoding": "base64"},
+                headers={"type": "array"},
+            ),
+        ]
+    },
+    "DeadLetters": _object(dead_letters=_list("DeadLetterSummary"), next_cursor=_MAYBE_TEXT),
+    "Health": {"type": "object", "additionalProperties": True, "required": ["status"]},
+    "Problem": {
+        "description": "RFC 9457, with upstream's `error` beside",
+        **_object(
+            type=_TEXT,
+            title=_TEXT,
+            status={"type": "integer"},
+            detail=_TEXT,
+            instance=_TEXT,
+            correlation_id=_MAYBE_TEXT,
+            error=_TEXT,
+        ),
+    },
+}

@@ -1,0 +1,297 @@
+"""The SQL behind the queries: what follows from the stored facts is derived here, and only here.
+
+`standing` restates `domain/completion.py` on rows: the first required phase in which an essay did not
+succeed decides. A property test holds the two against each other.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from application.queries import CLIENT_STATUS, Answer
+
+_STATUS: Final = """
+    CASE
+        WHEN b.overall_status IS NOT NULL THEN b.overall_status
+        WHEN b.processing_started_at IS NOT NULL THEN 'processing_pipelines'
+        WHEN (SELECT bool_and(x.file_upload_id IS NOT NULL) FROM ras_batch_results.essays x
+              WHERE x.batch_id = b.batch_id AND x.ordinal IS NOT NULL) THEN 'ready_for_pipeline_execution'
+        ELSE 'awaiting_content_validation'
+    END
+"""
+_FAILED_IN: Final = """EXISTS (SELECT FROM ras_batch_results.phases p WHERE p.batch_id = x.batch_id
+    AND {} AND b.required ? p.phase AND p.failed_essay_ids ? x.essay_id)"""
+
+_ESSAYS: Final = f"""
+    SELECT x.*, r.rank, r.bt_score, r.normalized_score, r.letter_grade, r.confidence_score, r.confidence_label,
+        r.job_id,
+        CASE WHEN r.rank IS NOT NULL THEN 'completed'
+             WHEN b.assessed_at IS NOT NULL AND x.spellcheck_status IS DISTINCT FROM 'failed' THEN 'failed'
+        END AS cj_status,
+        CASE
+            WHEN {_FAILED_IN.format("p.phase = 'student_matching'")} THEN 'failed'
+            WHEN b.required ? 'spellcheck' AND x.spellcheck_status IS NULL THEN 'pending'
+            WHEN b.required ? 'spellcheck' AND x.spellcheck_status = 'failed' THEN 'failed'
+            WHEN {_FAILED_IN.format("p.phase = 'nlp'")} THEN 'failed'
+            WHEN b.required ? 'cj_assessment' AND b.assessed_at IS NULL THEN 'pending'
+            WHEN b.required ? 'cj_assessment' AND r.rank IS NULL THEN 'failed'
+            WHEN {_FAILED_IN.format("p.phase NOT IN ('student_matching', 'spellcheck', 'nlp', 'cj_assessment')")}
+                THEN 'failed'
+            ELSE 'completed'
+        END AS standing
+    FROM ras_batch_results.essays x
+    LEFT JOIN ras_batch_results.rankings r ON r.batch_id = x.batch_id AND r.essay_id = x.essay_id
+    WHERE x.batch_id = b.batch_id AND x.ordinal IS NOT NULL
+"""
+_SUMMARY: Final = f"""
+    SELECT b.*, s.* FROM b LEFT JOIN LATERAL (
+        SELECT count(*) AS total,
+            count(*) FILTER (WHERE e.standing = 'completed') AS completed,
+            count(*) FILTER (WHERE e.standing = 'failed') AS failed,
+            count(e.spellcheck_status) AS spellchecked,
+            coalesce(json_agg(json_build_object(
+                'essay_id', e.essay_id,
+                'filename', e.file_name,
+                'file_upload_id', e.file_upload_id,
+                'spellcheck_status', e.spellcheck_status,
+                'spellcheck_correction_count', e.spellcheck_corrections,
+                'spellcheck_corrected_text_storage_id', e.spellcheck_corrected_text_id,
+                'spellcheck_error_detail', e.spellcheck_error,
+                'cj_assessment_status', e.cj_status,
+                'cj_rank', e.rank,
+                'cj_score', e.bt_score,
+                'cj_assessment_error_detail', CASE WHEN e.cj_status = 'failed' THEN json_build_object(
+                    'error_code', 'PROCESSING_ERROR',
+                    'message', 'The assessment has no result for this essay.',
+                    'service', 'result_aggregator_service',
+                    'operation', 'cj_assessment',
+                    'details', json_build_object('cj_assessment_job_id', b.assessment_job_id)) END,
+                'last_updated', e.last_updated AT TIME ZONE 'UTC'
+            ) ORDER BY e.ordinal), '[]')::text AS essays
+        FROM ({_ESSAYS}) e
+    ) s ON true
+"""
+_REQUIRED: Final = """
+    CASE WHEN b.completed_phases IS NULL OR b.completed_phases = '[]'
+        THEN '["spellcheck", "cj_assessment"]'::jsonb ELSE b.completed_phases END AS required
+"""
+_STATUS_QUERY: Final = text(f"""
+    WITH b AS (
+        SELECT b.*, {_STATUS} AS status, {_REQUIRED} FROM ras_batch_results.batches b
+        WHERE b.batch_id = :batch_id AND b.user_id IS NOT NULL
+    ) {_SUMMARY}
+""")
+_USER_QUERY: Final = text(f"""
+    WITH mine AS (
+        SELECT b.*, {_STATUS} AS status, {_REQUIRED} FROM ras_batch_results.batches b WHERE b.user_id = :user_id
+    ), wanted AS (
+        SELECT *, count(*) OVER () AS matches FROM mine WHERE :status ::text IS NULL OR status = :status
+    ), b AS (
+        SELECT * FROM wanted ORDER BY registered_at DESC, batch_id LIMIT :limit OFFSET :offset
+    ) {_SUMMARY} ORDER BY b.registered_at DESC, b.batch_id
+""")
+_USER_COUNT: Final = text(f"""
+    SELECT count(*) FROM (SELECT {_STATUS} AS status FROM ras_batch_results.batches b WHERE b.user_id = :user_id) m
+    WHERE :status ::text IS NULL OR status = :status
+""")
+_ESSAY_QUERY: Final = text(f"""
+    SELECT b.user_id, b.class_id, b.course_code, b.assignment_id, b.status, b.position,
+        b.assessed_at, e.*,
+        (SELECT count(*) FROM ras_batch_results.rankings r JOIN ras_batch_results.essays x USING (batch_id, essay_id)
+         WHERE r.batch_id = b.batch_id AND x.ordinal IS NOT NULL) AS ranked
+    FROM (
+        SELECT b.*, {_STATUS} AS status, {_REQUIRED} FROM ras_batch_results.batches b
+        JOIN ras_batch_results.essays y ON y.batch_id = b.batch_id
+        WHERE y.essay_id = :essay_id AND y.ordinal IS NOT NULL AND b.user_id IS NOT NULL
+        ORDER BY b.registered_at DESC LIMIT 1
+    ) b CROSS JOIN LATERAL ({_ESSAYS} AND x.essay_id = :essay_id) e
+""")
+_NOTIFICATIONS: Final = text("""
+    SELECT * FROM ras_teacher_inbox.notifications
+    WHERE teacher_id = :teacher_id AND (:before ::bigint IS NULL OR position < :before)
+        AND (NOT :unread OR read_at IS NULL)
+    ORDER BY position DESC LIMIT :limit
+""")
+_TEACHER: Final = text("SELECT teacher_id FROM ras_teacher_inbox.notifications WHERE notification_id = :id")
+_LETTERS: Final = text("""
+    SELECT position, stream_id, reason, detail, topic, partition, "offset", received_at
+    FROM ras_dead_letters.letters
+    WHERE (:reason ::text IS NULL OR reason = :reason) AND (:before ::bigint IS NULL OR position < :before)
+    ORDER BY position DESC LIMIT :limit
+""")
+_LETTER: Final = text("SELECT * FROM ras_dead_letters.letters WHERE position = :position")
+
+
+class PostgresQueries:
+    """All queries, on the read models. Raises SQLAlchemy's errors when the database is away."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        # Single statements: a transaction around each would be two more trips.
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def status(self, batch_id: str) -> Answer | None:
+        """Return how a batch stands, None if it is not known."""
+        rows = await self._rows(_STATUS_QUERY, batch_id=batch_id)
+        return Answer(_batch_body(rows[0]), rows[0]["position"]) if rows else None
+
+    async def batches_of(
+        self, user_id: str, *, limit: int, offset: int, status: str | None
+    ) -> Mapping[str, Any]:
+        """Return a page of a user's batches, newest first."""
+        rows = await self._rows(_USER_QUERY, user_id=user_id, limit=limit, offset=offset, status=status)
+        if rows:
+            total = rows[0]["matches"]
+        else:
+            total = (await self._rows(_USER_COUNT, user_id=user_id, status=status))[0]["count"]
+        return {
+            "batches": [_batch_body(row) for row in rows],
+            "pagination": {"limit": limit, "offset": offset, "total": total},
+        }
+
+    async def essay_analysis(self, essay_id: str) -> Answer | None:
+        """Return everything known of an essay, in its newest batch."""
+        rows = await self._rows(_ESSAY_QUERY, essay_id=essay_id)
+        return Answer(_essay_body(rows[0]), rows[0]["position"]) if rows else None
+
+    async def notifications(
+        self, teacher_id: str, *, limit: int, before: int | None, unread: bool
+    ) -> Mapping[str, Any]:
+        """Return a page of a teacher's notifications, newest first."""
+        rows = await self._rows(
+            _NOTIFICATIONS, teacher_id=teacher_id, limit=limit + 1, before=before, unread=unread
+        )
+        page = rows[:limit]
+        return {
+            "notifications": [_notification_body(row) for row in page],
+            "next_cursor": str(page[-1]["position"]) if len(rows) > limit else None,
+        }
+
+    async def teacher_of(self, notification_id: UUID) -> str | None:
+        """Return whose notification it is, None if there is none."""
+        rows = await self._rows(_TEACHER, id=notification_id)
+        return str(rows[0]["teacher_id"]) if rows else None
+
+    async def letters(self, *, reason: str | None, limit: int, before: int | None) -> Mapping[str, Any]:
+        """Return a page of dead letters, newest first."""
+        rows = await self._rows(_LETTERS, reason=reason, limit=limit + 1, before=before)
+        page = rows[:limit]
+        return {
+            "dead_letters": [_plain(row) for row in page],
+            "next_cursor": str(page[-1]["position"]) if len(rows) > limit else None,
+        }
+
+    async def letter(self, position: int) -> Mapping[str, Any] | None:
+        """Return one dead letter with its bytes in base64."""
+        rows = await self._rows(_LETTER, position=position)
+        return _plain(rows[0]) if rows else None
+
+    async def alive(self) -> None:
+        """Ask the database for a sign of life."""
+        await self._rows(text("SELECT 1"))
+
+    async def _rows(self, query: Any, **parameters: Any) -> list[RowMapping]:
+        async with self._engine.connect() as connection:
+            return list((await connection.execute(query, parameters)).mappings().all())
+
+
+def _batch_body(row: RowMapping) -> dict[str, Any]:
+    status = CLIENT_STATUS[row["status"]]
+    failed = row["total"] - row["completed"] if row["status"] == "failed_critically" else row["failed"]
+    return {
+        "batch_id": row["batch_id"],
+        "user_id": row["user_id"],
+        "assignment_id": row["assignment_id"],
+        "overall_status": status,
+        "essay_count": row["total"],
+        "completed_essay_count": row["completed"],
+        "failed_essay_count": failed,
+        "requested_pipeline": None,
+        "current_phase": _current_phase(row) if status == "processing" else None,
+        "essays": orjson.Fragment(row["essays"]),
+        "created_at": _naive(row["registered_at"]),
+        "last_updated": _naive(row["last_updated"]),
+        "processing_started_at": _naive(row["processing_started_at"]),
+        "processing_completed_at": _naive(row["ended_at"]),
+        "student_prompt_ref": row["student_prompt_ref"],
+    }
+
+
+def _current_phase(row: RowMapping) -> str | None:
+    if "spellcheck" in row["required"] and row["spellchecked"] < row["total"]:
+        return "spellcheck"
+    return "cj_assessment" if "cj_assessment" in row["required"] and row["assessed_at"] is None else None
+
+
+def _essay_body(row: RowMapping) -> dict[str, Any]:
+    return {
+        "essay_id": row["essay_id"],
+        "batch_id": row["batch_id"],
+        "user_id": row["user_id"],
+        "class_id": row["class_id"],
+        "course_code": row["course_code"],
+        "assignment_id": row["assignment_id"],
+        "batch_status": CLIENT_STATUS[row["status"]],
+        "essay_status": row["standing"],
+        "file": {
+            "filename": row["file_name"],
+            "file_upload_id": row["file_upload_id"],
+            "text_storage_id": row["text_storage_id"],
+        },
+        "spellcheck": {
+            "status": row["spellcheck_status"],
+            "correction_count": row["spellcheck_corrections"],
+            "corrected_text_storage_id": row["spellcheck_corrected_text_id"],
+            "metrics": row["spellcheck_metrics"],
+            "error_detail": row["spellcheck_error"],
+            "checked_at": _naive(row["spellchecked_at"]),
+        },
+        "cj_assessment": {
+            "status": row["cj_status"],
+            "job_id": row["job_id"],
+            "rank": row["rank"],
+            "ranked_essays": row["ranked"],
+            "bt_score": row["bt_score"],
+            "normalized_score": row["normalized_score"],
+            "letter_grade": row["letter_grade"],
+            "confidence_score": row["confidence_score"],
+            "confidence_label": row["confidence_label"],
+            "assessed_at": _naive(row["assessed_at"]),
+        },
+        "last_updated": _naive(row["last_updated"]),
+    }
+
+
+def _notification_body(row: RowMapping) -> dict[str, Any]:
+    return {
+        "notification_id": str(row["notification_id"]),
+        "notification_type": row["notification_type"],
+        "category": row["category"],
+        "priority": row["priority"],
+        "action_required": row["action_required"],
+        "batch_id": row["batch_id"],
+        "class_id": row["class_id"],
+        "correlation_id": row["correlation_id"],
+        "payload": row["payload"],
+        "timestamp": row["happened_at"],
+        "read_at": row["read_at"],
+    }
+
+
+def _naive(time: datetime | None) -> datetime | None:
+    """Return UTC without a zone, as upstream's routes write times."""
+    return None if time is None else time.astimezone(UTC).replace(tzinfo=None)
+
+
+def _plain(row: RowMapping) -> dict[str, Any]:
+    return {
+        name: base64.b64encode(value).decode() if isinstance(value, bytes) else value
+        for name, value in row.items()
+    }

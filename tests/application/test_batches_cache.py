@@ -1,0 +1,152 @@
+"""The cache of batches: bounded by essays, least recently used first out, never the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from application.batches import Batch, BatchCache, load_batches
+from application.ports import UnreadableEvents
+from domain.aggregate import DomainEvent
+from domain.batch import BatchAggregate
+from domain.batch_events import EssaySlotAssigned
+from domain.inbox import NotificationRead
+from domain.parking import UnreadableStream
+from tests.application.event_store_contract import recorded_by
+from tests.golden.expected_events import EXPECTED
+from tests.support.given import registered, slot_assigned
+
+BATCH_WEIGHT = 4
+"""What a batch weighs beside its essays."""
+
+
+def batch(stream_id: str, essays: int = 1) -> BatchAggregate:
+    """Return a registered batch of so many essays."""
+    events = recorded_by(
+        registered(*(f"e{n}" for n in range(essays))), batch_id=stream_id.removeprefix("batch-")
+    )
+    return BatchAggregate.replay(stream_id, events)
+
+
+def kept(cache: BatchCache, *stream_ids: str) -> list[str]:
+    """Return which of the streams are in the cache."""
+    return [stream_id for stream_id in stream_ids if stream_id not in asked_for(cache, stream_id)]
+
+
+def asked_for(cache: BatchCache, *stream_ids: str) -> list[str]:
+    """Return which of the streams the cache has to load."""
+    missing: list[str] = []
+
+    def load(wanted: Sequence[str]) -> Mapping[str, list[DomainEvent]]:
+        missing.extend(wanted)
+        return {}
+
+    cache.fetch(stream_ids, load)
+    return missing
+
+
+def filled(max_essays: int, *batches: BatchAggregate) -> BatchCache:
+    """Return a cache that was given `batches`, one after the other."""
+    cache = BatchCache(max_essays)
+    for each in batches:
+        cache.keep({each.id: each})
+    return cache
+
+
+def test_what_is_kept_is_not_loaded_and_all_that_is_missing_is_loaded_at_once() -> None:
+    one = batch("batch-1")
+    cache = filled(100, one)
+    loads: list[list[str]] = []
+    events = recorded_by(registered("e1"), batch_id="2")
+
+    def load(wanted: Sequence[str]) -> Mapping[str, list[DomainEvent]]:
+        loads.append(list(wanted))
+        return {"batch-2": events}
+
+    found = cache.fetch(["batch-1", "batch-2", "batch-3", "batch-2"], load)
+
+    assert loads == [["batch-2", "batch-3"]]
+    assert found["batch-1"] is one
+    assert (found["batch-2"].version, found["batch-3"].version) == (1, 0)
+    assert (cache.hits, cache.misses) == (1, 2)
+
+
+def test_what_was_fetched_is_kept_only_once_it_is_saved() -> None:
+    cache = BatchCache(100)
+    cache.fetch(["batch-1"], lambda _wanted: {})
+
+    assert len(cache) == 0
+
+
+def test_the_least_recently_saved_goes_first() -> None:
+    room_for_three = 3 * (BATCH_WEIGHT + 1)
+    one, two, three, four = (batch(f"batch-{number}") for number in range(1, 5))
+    cache = filled(room_for_three, one, two, three, one, four)
+
+    assert kept(cache, "batch-1", "batch-2", "batch-3", "batch-4") == ["batch-1", "batch-3", "batch-4"]
+
+
+def test_a_batch_weighs_its_essays_as_they_are_when_it_is_kept() -> None:
+    grown = batch("batch-1", essays=1)
+    cache = filled(2 * (BATCH_WEIGHT + 1), grown, batch("batch-2"))
+    assert len(cache) == 2
+
+    for event in recorded_by(*(slot_assigned(f"new-{n}") for n in range(5)), batch_id="1"):
+        assert isinstance(event, EssaySlotAssigned)
+        grown.apply(event)
+    cache.keep({grown.id: grown})
+
+    assert kept(cache, "batch-1", "batch-2") == ["batch-1"]
+
+
+def test_a_batch_larger_than_the_bound_is_not_kept() -> None:
+    cache = filled(50, batch("batch-1"), batch("batch-2", essays=100))
+
+    assert len(cache) == 0
+
+
+def test_with_a_bound_of_zero_nothing_is_kept() -> None:
+    assert len(filled(0, batch("batch-1"))) == 0
+
+
+@pytest.mark.parametrize("rounds", [1, 50])
+def test_keeping_evicting_and_clearing_leave_no_weight_behind(rounds: int) -> None:
+    room_for_two = 2 * (BATCH_WEIGHT + 3)
+    cache = BatchCache(room_for_two)
+    for _ in range(rounds):
+        cache.keep({"batch-1": batch("batch-1", essays=3)})
+        cache.evict(["batch-1", "batch-unknown"])
+        cache.keep({"batch-2": batch("batch-2", essays=3)})
+        cache.clear()
+    assert len(cache) == 0
+    for number in (1, 2):
+        cache.keep({f"batch-{number}": batch(f"batch-{number}", essays=3)})
+
+    assert len(cache) == 2
+
+
+def test_an_unreadable_stream_is_loaded_each_time_and_drives_its_old_state_out() -> None:
+    cache = filled(100, batch("batch-1"))
+    unreadable: dict[str, Batch] = {"batch-1": UnreadableStream("batch-1", 7)}
+    cache.keep(unreadable)
+
+    assert len(cache) == 0
+    assert asked_for(cache, "batch-1") == ["batch-1"]
+
+
+def test_events_that_cannot_be_read_make_an_unreadable_stream_of_their_version() -> None:
+    found = load_batches(["batch-1"], lambda _wanted: {"batch-1": UnreadableEvents(7, "unknown topic")})
+
+    stream = found["batch-1"]
+    assert isinstance(stream, UnreadableStream)
+    assert stream.version == 7
+
+
+def test_events_that_cannot_be_folded_make_an_unreadable_stream_of_their_version() -> None:
+    foreign = EXPECTED[NotificationRead.topic]
+    found = load_batches(["batch-1"], lambda _wanted: {"batch-1": [foreign]})
+
+    stream = found["batch-1"]
+    assert isinstance(stream, UnreadableStream)
+    assert stream.version == foreign.originator_version

@@ -1,0 +1,38 @@
+"""What end-to-end tests run on: RAS's topics, empty; a database with its tables; processes that end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infrastructure.postgres.schema import initialise
+from tests.support.postgres_probe import PostgresProbe, probe
+from tests.support.role_process import Installation
+from tests.support.topics import Topics
+
+
+@pytest.fixture
+def ras_topics(kafka_bootstrap: str) -> Topics:
+    """All topics of RAS on the real broker, deleted and made anew."""
+    topics = Topics(kafka_bootstrap)
+    topics.renew()
+    return topics
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[PostgresProbe]:
+    """A look into this test's database, in which the tables of RAS are."""
+    initialise(database_url)
+    with probe(database_url) as looking:
+        yield looking
+
+
+@pytest.fixture
+def ras(
+    database_url: str, store: PostgresProbe, ras_topics: Topics, tmp_path: Path
+) -> Iterator[Installation]:
+    """RAS on this test's database and on the real broker; no role runs yet."""
+    with Installation(database_url, ras_topics.bootstrap_servers, tmp_path) as installation:
+        yield installation

@@ -1,0 +1,71 @@
+"""Two publishers under one transactional id: the younger works, the older ends and says why."""
+
+from __future__ import annotations
+
+from random import Random
+
+from infrastructure.demo.stream import stream
+from tests.support.accounts import all_is_published, check_published_once, taken_in
+from tests.support.postgres_probe import PostgresProbe
+from tests.support.role_process import Installation, RoleProcess
+from tests.support.topics import CommittedReader, Topics
+from tests.support.waiting import wait_until
+
+_SEED = 20_260_309
+_PAUSES = 3
+
+
+def test_a_publisher_that_was_paused_while_another_took_over_ends_and_says_so(
+    ras: Installation, ras_topics: Topics, store: PostgresProbe
+) -> None:
+    dice = Random(_SEED)
+    messages = list(stream(_SEED, 60, class_sizes=(1, 3, 8)))
+    share = len(messages) // (_PAUSES + 1) + 1
+    ras.start("ingest").wait_until_ready()
+    older = ras.start("publish", publish_max_events="2").wait_until_ready()
+    with CommittedReader(ras.bootstrap_servers) as reader:
+        for pause in range(_PAUSES):
+            ras_topics.send(messages[pause * share : (pause + 1) * share])
+            reader.wait_for(len(reader.records) + dice.randint(1, 10))
+            with older.paused():
+                younger = ras.start("publish", publish_max_events="2").wait_until_ready()
+                ras_topics.send(messages[(pause + 1) * share : (pause + 2) * share][:50])
+                _wait_until_published(ras, store)
+            _check_fenced(ras, older)
+            assert younger.exit_code is None
+            older = younger
+        ras_topics.send(messages)  # what was sent already is a repeat
+        wait_until(
+            lambda: taken_in(store) > len(messages) * 2 - 1, what="all is in", state=lambda: taken_in(store)
+        )
+    _wait_until_published(ras, store)
+
+    check_published_once(store, ras_topics, ras.transactional_id)
+
+
+def test_an_idle_publisher_notices_that_another_has_started(
+    ras: Installation, ras_topics: Topics, store: PostgresProbe
+) -> None:
+    older = ras.start("publish").wait_until_ready()
+
+    younger = ras.start("publish").wait_until_ready()
+
+    _check_fenced(ras, older)
+    assert younger.exit_code is None
+    assert younger.health == "ok"
+
+
+def _wait_until_published(ras: Installation, store: PostgresProbe) -> None:
+    wait_until(
+        lambda: all_is_published(store, ras.transactional_id),
+        what="all that is recorded is published",
+        state=store.positions,
+    )
+
+
+def _check_fenced(ras: Installation, publisher: RoleProcess) -> None:
+    assert publisher.wait_for_end(deadline_s=25) == 1
+    assert (
+        f"ras: Another publisher with the transactional id '{ras.transactional_id}' has taken over. This one "
+        "ends; nothing is lost and nothing is sent twice."
+    ) in publisher.output

@@ -1,0 +1,406 @@
+"""Followers on PostgreSQL: each event once, whatever is killed, and never deaf for long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import psycopg
+import pytest
+from eventsourcing.persistence import StoredEvent
+from sqlalchemy import text
+
+from domain.batch_events import PUBLISHED_EVENTS, BatchRegistered, EssaySlotAssigned
+from infrastructure.embedded.processes import free_port
+from infrastructure.eventstore.catalogue import EVENT_CLASSES, event_codec
+from infrastructure.eventstore.codec import EventCodec
+from infrastructure.eventstore.store import EventStore
+from infrastructure.followers.follower import TransientSinkError
+from infrastructure.followers.log import NotificationLog
+from infrastructure.followers.projector import ProjectionSink
+from infrastructure.status import Condition
+from projections.projection import Projection, Recorded, Statement
+from tests.application.event_store_contract import append, recorded_by
+from tests.golden.test_stored_events import RETIRED, old_registration
+from tests.support.following import HELD, LEDGER, Ledger, at_work, crew, until
+from tests.support.given import registered, slot_assigned, spellchecked
+from tests.support.postgres_probe import PostgresProbe
+
+
+@pytest.fixture
+def ledger(database: PostgresProbe) -> Iterator[Ledger]:
+    """An empty ledger."""
+    yield Ledger(database)
+    database.execute("DROP SCHEMA ras_ledger CASCADE")
+
+
+def write(store: EventStore, batches: int, *, name: str = "b") -> None:
+    """Record so many batches, each in a transaction of its own: two wanted events and one other each."""
+    for number in range(batches):
+        messages = registered("e1"), slot_assigned("e1"), spellchecked("e1")
+        append(store, recorded_by(*messages, batch_id=f"{name}-{number}"))
+
+
+def wanted(database: PostgresProbe) -> list[int]:
+    """Return the notification ids that a follower of the ledger must have seen."""
+    return [
+        number
+        for (number,) in database.rows(
+            "SELECT notification_id FROM ras.stored_events WHERE topic = ANY(%s) ORDER BY 1",
+            list(LEDGER.topics),
+        )
+    ]
+
+
+async def caught_up(ledger: Ledger, database: PostgresProbe) -> None:
+    """Wait until the ledger's position is at the end of the log."""
+    head = database.log()[-1][0]
+    await until(
+        lambda: ledger.position == head, what=f"the position is {head}", state=lambda: ledger.position
+    )
+
+
+def check_each_once(ledger: Ledger, database: PostgresProbe) -> None:
+    """Check that each wanted event was entered once, and that the position only went forward."""
+    assert ledger.entries == wanted(database)
+    assert all(came_from < went_to for came_from, went_to in ledger.moves)
+    assert all(earlier[1] == later[0] for earlier, later in pairwise([(0, 0), *ledger.moves]))
+
+
+def test_a_follower_takes_what_is_there_and_what_comes(
+    store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
+) -> None:
+    write(store, 30)
+
+    async def follow() -> None:
+        async with crew(store_url, max_events=7) as members:
+            follower = members.follower()
+            conditions = [follower.status.condition]
+            async with at_work(members, follower):
+                await caught_up(ledger, database)
+                conditions.append(follower.status.condition)
+                await asyncio.to_thread(write, store, 5, name="later")
+                await caught_up(ledger, database)
+            conditions.append(follower.status.condition)
+            assert conditions == [Condition.STARTING, Condition.OK, Condition.STOPPED]
+
+    asyncio.run(follow())
+
+    check_each_once(ledger, database)
+    assert len(ledger.entries) == 70
+
+
+def test_a_follower_goes_on_where_the_last_one_stopped(
+    store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
+) -> None:
+    async def follow() -> None:
+        async with crew(store_url) as members, at_work(members, members.follower()):
+            await caught_up(ledger, database)
+
+    for name in ("first", "second"):
+        write(store, 3, name=name)
+        asyncio.run(follow())
+
+    check_each_once(ledger, database)
+
+
+def test_what_is_of_other_topics_moves_the_position_too(
+    store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
+) -> None:
+    append(store, recorded_by(spellchecked("e1"), spellchecked("e2")))
+
+    async def follow() -> None:
+        async with crew(store_url) as members, at_work(members, members.follower()):
+            await caught_up(ledger, database)
+
+    asyncio.run(follow())
+
+    assert ledger.entries == []
+    assert ledger.moves == [(0, 2)]
+
+
+def test_two_followers_of_one_projection_enter_each_event_once(
+    store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
+) -> None:
+    async def follow() -> None:
+        async with crew(store_url, max_events=3) as members:
+            async with at_work(members, *(members.follower() for _ in range(3))):
+                await asyncio.to_thread(write, store, 60)
+                await caught_up(ledger, database)
+            assert members.faults == 0
+
+    asyncio.run(follow())
+
+    check_each_once(ledger, database)
+
+
+def test_a_session_that_is_ended_in_mid_transaction_loses_nothing_and_doubles_nothing(
+    store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
+) -> None:
+    ledger.hold_entries()
+    write(store, 4)
+
+    async def follow() -> None:
+        async with crew(store_url) as members, at_work(members, members.follower()):
+            with database.holding(HELD):
+                await until(
+                    lambda: bool(database.waiting("advisory")), what="entries are made, not committed"
+                )
+                [session] = database.waiting("advisory")
+                await asyncio.to_thread(database.terminate, session)
+            await caught_up(ledger, database)
+            assert members.faults == 1
+
+    asyncio.run(follow())
+
+    check_each_once(ledger, database)
+
+
+def test_sessions_that_are_ended_again_and_again_lose_nothing_and_double_nothing(
+    store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
+) -> None:
+    def end_sessions() -> None:
+        database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND (query LIKE '%%ras.positions%%' OR query LIKE '%%ras_ledger%%' OR query LIKE 'LISTEN%%'"
+            " OR query LIKE 'SELECT%%ras.stored_events%%')"
+        )
+
+    async def follow() -> None:
+        async with crew(store_url, max_events=4) as members:
+            async with at_work(members, members.follower(), members.follower()):
+                for number in range(12):
+                    await asyncio.to_thread(write, store, 5, name=str(number))
+                    await asyncio.to_thread(end_sessions)
+                await caught_up(ledger, database)
+            assert members.faults > 0
+
+    asyncio.run(follow())
+
+    check_each_once(ledger, database)
+
+
+class ForgetfulSink(ProjectionSink):
+    """The real sink, whose first answer is lost after the commit."""
+
+    has_lost = False
+
+    async def apply(self, events: Sequence[Recorded], *, expected: int, to: int) -> None:
+        await super().apply(events, expected=expected, to=to)
+        if not self.has_lost:
+            self.has_lost = True
+            raise TransientSinkError("the answer is lost")
+
+
+def test_a_lost_answer_is_not_a_lost_commit(
+    store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
+) -> None:
+    write(store, 10)
+
+    async def follow() -> None:
+        async with crew(store_url, max_events=5) as members:
+            sink = ForgetfulSink(LEDGER, members.engine, idle_interval_s=0)
+            async with at_work(members, members.follower(sink=sink)):
+                await caught_up(ledger, database)
+            assert members.faults == 1
+
+    asyncio.run(follow())
+
+    check_each_once(ledger, database)
+
+
+def test_a_fault_of_our_own_ends_the_follower_and_moves_no_position(
+    store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
+) -> None:
+    def wrong(_recorded: Sequence[Recorded]) -> list[Statement]:
+        return [Statement(text("INSERT INTO ras_ledger.no_such_table VALUES (1)"), {})]
+
+    wrong_ledger = Projection("ledger", 1, LEDGER.events, LEDGER.metadata, wrong)
+    write(store, 1)
+
+    async def follow() -> None:
+        async with crew(store_url) as members:
+            await members.follower(wrong_ledger).run()
+
+    with pytest.raises(Exception, match="no_such_table"):
+        asyncio.run(follow())
+    assert ledger.position == 0
+
+
+def test_a_follower_without_its_server_says_so_and_can_be_stopped(store_url: str) -> None:
+    gone = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
+
+    async def follow() -> None:
+        async with crew(gone) as members:
+            follower = members.follower()
+            async with at_work(members, follower):
+                await until(lambda: follower.status.condition is Condition.DEGRADED, what="it is degraded")
+                assert "The database does not answer" in follower.status.reason
+                await until(
+                    lambda: "circuit breaker open" in follower.status.reason, what="the breaker opens"
+                )
+
+    asyncio.run(follow())
+
+
+# Being woken.
+
+LONG_S = 60.0
+"""Longer than any test waits: what happens sooner was not found by polling, or not by listening."""
+
+
+async def listening(database: PostgresProbe) -> int:
+    """Wait until there is one session that listens; return its process id."""
+    await until(lambda: len(database.listening()) == 1, what="somebody listens", state=database.listening)
+    return database.listening()[0]
+
+
+def test_a_commit_wakes_a_follower_that_hardly_ever_looks(
+    store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
+) -> None:
+    async def follow() -> None:
+        async with (
+            crew(store_url, poll_interval_s=LONG_S) as members,
+            at_work(members, members.follower()),
+        ):
+            await listening(database)
+            for name in ("one", "two", "three"):
+                await asyncio.to_thread(write, store, 1, name=name)
+                await caught_up(ledger, database)
+
+    asyncio.run(follow())
+
+    check_each_once(ledger, database)
+
+
+def test_a_follower_whose_listener_is_gone_still_looks_by_itself(
+    store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
+) -> None:
+    async def follow() -> None:
+        deaf = crew(store_url, listener_backoff_s=LONG_S)
+        async with deaf as members, at_work(members, members.follower()):
+            database.terminate(await listening(database))
+            await asyncio.to_thread(write, store, 3)
+            await caught_up(ledger, database)
+            assert database.listening() == []
+
+    asyncio.run(follow())
+
+    check_each_once(ledger, database)
+
+
+def test_a_lost_listener_listens_again_and_what_came_meanwhile_is_seen(
+    store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
+) -> None:
+    async def follow() -> None:
+        async with (
+            crew(store_url, poll_interval_s=LONG_S) as members,
+            at_work(members, members.follower()),
+        ):
+            for name in ("one", "two"):
+                database.terminate(await listening(database))
+                await asyncio.to_thread(write, store, 1, name=name)
+                await caught_up(ledger, database)
+
+    asyncio.run(follow())
+
+    check_each_once(ledger, database)
+
+
+def test_a_listener_that_is_asked_to_stop_ends_and_wakes_those_who_wait(
+    database: PostgresProbe, store_url: str
+) -> None:
+    async def listen() -> None:
+        async with crew(store_url) as members:
+            task = asyncio.create_task(members.listener.run())
+            await listening(database)
+            waiting = asyncio.create_task(members.listener.wait(LONG_S))
+            await asyncio.sleep(0)  # it waits from here on
+            members.listener.stop()
+            async with asyncio.timeout(LONG_S / 2):
+                await asyncio.gather(task, waiting)
+
+    asyncio.run(listen())
+
+
+# Reading the log.
+
+
+async def read_all(log: NotificationLog, after: int = 0, limit: int = 1000) -> list[Recorded]:
+    """Return what one read gives, and close the log."""
+    try:
+        return (await log.read(after, limit)).events
+    finally:
+        await log.close()
+
+
+def test_a_stretch_ends_where_its_last_event_or_the_log_does(store: EventStore, store_url: str) -> None:
+    append(store, recorded_by(registered("e1"), spellchecked("e1"), spellchecked("e2"), slot_assigned("e1")))
+
+    async def read() -> None:
+        log = NotificationLog(store_url, event_codec(), [BatchRegistered.topic, EssaySlotAssigned.topic])
+        try:
+            first = await log.read(0, 1)
+            assert ([r.notification_id for r in first.events], first.reached, first.is_full) == ([1], 1, True)
+            assert await log.count_after(first.reached) == 1
+            second = await log.read(1, 2)
+            assert ([r.notification_id for r in second.events], second.reached, second.is_full) == (
+                [4],
+                4,
+                False,
+            )
+            nothing = await log.read(4, 2)
+            assert (nothing.events, nothing.reached, nothing.is_full) == ([], 4, False)
+            assert await log.head() == 4
+            assert await log.count_after(4) == 0
+        finally:
+            await log.close()
+
+    asyncio.run(read())
+
+
+def test_an_empty_log_ends_at_zero(database: PostgresProbe, store_url: str) -> None:
+    log = NotificationLog(store_url, event_codec(), [BatchRegistered.topic])
+
+    assert asyncio.run(read_all(log)) == []
+
+
+def test_events_of_older_versions_are_followed_too(database: PostgresProbe, store_url: str) -> None:
+    database.put(old_registration("ras.batch.registered.v0", essays=["e2", "e1"], course="SV2/class-9"))
+    log = NotificationLog(store_url, EventCodec(EVENT_CLASSES, RETIRED), [BatchRegistered.topic])
+
+    [recorded] = asyncio.run(read_all(log))
+
+    assert (recorded.event.essay_ids, recorded.event.class_id) == (("e1", "e2"), "class-9")
+
+
+def test_events_of_unknown_topics_do_not_concern_those_who_follow_others(
+    store: EventStore, database: PostgresProbe, store_url: str
+) -> None:
+    database.put(StoredEvent("batch-b9", 1, "ras.batch.from-the-future.v9", b"{}"))
+    append(store, recorded_by(registered("e1")))
+    log = NotificationLog(store_url, event_codec(), [BatchRegistered.topic])
+
+    assert [recorded.notification_id for recorded in asyncio.run(read_all(log))] == [2]
+
+
+def test_the_publisher_reads_by_its_partial_index(database: PostgresProbe, store_url: str) -> None:
+    """Of thirty events it wants one: it must not read over the others, now or with a generic plan."""
+    database.execute(
+        "INSERT INTO ras.stored_events (originator_id, originator_version, topic, state)"
+        " SELECT 'batch-' || n / 30, n, CASE WHEN n %% 30 = 0 THEN %s"
+        " ELSE 'ras.batch.essay-spellchecked.v1' END, '{}' FROM generate_series(1, 6000) AS n",
+        PUBLISHED_EVENTS[0].topic,
+    )
+    database.execute("ANALYZE ras.stored_events")
+    log = NotificationLog(store_url, event_codec(), [event.topic for event in PUBLISHED_EVENTS])
+    with psycopg.connect(store_url, autocommit=True) as connection:
+        connection.execute("SET plan_cache_mode = force_generic_plan")
+        select = log._select.as_string(connection)
+        lines = connection.execute(f"EXPLAIN {select}".encode(), (3000, 1000), prepare=True).fetchall()
+
+    plan = "\n".join(line for (line,) in lines)
+    assert "Index Scan using stored_events_published_idx" in plan, plan
+    assert "Sort" not in plan, plan

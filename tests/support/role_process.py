@@ -1,0 +1,197 @@
+"""RAS as its operators run it: each role a process, settings by environment, signals, exit codes, logs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import ssl
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+import psutil
+
+from infrastructure.embedded.processes import GuardedProcess, free_port, tail
+from tests.support.waiting import wait_until
+
+API_KEY: Final = "a-key-for-tests"
+_PLAIN_HTTP: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""httpx would load the system's certificates for each request otherwise: 0.15 s."""
+
+_GRACE_S: Final = 20.0
+_START_DEADLINE_S: Final = 40.0
+
+
+class RoleProcess:
+    """One `ras` command in a process of its own, which ends with the tests at the latest."""
+
+    def __init__(self, arguments: list[str], environment: Mapping[str, str], log: Path, port: int) -> None:
+        self._log = log
+        self._url = f"http://127.0.0.1:{port}"
+        self._guarded = GuardedProcess(
+            [sys.executable, "-m", "infrastructure.cli", *arguments],
+            log=log,
+            stop_signal=signal.SIGTERM,
+            grace_s=_GRACE_S,
+            environment=environment,
+        )
+        self.name = arguments[0]
+
+    @property
+    def url(self) -> str:
+        """Where the role answers for its health, and the role `serve` for everything else."""
+        return self._url
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; 128 + n when signal n ended it."""
+        return self._guarded.exit_code
+
+    @property
+    def output(self) -> str:
+        """What it has written so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def wait_until_ready(self) -> Self:
+        """Return when the role says that it is ready."""
+        wait_until(
+            lambda: self.exit_code is not None or self.health == "ok",
+            what=f"`ras {self.name}` is ready",
+            deadline_s=_START_DEADLINE_S,
+            state=self._state,
+        )
+        assert self.exit_code is None, f"`ras {self.name}` ended: {self._state()}"
+        return self
+
+    def wait_for_end(self, *, deadline_s: float = _GRACE_S) -> int:
+        """Return the exit code once the process has ended by itself."""
+        wait_until(
+            lambda: self.exit_code is not None,
+            what=f"`ras {self.name}` ends by itself",
+            deadline_s=deadline_s,
+            state=self._state,
+        )
+        assert self.exit_code is not None
+        return self.exit_code
+
+    @property
+    def health(self) -> str:
+        """`ok`, `degraded` or `failed`; `silent` while nobody answers."""
+        return str(self.readiness().get("status", "silent"))
+
+    def readiness(self) -> dict[str, Any]:
+        """Return what `/healthz/ready` says, nothing while nobody answers."""
+        try:
+            answer: dict[str, Any] = httpx.get(f"{self._url}/healthz/ready", timeout=5, verify=_PLAIN_HTTP).json()
+        except httpx.HTTPError:
+            return {}
+        return answer
+
+    def wait_for_health(self, wanted: str, *, deadline_s: float = 30.0) -> str:
+        """Wait for a state of health and return the reasons given for it."""
+        wait_until(
+            lambda: self.health == wanted,
+            what=f"`ras {self.name}` is {wanted}",
+            deadline_s=deadline_s,
+            state=self._state,
+        )
+        return "; ".join(check["reason"] for check in self.readiness().get("checks", ()) if check["reason"])
+
+    def terminate(self) -> tuple[int, float]:
+        """End it by SIGTERM and return its exit code and the seconds it took."""
+        started = time.monotonic()
+        self._guarded.stop()
+        assert self.exit_code is not None
+        return self.exit_code, time.monotonic() - started
+
+    def kill(self) -> None:
+        """End it by SIGKILL, as a crash would."""
+        self._guarded.kill()
+
+    def close(self) -> None:
+        """End it if it still runs, and show its log, which pytest shows when the test has failed."""
+        code = self.exit_code
+        if code is None:
+            self.kill()
+        else:
+            self._guarded.stop()
+        print(f"`ras {self.name}` ({'still running' if code is None else f'exit code {code}'}):")
+        print(tail(self._log))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the process for a while, as a long pause of the machine would (SIGSTOP, SIGCONT)."""
+        os.kill(self._pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._pid, signal.SIGCONT)
+
+    @property
+    def _pid(self) -> int:
+        [child] = psutil.Process(self._guarded._guard.pid).children()
+        return child.pid
+
+    def _state(self) -> str:
+        return f"exit code {self.exit_code}, {self.readiness()}, log:\n{tail(self._log)}"
+
+
+class Installation:
+    """RAS on one database and one broker, under names of its own. Its processes end with the block."""
+
+    def __init__(self, database_url: str, bootstrap_servers: str, folder: Path) -> None:
+        self.database_url = database_url
+        self.bootstrap_servers = bootstrap_servers
+        name = uuid.uuid4().hex[:12]
+        self.transactional_id = f"publisher-{name}"
+        self.consumer_group = f"ingesters-{name}"
+        self._folder = folder
+        self._processes: list[RoleProcess] = []
+
+    def start(self, *arguments: str, **settings: str) -> RoleProcess:
+        """Start a command; `settings` are those of RAS in lower case and without the prefix."""
+        port = free_port()
+        environment = {
+            "database_url": self.database_url,
+            "kafka_bootstrap_servers": self.bootstrap_servers,
+            "transactional_id": self.transactional_id,
+            "consumer_group": self.consumer_group,
+            "internal_api_key": API_KEY,
+            "api_port" if arguments[0] == "serve" else "health_port": str(port),
+            "retry_initial_s": "0.05",
+            "retry_max_s": "0.5",
+            "poll_interval_s": "0.2",
+            "log_format": "json",
+        } | settings
+        log = self._folder / f"{len(self._processes):02}-{arguments[0]}.log"
+        process = RoleProcess(
+            list(arguments), {f"RAS_{name.upper()}": value for name, value in environment.items()}, log, port
+        )
+        self._processes.append(process)
+        return process
+
+    def end(self, *arguments: str, **settings: str) -> RoleProcess:
+        """Run a command that ends by itself and return the ended process."""
+        process = self.start(*arguments, **settings)
+        process.wait_for_end()
+        return process
+
+    def get(self, api: RoleProcess, path: str) -> httpx.Response:
+        """Ask the API as one of its clients does."""
+        headers = {"X-Internal-API-Key": API_KEY, "X-Service-ID": "api-gateway-service"}
+        return httpx.get(f"{api.url}/internal/v1{path}", headers=headers, timeout=10, verify=_PLAIN_HTTP)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            process.close()

@@ -1,0 +1,22 @@
+"""Waiting for what other processes do: by looking, with a deadline, and with a word on how far it came."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+_LOOK_INTERVAL_S = 0.005
+
+
+def wait_until(
+    happened: Callable[[], bool], *, what: str, deadline_s: float = 30.0, state: Callable[[], object] = str
+) -> None:
+    """Return when `happened` says so.
+
+    Raises TimeoutError at the deadline, naming `what` was waited for and the `state` of things then.
+    """
+    deadline = time.monotonic() + deadline_s
+    while not happened():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {deadline_s:g} s in vain until {what}; now: {state()}")
+        time.sleep(_LOOK_INTERVAL_S)
