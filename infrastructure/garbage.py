@@ -1,10 +1,10 @@
 """Garbage collection for a process that keeps much and makes much.
 
 Python's collector walks all young objects every few hundred allocations and, now and then, everything
-that lives. The ingester holds hundreds of thousands of objects (open batches) and makes as many a second
-(parsed messages), nearly all freed by reference count: the walks cost it a third of its time (measured,
-`docs/performance.md`) and find nothing. So it collects by itself, between transactions: the young every
-so many messages, after which the survivors are frozen, that is, never walked again.
+that lives. Ingester and followers hold hundreds of thousands of objects (open batches, a stretch of the
+log) and make as many a second, nearly all freed by reference count: the walks cost a third of their time
+(measured, `docs/performance.md`) and find nothing. So they collect by themselves, between transactions:
+the young every so many messages, after which the survivors are frozen, that is, never walked again.
 """
 
 from __future__ import annotations

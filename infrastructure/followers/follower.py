@@ -18,6 +18,7 @@ import structlog
 
 from application.ports import StalePositionError
 from infrastructure.followers.log import LogListener, NotificationLog
+from infrastructure.garbage import PacedCollector
 from infrastructure.resilience import Backoff, BreakerState, CircuitBreaker
 from infrastructure.status import RoleStatus
 from infrastructure.telemetry import RoleMetrics
@@ -78,6 +79,7 @@ class Follower:
         self._breaker = breaker
         self._metrics = metrics
         self._stopping = asyncio.Event()
+        self._collector = PacedCollector()
 
     def stop(self) -> None:
         """Ask the loop to end after the transaction at hand."""
@@ -86,6 +88,7 @@ class Follower:
 
     async def run(self) -> None:
         """Follow until `stop`. What neither sink nor log calls transient ends the loop."""
+        self._collector.start()
         try:
             while not self._stopping.is_set():
                 try:
@@ -96,6 +99,7 @@ class Follower:
                 except (TransientSinkError, psycopg.OperationalError, psycopg.InterfaceError) as error:
                     await self._wait_out(error)
         finally:
+            self._collector.stop()
             await self._sink.close()
             await self._source.close()
             self.status.stopped(f"{self.name} has stopped.")
@@ -118,6 +122,7 @@ class Follower:
             await self._sink.apply(stretch.events, expected=position, to=stretch.reached)
             self._metrics.follower_seconds.labels(self.name).observe(perf_counter() - started)
             self._metrics.follower_events.labels(self.name).inc(len(stretch.events))
+            self._collector.after(len(stretch.events))
         else:
             await self._sink.idle(stretch.reached)
         self.status.lag = await self._source.count_after(stretch.reached) if stretch.is_full else 0
