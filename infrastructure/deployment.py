@@ -58,12 +58,13 @@ class Deployment:
     logs: Path
     roles: dict[str, _RoleProcess]
 
-    def as_json(self) -> dict[str, str]:
+    def as_json(self) -> dict[str, str | None]:
         """Return what a script needs to use it."""
         return {
             "kafka": self.servers.bootstrap_servers,
             "database_url": self.servers.database_url,
             "api": self.api,
+            "assessments": None,
             "internal_api_key": self.api_key,
             "logs": str(self.logs),
         }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
+import threading
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import REGISTRY
 from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 
 from application.inbox import MarkNotificationRead
@@ -32,20 +33,21 @@ def query_app(
     health = HealthChecks()
 
     async def database() -> CheckResult:
-        await queries.alive()
+        try:
+            await queries.alive()
+        except DBAPIError as error:
+            # Health is open to everybody: the driver's own words would tell hosts and names.
+            return CheckResult(Health.FAILED, f"The database does not answer ({type(error.orig).__name__}).")
         return CheckResult(Health.OK)
 
-    @lru_cache(maxsize=1)
-    def store() -> EventStore:
-        return event_store(servers.database_url)
+    store = _StoreWhenNeeded(servers.database_url)
 
     def mark_read(notification_id: UUID, teacher_id: str, *, correlation_id: str | None) -> None:
-        MarkNotificationRead(store())(notification_id, teacher_id, correlation_id=correlation_id)
+        MarkNotificationRead(store.get())(notification_id, teacher_id, correlation_id=correlation_id)
 
     async def close() -> None:
         await engine.dispose()
-        if store.cache_info().currsize:
-            await asyncio.to_thread(store().close)
+        await asyncio.to_thread(store.close)
 
     health.register("database", database)
     return create_app(
@@ -60,3 +62,25 @@ def query_app(
         environment=settings.environment,
         on_shutdown=close,
     )
+
+
+class _StoreWhenNeeded:
+    """The event store, opened by the first who writes: the API starts although the database is away."""
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+        self._lock = threading.Lock()  # two first writers would open two, and close one
+        self._store: EventStore | None = None
+
+    def get(self) -> EventStore:
+        """Return the one store. Blocks, and raises the library's OperationalError when it cannot open it."""
+        with self._lock:
+            if self._store is None:
+                self._store = event_store(self._database_url)
+            return self._store
+
+    def close(self) -> None:
+        """Close it if it was opened."""
+        with self._lock:
+            if self._store is not None:
+                self._store.close()

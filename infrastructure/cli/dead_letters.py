@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import psycopg
 import typer
 from psycopg.rows import DictRow, dict_row
-from rich.console import Console
 from rich.table import Table
 
 from domain.dead_letters import Reason
 from infrastructure.bootstrap import servers_from
 from infrastructure.cli.failures import CommandError
+from infrastructure.cli.output import console
 from infrastructure.cli.roles import prepared
 from infrastructure.postgres import schema
 from projections.dead_letters import PARKED
@@ -55,7 +55,7 @@ def list_letters(
     table = Table("id", "reason", "topic", "partition", "offset", "received", "detail")
     for row in rows:
         table.add_row(*(str(_shown(value)) for value in row.values()))
-    Console().print(table)
+    console().print(table)
 
 
 @app.command("show")

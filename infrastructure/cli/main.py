@@ -6,19 +6,19 @@ import sys
 
 
 def main() -> None:
-    """Run the command; a failure that was foreseen is a sentence, not a stack trace."""
-    try:
-        # Imported here, because that takes a second or two, in which Ctrl-C is no stack trace either.
-        from infrastructure.cli.app import app
-    except KeyboardInterrupt:
-        sys.exit(130)
-    from infrastructure.cli.failures import exit_code_of
+    """Run the command; a failure that was foreseen is a sentence, not a stack trace.
 
+    What takes long to import is imported in here, so that Ctrl-C is no stack trace meanwhile either.
+    """
     try:
+        from infrastructure.cli.app import app
+
         app()
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
+        from infrastructure.cli.failures import exit_code_of
+
         code, sentence = exit_code_of(error)
         if sentence is None:
             raise

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
-import orjson
 import typer
 from aiokafka import AIOKafkaProducer
 from rich.progress import Progress
@@ -104,7 +103,8 @@ def _value(value: Any) -> bytes | None:
     if isinstance(value, dict) and value.keys() == {"raw_repeat"}:
         parts = {name: base64.b64decode(value["raw_repeat"][name]) for name in ("prefix", "repeat", "suffix")}
         return parts["prefix"] + parts["repeat"] * int(value["raw_repeat"]["count"]) + parts["suffix"]
-    return orjson.dumps(value)
+    # Not orjson: a recorded value may hold integers beyond 64 bits, and is to be sent as it was.
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 async def _send(messages: list[RecordedMessage], bootstrap_servers: str, rate: float) -> None:
@@ -115,8 +115,8 @@ async def _send(messages: list[RecordedMessage], bootstrap_servers: str, rate: f
         max_request_size=MAX_MESSAGE_BYTES,
         linger_ms=5,
     )
-    await producer.start()
     try:
+        await producer.start()
         with Progress(transient=True, disable=not sys.stderr.isatty()) as progress:
             task = progress.add_task("sending", total=len(messages))
             pending = []

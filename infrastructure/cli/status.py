@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -12,11 +13,10 @@ import psycopg
 import typer
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from rich.console import Console
 from rich.table import Table
 
-from application.topics import INPUT_TOPICS
 from infrastructure.bootstrap import Servers, servers_from
+from infrastructure.cli.output import console
 from infrastructure.cli.roles import prepared
 from infrastructure.postgres import schema
 
@@ -56,10 +56,10 @@ def status(
     table = Table("role", "source", "position", "head", "lag", "last moved")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in asdict(row).values()))
-    console = Console()
-    console.print(table)
+    out = console()
+    out.print(table)
     for fault in faults:
-        console.print(fault)
+        out.print(fault)
 
 
 async def _read(servers: Servers, transactional_id: str) -> tuple[list[Progress], list[str]]:
@@ -75,9 +75,10 @@ async def _read(servers: Servers, transactional_id: str) -> tuple[list[Progress]
             " WHERE topic IN ('ras.batch.results-ready.v1', 'ras.batch.assessment-announced.v1')"
         )
         published_head = int((await cursor.fetchone() or (0,))[0])
-    ends, faults = await _ends(servers.bootstrap_servers)
+    partitions = sorted(_partition(name) for name in stored if name.startswith("intake/"))
+    ends, faults = await _ends(servers.bootstrap_servers, partitions)
     rows = []
-    for partition in sorted(set(ends) | {_partition(name) for name in stored if name.startswith("intake/")}):
+    for partition in partitions:
         position, moved = stored.get(f"intake/{partition[0]}/{partition[1]}", (None, None))
         end = ends.get(partition)
         last = None if end is None else end - 1
@@ -94,20 +95,19 @@ async def _read(servers: Servers, transactional_id: str) -> tuple[list[Progress]
     return rows, faults
 
 
-async def _ends(bootstrap_servers: str) -> tuple[dict[tuple[str, int], int], list[str]]:
+async def _ends(
+    bootstrap_servers: str, partitions: Sequence[tuple[str, int]]
+) -> tuple[dict[tuple[str, int], int], list[str]]:
+    """Return the offset after the last of each partition, and what kept us from asking."""
     if not bootstrap_servers:
         return {}, ["RAS_KAFKA_BOOTSTRAP_SERVERS is not set: the ends of the topics are not known."]
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    asked = [TopicPartition(*partition) for partition in partitions]
     try:
         async with asyncio.timeout(_KAFKA_TIMEOUT_S):
             await consumer.start()
-            await consumer.topics()
-            partitions = [
-                TopicPartition(topic, number)
-                for topic in INPUT_TOPICS
-                for number in consumer.partitions_for_topic(topic) or ()
-            ]
-            ends = await consumer.end_offsets(partitions)
+            consumer.assign(asked)  # nothing is read; the client learns where these partitions are
+            ends = await consumer.end_offsets(asked)
     except (KafkaError, TimeoutError) as error:
         return {}, [f"Kafka does not answer: {error!r}"]
     finally:

@@ -129,12 +129,14 @@ async def _evidence(
     async with Enquirer(deployment.api, headers) as enquirer:
         statuses = await enquirer.statuses(expected)
         listings = await enquirer.listings(teachers)
+        inboxes = await enquirer.inboxes(teachers)
     return Evidence(
         expected=expected,
         sent=player.acknowledged,
         heard=tuple(observer.heard),
         statuses=statuses,
         listings=listings,
+        inboxes=inboxes,
         ledger=await read_ledger(deployment.servers.database_url),
     )
 

@@ -14,7 +14,7 @@ PREFIX: Final = "/internal/v1"
 _AT_A_TIME: Final = 8
 _TIMEOUT_S: Final = 30.0
 _LIMIT: Final = 100
-"""The page size asked for: more than one teacher of the demonstration has batches."""
+"""The page size asked for: more than one teacher of the demonstration has batches or notifications."""
 
 Answer = dict[str, Any] | str
 """A JSON body, or a sentence that says why there is none."""
@@ -43,6 +43,12 @@ class Enquirer:
     async def listings(self, user_ids: Iterable[str]) -> dict[str, Answer]:
         """Return the batches of each teacher."""
         return await self._all({user_id: f"/batches/user/{user_id}?limit={_LIMIT}" for user_id in user_ids})
+
+    async def inboxes(self, teacher_ids: Iterable[str]) -> dict[str, Answer]:
+        """Return the notifications of each teacher."""
+        return await self._all(
+            {teacher_id: f"/teachers/{teacher_id}/notifications?limit={_LIMIT}" for teacher_id in teacher_ids}
+        )
 
     async def _all(self, paths: dict[str, str]) -> dict[str, Answer]:
         answers = await asyncio.gather(*map(self._get, paths.values()))

@@ -95,12 +95,20 @@ def report_console() -> Console:
 
 
 def disagreement_lines(result: Document) -> Iterator[str]:
-    """Yield the first disagreements, a line each, and how many more there are."""
-    found = result["disagreements"]
-    for each in found[:_SHOWN_DISAGREEMENTS]:
-        yield f"  {'batch ' + each['batch_id'] if each['batch_id'] else 'stream'}: {each['what']}"
+    """Yield what disagrees, a line for each of the first batches, and how many more batches there are."""
+    found: dict[str | None, list[str]] = {}
+    for each in result["disagreements"]:
+        found.setdefault(each["batch_id"], []).append(each["what"])
+    of_the_stream = found.pop(None, [])
+    yield from (f"  {what}" for what in of_the_stream[:_SHOWN_DISAGREEMENTS])
+    if len(of_the_stream) > _SHOWN_DISAGREEMENTS:
+        yield f"  and {len(of_the_stream) - _SHOWN_DISAGREEMENTS} more of the stream as a whole"
+    yield from (
+        f"  batch {batch_id}: {'; '.join(what)}"
+        for batch_id, what in list(found.items())[:_SHOWN_DISAGREEMENTS]
+    )
     if len(found) > _SHOWN_DISAGREEMENTS:
-        yield f"  and {len(found) - _SHOWN_DISAGREEMENTS} more (`--json` lists all)"
+        yield f"  and {len(found) - _SHOWN_DISAGREEMENTS} more batches (`--json` lists all)"
 
 
 def _counts(result: Document) -> Table:

@@ -18,6 +18,7 @@ from infrastructure.demo.announcements import (
     Announced,
     Message,
     ResultsReady,
+    TeacherNotified,
     UnreadableRecordError,
     by_batch,
     read,
@@ -47,7 +48,8 @@ class Disagreement:
 class Evidence:
     """Everything the verdict is based on.
 
-    `sent` is the number of messages that Kafka took. `listings` holds the API's list for some teachers.
+    `sent` is the number of messages that Kafka took. `listings` and `inboxes` hold what the API says of
+    some teachers' batches and notifications.
     """
 
     expected: Mapping[str, ExpectedBatch]
@@ -55,6 +57,7 @@ class Evidence:
     heard: Sequence[HeardRecord]
     statuses: Mapping[str, Answer]
     listings: Mapping[str, Answer]
+    inboxes: Mapping[str, Answer]
     ledger: Ledger
 
 
@@ -81,6 +84,7 @@ def judge(evidence: Evidence) -> Verdict:
         Disagreement(None, what)
         for what in (
             *_listing_faults(evidence.expected, evidence.listings),
+            *_inbox_faults(messages, evidence.inboxes),
             *_intake_faults(evidence.sent, evidence.ledger),
             *_publishing_faults(messages, evidence.ledger),
         )
@@ -220,6 +224,21 @@ def _listing_faults(expected: Mapping[str, ExpectedBatch], listings: Mapping[str
             yield f"the API lists {len(listed)} batches of {user_id}, not the {len(own)} that were sent"
         if (total := answer.get("pagination", {}).get("total")) != len(own):
             yield f"the API counts {total} batches of {user_id}, not {len(own)}"
+
+
+def _inbox_faults(messages: Sequence[Message], inboxes: Mapping[str, Answer]) -> Iterator[str]:
+    for teacher_id, answer in inboxes.items():
+        if isinstance(answer, str):
+            yield answer
+            continue
+        shown = {notification["notification_id"] for notification in answer.get("notifications", [])}
+        sent = {
+            str(message.event_id)
+            for message in messages
+            if isinstance(message.data, TeacherNotified) and message.data.teacher_id == teacher_id
+        }
+        if shown != sent:
+            yield f"{len(shown ^ sent)} notifications differ between Kafka and the inbox of {teacher_id}"
 
 
 def _intake_faults(sent: int, ledger: Ledger) -> Iterator[str]:

@@ -82,9 +82,13 @@ async def on_database_error(request: Request, error: Exception) -> Response:
 
 async def on_fault(request: Request, error: Exception) -> Response:
     """Answer a fault of our own without telling more than its correlation id."""
-    _log.error("http.fault", path=request.url.path, exc_info=error)
-    detail = "Something went wrong here. The correlation id finds it in our logs."
-    return problem_response(request, Problem(500, detail))
+    # Starlette calls this outside all our middleware: what they add to answers and logs is added here.
+    correlation_id = request.scope.get("correlation_id")
+    _log.error("http.fault", path=request.url.path, correlation_id=correlation_id, exc_info=error)
+    problem = Problem(500, "Something went wrong here. The correlation id finds it in our logs.")
+    if correlation_id is not None:
+        problem.headers["X-Correlation-ID"] = correlation_id
+    return problem_response(request, problem)
 
 
 HANDLERS: Final[dict[Any, Any]] = {

@@ -35,8 +35,8 @@ async def create_missing_topics(bootstrap_servers: str) -> list[str]:
     TopicSettingsError if the position topic exists and is not compacted: it would forget the position.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    await admin.start()
     try:
+        await admin.start()
         existing = set(await admin.list_topics())
         missing = {name: count for name, count in partitions_by_topic().items() if name not in existing}
         if missing:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import RowMapping, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from application.queries import CLIENT_STATUS, Answer
@@ -34,7 +35,10 @@ _ESSAYS: Final = f"""
     SELECT x.*, r.rank, r.bt_score, r.normalized_score, r.letter_grade, r.confidence_score, r.confidence_label,
         r.job_id,
         CASE WHEN r.rank IS NOT NULL THEN 'completed'
-             WHEN b.assessed_at IS NOT NULL AND x.spellcheck_status IS DISTINCT FROM 'failed' THEN 'failed'
+             WHEN b.assessed_at IS NULL OR x.spellcheck_status = 'failed' OR EXISTS (
+                 SELECT FROM ras_batch_results.phases p WHERE p.batch_id = x.batch_id
+                     AND p.phase IN ('student_matching', 'nlp') AND p.failed_essay_ids ? x.essay_id) THEN NULL
+             ELSE 'failed'
         END AS cj_status,
         CASE
             WHEN {_FAILED_IN.format("p.phase = 'student_matching'")} THEN 'failed'
@@ -111,7 +115,7 @@ _ESSAY_QUERY: Final = text(f"""
         SELECT b.*, {_STATUS} AS status, {_REQUIRED} FROM ras_batch_results.batches b
         JOIN ras_batch_results.essays y ON y.batch_id = b.batch_id
         WHERE y.essay_id = :essay_id AND y.ordinal IS NOT NULL AND b.user_id IS NOT NULL
-        ORDER BY b.registered_at DESC LIMIT 1
+        ORDER BY b.registered_at DESC, b.batch_id LIMIT 1
     ) b CROSS JOIN LATERAL ({_ESSAYS} AND x.essay_id = :essay_id) e
 """)
 _NOTIFICATIONS: Final = text("""
@@ -198,6 +202,15 @@ class PostgresQueries:
         await self._rows(text("SELECT 1"))
 
     async def _rows(self, query: Any, **parameters: Any) -> list[RowMapping]:
+        try:
+            return await self._ask(query, parameters)
+        except DBAPIError as error:
+            # A connection that died while it lay idle says so only now; the pool has thrown it away.
+            if not error.connection_invalidated:
+                raise
+            return await self._ask(query, parameters)
+
+    async def _ask(self, query: Any, parameters: Mapping[str, Any]) -> list[RowMapping]:
         async with self._engine.connect() as connection:
             return list((await connection.execute(query, parameters)).mappings().all())
 

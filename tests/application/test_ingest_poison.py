@@ -19,7 +19,7 @@ from domain.batch import BatchAggregate, batch_stream_id
 from domain.batch_events import BatchRegistered, EssaySlotAssigned, EssaySpellchecked, MessageParked
 from domain.dead_letters import MessageDeadLettered, Reason
 from domain.values import BatchStatus
-from tests.support.fake_store import FakeEventStore
+from tests.support.fake_store import FakeEventStore, Step
 from tests.support.ingesting import (
     Ingestion,
     batch_id_of_intake,
@@ -107,6 +107,21 @@ def test_what_the_store_refuses_is_isolated_and_the_others_go_on(store: FakeEven
     assert store.positions == {
         f"intake/{topic}/{number}": at for (topic, number), at in ingestion.positions.items()
     }
+
+
+def test_the_one_that_is_refused_is_found_by_halving(store: FakeEventStore) -> None:
+    intakes = intakes_of(messages_of(small_batch("bad", essays=60, failed=1)))
+    [failure] = failures_in(intakes)
+    intakes[failure] = unstorable(intakes[failure])
+    ingestion = Ingestion(store)
+    ingestion.seek(intakes)
+    steps: list[Step] = []
+    store.on_step = steps.append
+
+    ingestion.insist(intakes)
+
+    assert len(intakes) > 2**6
+    assert steps.count(Step.BEGIN) <= 2 * 7 + 2
 
 
 def test_two_that_the_store_refuses_are_both_found(store: FakeEventStore) -> None:

@@ -82,6 +82,7 @@ def good(scenario: Scenario) -> Evidence:
         heard=heard,
         statuses=_statuses(scenario, heard),
         listings=_listings(scenario),
+        inboxes=_inboxes(heard),
         ledger=Ledger(IntakeCounts(sent, recorded, sent - recorded), events, due),
     )
 
@@ -122,6 +123,15 @@ def _listings(scenario: Scenario) -> dict[str, Any]:
         user_id: {"batches": batches, "pagination": {"total": len(batches)}}
         for user_id, batches in own.items()
     }
+
+
+def _inboxes(heard: list[HeardRecord]) -> dict[str, Any]:
+    shown: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for record in heard:
+        if record.topic == TEACHER_NOTIFICATION_REQUESTED:
+            envelope = orjson.loads(record.value or b"")
+            shown[envelope["data"]["teacher_id"]].append({"notification_id": envelope["event_id"]})
+    return {teacher_id: {"notifications": notifications} for teacher_id, notifications in shown.items()}
 
 
 def faults(evidence: Evidence) -> list[str]:
@@ -317,6 +327,16 @@ def test_a_batch_missing_from_its_teachers_list_is_noticed(good: Evidence) -> No
 
     assert f"None: the API lists 0 batches of {user_id}, not the" in found[0]
     assert len(found) == 2
+
+
+def test_a_notification_missing_from_its_teachers_inbox_is_noticed(good: Evidence) -> None:
+    teacher_id, inbox = next(iter(good.inboxes.items()))
+    assert isinstance(inbox, dict)
+    short = {"notifications": inbox["notifications"][1:]}
+
+    found = faults(replace(good, inboxes={**good.inboxes, teacher_id: short}))
+
+    assert found == [f"None: 1 notifications differ between Kafka and the inbox of {teacher_id}"]
 
 
 # What the event store counts.

@@ -43,7 +43,7 @@ def eventful() -> list[Recorded]:
         spellcheck_failed("e1", at=5),
         registered("e1", "e2", at=1),
         slot_assigned("e1", at=1),
-        registered("e2", "e3", at=2, user_id="teacher-0008"),
+        registered("e2", "only-here", "e3", at=2, user_id="teacher-0008"),
         slot_assigned("e1", "essay-02.docx", at=3),
         spellchecked("e1", at=6),
         phase_outcome("spellcheck", processed=1),

@@ -8,16 +8,16 @@ import ssl
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx
-import psutil
 
 from infrastructure.embedded.processes import GuardedProcess, free_port, tail
+from tests.support.forked_command import ForkedCommand
 from tests.support.waiting import wait_until
 
 API_KEY: Final = "a-key-for-tests"
@@ -31,17 +31,11 @@ _START_DEADLINE_S: Final = 40.0
 class RoleProcess:
     """One `ras` command in a process of its own, which ends with the tests at the latest."""
 
-    def __init__(self, arguments: list[str], environment: Mapping[str, str], log: Path, port: int) -> None:
+    def __init__(self, name: str, process: ForkedCommand | GuardedProcess, log: Path, port: int) -> None:
+        self.name = name
+        self._process = process
         self._log = log
         self._url = f"http://127.0.0.1:{port}"
-        self._guarded = GuardedProcess(
-            [sys.executable, "-m", "infrastructure.cli", *arguments],
-            log=log,
-            stop_signal=signal.SIGTERM,
-            grace_s=_GRACE_S,
-            environment=environment,
-        )
-        self.name = arguments[0]
 
     @property
     def url(self) -> str:
@@ -51,7 +45,7 @@ class RoleProcess:
     @property
     def exit_code(self) -> int | None:
         """None while it runs; 128 + n when signal n ended it."""
-        return self._guarded.exit_code
+        return self._process.exit_code
 
     @property
     def output(self) -> str:
@@ -88,7 +82,9 @@ class RoleProcess:
     def readiness(self) -> dict[str, Any]:
         """Return what `/healthz/ready` says, nothing while nobody answers."""
         try:
-            answer: dict[str, Any] = httpx.get(f"{self._url}/healthz/ready", timeout=5, verify=_PLAIN_HTTP).json()
+            answer: dict[str, Any] = httpx.get(
+                f"{self._url}/healthz/ready", timeout=5, verify=_PLAIN_HTTP
+            ).json()
         except httpx.HTTPError:
             return {}
         return answer
@@ -106,13 +102,13 @@ class RoleProcess:
     def terminate(self) -> tuple[int, float]:
         """End it by SIGTERM and return its exit code and the seconds it took."""
         started = time.monotonic()
-        self._guarded.stop()
+        self._process.stop()
         assert self.exit_code is not None
         return self.exit_code, time.monotonic() - started
 
     def kill(self) -> None:
         """End it by SIGKILL, as a crash would."""
-        self._guarded.kill()
+        self._process.kill()
 
     def close(self) -> None:
         """End it if it still runs, and show its log, which pytest shows when the test has failed."""
@@ -120,23 +116,19 @@ class RoleProcess:
         if code is None:
             self.kill()
         else:
-            self._guarded.stop()
+            self._process.stop()
         print(f"`ras {self.name}` ({'still running' if code is None else f'exit code {code}'}):")
         print(tail(self._log))
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Stop the process for a while, as a long pause of the machine would (SIGSTOP, SIGCONT)."""
-        os.kill(self._pid, signal.SIGSTOP)
+        assert isinstance(self._process, ForkedCommand), "the guard of a command is not the command"
+        os.kill(self._process.pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            os.kill(self._pid, signal.SIGCONT)
-
-    @property
-    def _pid(self) -> int:
-        [child] = psutil.Process(self._guarded._guard.pid).children()
-        return child.pid
+            os.kill(self._process.pid, signal.SIGCONT)
 
     def _state(self) -> str:
         return f"exit code {self.exit_code}, {self.readiness()}, log:\n{tail(self._log)}"
@@ -155,28 +147,27 @@ class Installation:
         self._processes: list[RoleProcess] = []
 
     def start(self, *arguments: str, **settings: str) -> RoleProcess:
-        """Start a command; `settings` are those of RAS in lower case and without the prefix."""
+        """Start a command, quickly; `settings` are those of RAS in lower case and without the prefix."""
         port = free_port()
-        environment = {
-            "database_url": self.database_url,
-            "kafka_bootstrap_servers": self.bootstrap_servers,
-            "transactional_id": self.transactional_id,
-            "consumer_group": self.consumer_group,
-            "internal_api_key": API_KEY,
-            "api_port" if arguments[0] == "serve" else "health_port": str(port),
-            "retry_initial_s": "0.05",
-            "retry_max_s": "0.5",
-            "poll_interval_s": "0.2",
-            "log_format": "json",
-        } | settings
-        log = self._folder / f"{len(self._processes):02}-{arguments[0]}.log"
-        process = RoleProcess(
-            list(arguments), {f"RAS_{name.upper()}": value for name, value in environment.items()}, log, port
-        )
-        self._processes.append(process)
-        return process
+        log = self._log_of(arguments)
+        environment = self._environment(arguments[0], port, settings)
+        forked = ForkedCommand(arguments, environment=environment, log=log, grace_s=_GRACE_S)
+        return self._watched(arguments, forked, log, port)
 
-    def end(self, *arguments: str, **settings: str) -> RoleProcess:
+    def start_afresh(self, *arguments: str, **settings: str) -> RoleProcess:
+        """Start a command as an operator does, with an interpreter of its own."""
+        port = free_port()
+        log = self._log_of(arguments)
+        guarded = GuardedProcess(
+            [sys.executable, "-m", "infrastructure.cli", *arguments],
+            log=log,
+            stop_signal=signal.SIGTERM,
+            grace_s=_GRACE_S,
+            environment=self._environment(arguments[0], port, settings),
+        )
+        return self._watched(arguments, guarded, log, port)
+
+    def run(self, *arguments: str, **settings: str) -> RoleProcess:
         """Run a command that ends by itself and return the ended process."""
         process = self.start(*arguments, **settings)
         process.wait_for_end()
@@ -186,6 +177,32 @@ class Installation:
         """Ask the API as one of its clients does."""
         headers = {"X-Internal-API-Key": API_KEY, "X-Service-ID": "api-gateway-service"}
         return httpx.get(f"{api.url}/internal/v1{path}", headers=headers, timeout=10, verify=_PLAIN_HTTP)
+
+    def _environment(self, role: str, port: int, settings: Mapping[str, str]) -> dict[str, str]:
+        environment = {
+            "database_url": self.database_url,
+            "kafka_bootstrap_servers": self.bootstrap_servers,
+            "transactional_id": self.transactional_id,
+            "consumer_group": self.consumer_group,
+            "internal_api_key": API_KEY,
+            "api_port" if role == "serve" else "health_port": str(port),
+            "retry_initial_s": "0.05",
+            "retry_max_s": "0.5",
+            "poll_interval_s": "0.2",
+            "log_format": "json",
+            **settings,
+        }
+        return {f"RAS_{name.upper()}": value for name, value in environment.items()}
+
+    def _log_of(self, arguments: Sequence[str]) -> Path:
+        return self._folder / f"{len(self._processes):02}-{arguments[0]}.log"
+
+    def _watched(
+        self, arguments: Sequence[str], process: ForkedCommand | GuardedProcess, log: Path, port: int
+    ) -> RoleProcess:
+        role = RoleProcess(arguments[0], process, log, port)
+        self._processes.append(role)
+        return role
 
     def __enter__(self) -> Self:
         return self

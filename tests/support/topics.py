@@ -196,7 +196,9 @@ class CommittedReader:
                 "log_level": 0,
             }
         )
-        self._consumer.assign([TopicPartition(*partition, OFFSET_BEGINNING) for partition in self._partitions])
+        self._consumer.assign(
+            [TopicPartition(*partition, OFFSET_BEGINNING) for partition in self._partitions]
+        )
 
     def look(self) -> int:
         """Take what has come since the last look and return the number of all records so far."""
