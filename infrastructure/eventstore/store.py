@@ -113,10 +113,6 @@ class EventStore:
         self._recorder = EventRecorder(datastore)
         self._codec = codec
 
-    def create_table(self) -> None:
-        """Create the table of events where it is missing."""
-        self._recorder.create_table()
-
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Run a block in one transaction: committed at its end, void if it raises."""

@@ -54,9 +54,8 @@ def check(database_url: str) -> None:
                 "run `ras init`" if older else "this release is older than the tables: install the newer one"
             )
             raise SchemaVersionError(f"The tables are of version {found}, this release needs {head}: {todo}.")
-        versions: dict[str, int] = dict(
-            connection.execute(text("SELECT name, version FROM ras.read_models")).tuples().all()
-        )
+        found_models = connection.execute(text("SELECT name, version FROM ras.read_models"))
+        versions: dict[str, int] = {row.name: row.version for row in found_models}
     for projection in PROJECTIONS:
         version = versions.get(projection.name)
         if version is None:

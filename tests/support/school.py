@@ -1,0 +1,66 @@
+"""The query API with a way to let upstream speak: what tests of answers over HTTP begin from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from domain.batch import BatchAggregate, batch_stream_id
+from projections.projection import Recorded
+from tests.support.given import Message, caused_by
+from tests.support.http import Api, api
+from tests.support.projecting import Chain
+from tests.support.rest_contract import check_body
+
+
+@dataclass
+class School:
+    """One installation. Tests that share it take batches and teachers of their own."""
+
+    api: Api
+    chain: Chain
+    url: str
+    teachers: Iterator[str] = field(default_factory=lambda: map("teacher-{:04d}".format, range(1, 10_000)))
+
+    def hear(self, batch_id: str, *messages: Message) -> list[Recorded]:
+        """Let upstream say `messages` of a batch, and the read models know; return what was recorded."""
+        batch = self.chain.batches.setdefault(batch_id, BatchAggregate(batch_stream_id(batch_id)))
+        for message in messages:
+            message.tell(batch, caused_by(batch.version))
+        return self.chain.project(batch.collect_events())
+
+    def status(self, batch_id: str) -> dict[str, Any]:
+        """Return how a batch stands."""
+        body = self._answer(f"/internal/v1/batches/{batch_id}/status")
+        check_body("batch-status", body)
+        return body
+
+    def mine(self, teacher: str, query: str = "") -> dict[str, Any]:
+        """Return a page of a teacher's batches."""
+        body = self._answer(f"/internal/v1/batches/user/{teacher}{query}")
+        check_body("user-batches", body)
+        return body
+
+    def analysis(self, essay_id: str) -> dict[str, Any]:
+        """Return everything known of an essay."""
+        return self._answer(f"/internal/v1/essays/{essay_id}/aggregated-analysis")
+
+    def inbox(self, teacher: str, query: str = "") -> dict[str, Any]:
+        """Return a page of a teacher's inbox."""
+        return self._answer(f"/internal/v1/teachers/{teacher}/notifications{query}")
+
+    def _answer(self, path: str) -> dict[str, Any]:
+        response = self.api.get(path)
+        assert response.status_code == 200, response.text
+        body: dict[str, Any] = response.json()
+        return body
+
+
+@contextmanager
+def school_on(database_url: str) -> Iterator[School]:
+    """An installation on an empty database."""
+    chain = Chain(database_url)
+    with api(database_url) as answering:
+        yield School(answering, chain, database_url)
