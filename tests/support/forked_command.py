@@ -68,4 +68,7 @@ def _become(arguments: list[str], environment: dict[str, str], log: str) -> None
     sys.argv = ["ras", *arguments]
     from infrastructure.cli.main import main
 
+    import cProfile,threading
+    pr=cProfile.Profile(); pr.enable()
+    threading.Timer(6,lambda: (pr.disable(), pr.dump_stats("/tmp/prof.out"))).start()
     main()
