@@ -28,6 +28,17 @@ _STAGES: Final = {
 }
 
 
+_FIXED_HEADERS: Final = {
+    topic: (
+        ("event_type", topic.encode()),
+        ("schema_version", b"1"),
+        ("content_type", b"application/json"),
+        ("source_service", topics.SOURCE_SERVICE.encode()),
+    )
+    for topic in topics.OUTPUT_TOPICS
+}
+
+
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
     """A record ready to be sent."""
@@ -69,23 +80,15 @@ def _envelope(
         "data": data,
         "metadata": metadata or None,
     }
-    headers = [
-        ("event_id", event_id),
-        ("event_type", topic),
-        ("trace_id", correlation_id),
-        ("schema_version", "1"),
-        ("occurred_at", occurred_at),
-        ("content_type", "application/json"),
-        ("source_service", topics.SOURCE_SERVICE),
-    ]
-    if traceparent:
-        headers.append(("traceparent", traceparent))
-    return OutgoingMessage(
-        topic=topic,
-        key=key.encode(),
-        value=orjson.dumps(value, option=orjson.OPT_UTC_Z),
-        headers=tuple((name, text.encode()) for name, text in headers),
+    headers: tuple[tuple[str, bytes], ...] = (
+        ("event_id", event_id.encode()),
+        ("trace_id", correlation_id.encode()),
+        ("occurred_at", occurred_at.encode()),
+        *_FIXED_HEADERS[topic],
     )
+    if traceparent:
+        headers = (*headers, ("traceparent", traceparent.encode()))
+    return OutgoingMessage(topic, key.encode(), orjson.dumps(value, option=orjson.OPT_UTC_Z), headers)
 
 
 def _results_ready(event: BatchResultsReady) -> dict[str, Any]:

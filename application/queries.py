@@ -40,6 +40,9 @@ class BatchQueries(Protocol):
     async def status(self, batch_id: str) -> Answer | None:
         """Return how a batch stands, None if it is not known."""
 
+    async def position(self, batch_id: str) -> int | None:
+        """Return the position of what `status` would answer, None if the batch is not known."""
+
     async def batches_of(
         self, user_id: str, *, limit: int, offset: int, status: str | None
     ) -> Mapping[str, Any]:

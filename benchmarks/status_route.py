@@ -5,7 +5,10 @@
 The baseline is a bare Starlette route that selects one row by its primary key, with the same driver and
 pool, and returns the same bytes as they lie in it: no key to compare, no ETag, nothing derived. Each runs
 as one uvicorn worker in a process of its own; the load comes from this process over kept connections.
-The two take turns, and the medians of their rounds are compared, so that a busy machine hits both.
+They take turns, and the medians of their rounds are compared, so that a busy machine hits all of them.
+
+The batches do not change meanwhile, as those that a front end polls mostly do not, so the route sends
+answers that it has kept. The last row is the same route without that: every answer is worked out anew.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from pathlib import Path
 import psycopg
 import uvicorn
 import uvloop
+from pydantic import SecretStr
 from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -32,35 +36,38 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from benchmarks.report import report
+from infrastructure.bootstrap import Servers
 from infrastructure.demo.bulk import bulk
 from infrastructure.embedded.postgres import EmbeddedPostgres
 from infrastructure.embedded.processes import GuardedProcess, free_port
+from infrastructure.http import kept_answers
 from infrastructure.postgres.datastore import read_model_engine
+from infrastructure.query_api import query_app
+from infrastructure.settings import Settings
 from tests.support.projecting import Chain
 
 TARGET = 0.70
 _BATCHES, _ESSAYS, _CONNECTIONS = 100, 30, 8
 _KEY, _SERVICE = "a-key-for-benchmarks", "api-gateway-service"
-_ROUTES = {"bare select": "/bare/{}", "status route": "/internal/v1/batches/{}/status"}
+_STATUS = "/internal/v1/batches/{}/status"
+_ROUTES = {"bare select": "/bare/{}", "status, unchanged": _STATUS, "status, worked out anew": _STATUS}
 
 
 def main() -> None:
-    """Measure and report, or with `--serve-bare` be the baseline's server."""
+    """Measure and report, or with `--serve` be one of the servers."""
     arguments = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     arguments.add_argument("--seconds", type=float, default=2, help="length of a round")
     arguments.add_argument("--rounds", type=int, default=5, help="rounds of each server")
-    arguments.add_argument("--serve-bare", nargs=2, metavar=("DATABASE_URL", "PORT"), help=argparse.SUPPRESS)
+    arguments.add_argument(
+        "--serve", nargs=3, metavar=("WHAT", "DATABASE_URL", "PORT"), help=argparse.SUPPRESS
+    )
     given = arguments.parse_args()
-    if given.serve_bare:
-        uvicorn.run(
-            _bare_app(given.serve_bare[0]),
-            port=int(given.serve_bare[1]),
-            loop="uvloop",
-            access_log=False,
-            log_level="warning",
-        )
+    if given.serve:
+        what, database_url, port = given.serve
+        app = _bare_app(database_url) if what == "bare" else _forgetful_app(database_url)
+        uvicorn.run(app, port=int(port), loop="uvloop", access_log=False, log_level="warning")
         return
     rates, latencies, size = _measured(given.rounds, given.seconds)
     bare = statistics.median(rates["bare select"])
@@ -93,10 +100,16 @@ def _bare_app(database_url: str) -> Starlette:
     return Starlette(routes=[Route("/bare/{batch_id}", bare)])
 
 
+def _forgetful_app(database_url: str) -> Starlette:
+    """The query API, which keeps no answer here."""
+    kept_answers.KeptAnswers.keep = lambda *_: None  # type: ignore[method-assign]
+    return query_app(Servers(database_url, ""), Settings(), SecretStr(_KEY))
+
+
 def _measured(rounds: int, seconds: float) -> tuple[dict[str, list[float]], dict[str, list[float]], int]:
     rates: dict[str, list[float]] = {name: [] for name in _ROUTES}
     latencies: dict[str, list[float]] = {name: [] for name in _ROUTES}
-    with _two_servers() as (ports, requests, size):
+    with _servers() as (ports, requests, size):
         for number in range(rounds + 1):
             for name, port in ports.items():
                 taken = uvloop.run(_load(port, requests[name], seconds if number else 1))
@@ -107,7 +120,7 @@ def _measured(rounds: int, seconds: float) -> tuple[dict[str, list[float]], dict
 
 
 @contextmanager
-def _two_servers() -> Iterator[tuple[Mapping[str, int], Mapping[str, Sequence[bytes]], int]]:
+def _servers() -> Iterator[tuple[Mapping[str, int], Mapping[str, Sequence[bytes]], int]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ras-bench-")))
         url = stack.enter_context(EmbeddedPostgres(folder / "postgres")).create_database("status_route")
@@ -121,10 +134,10 @@ def _two_servers() -> Iterator[tuple[Mapping[str, int], Mapping[str, Sequence[by
         environment = {
             "RAS_DATABASE_URL": url,
             "RAS_INTERNAL_API_KEY": _KEY,
-            "RAS_API_PORT": str(ports["status route"]),
+            "RAS_API_PORT": str(ports["status, unchanged"]),
         }
         stack.enter_context(_server(folder / "ras.log", ["-m", "infrastructure.cli", "serve"], environment))
-        bodies = uvloop.run(_bodies(ports["status route"], requests["status route"]))
+        bodies = uvloop.run(_bodies(ports["status, unchanged"], requests["status, unchanged"]))
         with psycopg.connect(url) as connection:
             connection.execute("CREATE TABLE bare (batch_id text PRIMARY KEY, body bytea NOT NULL)")
             for batch_id, body in zip(chain.batches, bodies, strict=True):
@@ -132,10 +145,11 @@ def _two_servers() -> Iterator[tuple[Mapping[str, int], Mapping[str, Sequence[by
             connection.commit()
             connection.autocommit = True
             connection.execute("VACUUM ANALYZE")
-        serve_bare = ["-m", "benchmarks.status_route", "--serve-bare", url, str(ports["bare select"])]
-        stack.enter_context(_server(folder / "bare.log", serve_bare, {}))
-        same = uvloop.run(_bodies(ports["bare select"], requests["bare select"]))
-        assert same == bodies, "the two routes must answer alike"
+        for what, name in (("bare", "bare select"), ("forgetful", "status, worked out anew")):
+            arguments = ["-m", "benchmarks.status_route", "--serve", what, url, str(ports[name])]
+            stack.enter_context(_server(folder / f"{what}.log", arguments, {}))
+            same = uvloop.run(_bodies(ports[name], requests[name]))
+            assert same == bodies, "the routes must answer alike"
         yield ports, requests, len(bodies[0])
 
 
@@ -179,7 +193,7 @@ async def _load(port: int, requests: Sequence[bytes], seconds: float) -> list[fl
     end = time.perf_counter() + seconds
 
     async def ask(place: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked = cycle(requests[place * len(requests) // _CONNECTIONS :] + requests[:place])
+        asked = cycle([*requests[place * len(requests) // _CONNECTIONS :], *requests])
         now = time.perf_counter()
         while now < end:
             await _answer(reader, writer, next(asked))

@@ -96,7 +96,16 @@ async def serve(settings: Settings, servers: Servers, app: Starlette) -> None:
         lifespan="on",
         timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
     )
-    await uvicorn.Server(config).serve()
+    # uvicorn by itself raises the signal again once it has stopped: an asked-for end would look like a crash.
+    server = EmbeddedServer(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.handle_exit, number, None)
+    try:
+        await server.serve()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
 
 
 async def _follow(stopping: asyncio.Event, wakes: LogListener, followers: Sequence[Follower]) -> None:

@@ -136,12 +136,15 @@ class Follower:
         self.status.well()
 
     async def _wait_out(self, error: Exception) -> None:
+        reason = " ".join(str(error).split())  # libpq's texts have several lines
+        if not isinstance(error, TransientSinkError):
+            reason = f"The database does not answer: {reason}"
         if self._backoff.attempt == 0:
-            _log.warning("follower.waiting", follower=self.name, reason=str(error))
+            _log.warning("follower.waiting", follower=self.name, reason=reason)
         self._breaker.failed()
         self._metrics.faults.labels(self.name).inc()
         is_open = self._breaker.state is BreakerState.OPEN
-        self.status.degraded(f"{error}{' (circuit breaker open)' if is_open else ''}")
+        self.status.degraded(f"{reason}{' (circuit breaker open)' if is_open else ''}")
         await self._backoff.wait(self._stopping)
         while self._breaker.state is BreakerState.OPEN and not self._stopping.is_set():
             await self._backoff.wait(self._stopping)

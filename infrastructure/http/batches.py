@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from application.queries import BatchQueries
 from domain.values import BatchStatus
+from infrastructure.http.kept_answers import KEPT_BYTES, KeptAnswer, KeptAnswers
 from infrastructure.http.problems import Problem
 from infrastructure.http.responses import json_response, path_id, whole_number
 from projections.batch_results import batch_results
@@ -15,14 +17,25 @@ from projections.batch_results import batch_results
 _INVALID_BATCH_ID = "Invalid batch ID"
 
 
-def batch_routes(queries: BatchQueries) -> list[Route]:
-    """Return the routes that answer from `queries`."""
+def batch_routes(queries: BatchQueries, *, kept_bytes: int = KEPT_BYTES) -> list[Route]:
+    """Return the routes that answer from `queries`, and keep up to `kept_bytes` of what they answered."""
+    kept = KeptAnswers(kept_bytes)
 
     async def status(request: Request) -> Response:
-        answer = await queries.status(path_id(request, "batch_id", error=_INVALID_BATCH_ID))
+        batch_id = path_id(request, "batch_id", error=_INVALID_BATCH_ID)
+        known = kept.find(batch_id)
+        if known is None or await queries.position(batch_id) != known.position:
+            known = await _new_status(batch_id)
+        return json_response(request, known.content, etag=f"{batch_results.version}-{known.position}")
+
+    async def _new_status(batch_id: str) -> KeptAnswer:
+        answer = await queries.status(batch_id)
         if answer is None:
+            kept.drop(batch_id)
             raise Problem(404, "No batch of this id has been registered.", error="Batch not found")
-        return json_response(request, answer.body, etag=f"{batch_results.version}-{answer.position}")
+        written = KeptAnswer(orjson.dumps(answer.body), answer.position)
+        kept.keep(batch_id, written)
+        return written
 
     async def batches_of(request: Request) -> Response:
         wanted = request.query_params.get("status") or None

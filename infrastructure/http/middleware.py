@@ -69,13 +69,13 @@ class AuthenticationMiddleware:
         key, service = headers.get("x-internal-api-key"), headers.get("x-service-id")
         if not key or not service:
             detail = "Send the headers X-Internal-API-Key and X-Service-ID."
-            return Problem(401, detail, error="Missing authentication")
+            return Problem(401, detail, error="Missing authentication", WWW_Authenticate="ApiKey")
         # Starlette reads headers as Latin-1; every name is compared, so that time tells nothing.
         known = [hmac.compare_digest(service.encode("latin-1"), name) for name in self._services]
         right = hmac.compare_digest(key.encode("latin-1"), self._api_key)
         if right and any(known):
             return None
-        return Problem(401, "The key or the service id is not accepted.", error="Invalid credentials")
+        return Problem(401, "The key or the service id is not accepted.", error="Invalid credentials", WWW_Authenticate="ApiKey")
 
 
 class MetricsMiddleware:

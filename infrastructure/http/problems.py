@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import orjson
+import psycopg
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -17,6 +18,7 @@ from infrastructure.eventstore.store import TRANSIENT_ERRORS
 _log = structlog.get_logger(__name__)
 
 _RETRY_AFTER_S: Final = 5
+_AWAY: Final = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
 _TITLES: Final = {
     400: "Bad request",
     401: "Unauthorized",
@@ -73,6 +75,8 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 async def on_database_error(request: Request, error: Exception) -> Response:
     """Answer that the database is away, or that it refused what we asked."""
     cause = getattr(error, "orig", error)
+    if isinstance(cause, psycopg.Error) and not isinstance(cause, _AWAY):
+        return await on_fault(request, error)
     _log.warning("http.database", path=request.url.path, error=type(cause).__name__)
     detail = "The database does not answer just now; nothing is lost. Try again shortly."
     return problem_response(

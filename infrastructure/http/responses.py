@@ -15,17 +15,14 @@ from infrastructure.http.problems import Problem
 _LONGEST_ID: Final = 255
 
 
-def json_response(request: Request, body: Mapping[str, Any], *, etag: str | None = None) -> Response:
-    """Return `body`, or 304 where the client has it already. Without `etag`, one is made of the bytes."""
-    content: bytes | None = None
-    if etag is None:
-        content = orjson.dumps(body)
-        etag = blake2b(content, digest_size=12).hexdigest()
-    quoted = f'"{etag}"'
+def json_response(request: Request, body: Mapping[str, Any] | bytes, *, etag: str | None = None) -> Response:
+    """Return `body` (bytes are JSON already), or 304 where the client has it. The default ETag is a hash."""
+    content = body if isinstance(body, bytes) else orjson.dumps(body)
+    quoted = f'"{etag or blake2b(content, digest_size=12).hexdigest()}"'
     headers = {"ETag": quoted, "Cache-Control": "private, no-cache"}
     if _matches(request.headers.get("if-none-match"), quoted):
         return Response(status_code=304, headers=headers)
-    return Response(content or orjson.dumps(body), headers=headers, media_type="application/json")
+    return Response(content, headers=headers, media_type="application/json")
 
 
 def _matches(given: str | None, etag: str) -> bool:

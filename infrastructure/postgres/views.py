@@ -6,18 +6,16 @@ succeed decides. A property test holds the two against each other.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-import orjson
 from sqlalchemy import RowMapping, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from application.queries import CLIENT_STATUS, Answer
+from application.queries import Answer
+from infrastructure.postgres.bodies import batch_body, dead_letter_body, essay_body, notification_body
 
 _STATUS: Final = """
     CASE
@@ -28,12 +26,9 @@ _STATUS: Final = """
         ELSE 'awaiting_content_validation'
     END
 """
-_FAILED_IN: Final = """EXISTS (SELECT FROM ras_batch_results.phases p WHERE p.batch_id = x.batch_id
-    AND {} AND b.required ? p.phase AND p.failed_essay_ids ? x.essay_id)"""
-
-_ESSAYS: Final = f"""
+_ESSAYS: Final = """
     SELECT x.*, r.rank, r.bt_score, r.normalized_score, r.letter_grade, r.confidence_score, r.confidence_label,
-        r.job_id,
+        r.job_id, greatest(x.last_updated, r.assessed_at) AS changed_at,
         CASE WHEN r.rank IS NOT NULL THEN 'completed'
              WHEN b.assessed_at IS NULL OR x.spellcheck_status = 'failed' OR EXISTS (
                  SELECT FROM ras_batch_results.phases p WHERE p.batch_id = x.batch_id
@@ -41,14 +36,13 @@ _ESSAYS: Final = f"""
              ELSE 'failed'
         END AS cj_status,
         CASE
-            WHEN {_FAILED_IN.format("p.phase = 'student_matching'")} THEN 'failed'
+            WHEN x.essay_id = ANY (b.unmatched) THEN 'failed'
             WHEN b.required ? 'spellcheck' AND x.spellcheck_status IS NULL THEN 'pending'
             WHEN b.required ? 'spellcheck' AND x.spellcheck_status = 'failed' THEN 'failed'
-            WHEN {_FAILED_IN.format("p.phase = 'nlp'")} THEN 'failed'
+            WHEN x.essay_id = ANY (b.unanalysed) THEN 'failed'
             WHEN b.required ? 'cj_assessment' AND b.assessed_at IS NULL THEN 'pending'
             WHEN b.required ? 'cj_assessment' AND r.rank IS NULL THEN 'failed'
-            WHEN {_FAILED_IN.format("p.phase NOT IN ('student_matching', 'spellcheck', 'nlp', 'cj_assessment')")}
-                THEN 'failed'
+            WHEN x.essay_id = ANY (b.failed_later) THEN 'failed'
             ELSE 'completed'
         END AS standing
     FROM ras_batch_results.essays x
@@ -77,29 +71,47 @@ _SUMMARY: Final = f"""
                     'message', 'The assessment has no result for this essay.',
                     'service', 'result_aggregator_service',
                     'operation', 'cj_assessment',
+                    'timestamp', b.assessed_at,
+                    'correlation_id', NULL,
                     'details', json_build_object('cj_assessment_job_id', b.assessment_job_id)) END,
-                'last_updated', e.last_updated AT TIME ZONE 'UTC'
+                'last_updated', e.changed_at AT TIME ZONE 'UTC'
             ) ORDER BY e.ordinal), '[]')::text AS essays
-        FROM ({_ESSAYS}) e
+        FROM ({_ESSAYS} OFFSET 0) e -- OFFSET 0: each standing is worked out once
     ) s ON true
 """
 _REQUIRED: Final = """
-    CASE WHEN b.completed_phases IS NULL OR b.completed_phases = '[]'
-        THEN '["spellcheck", "cj_assessment"]'::jsonb ELSE b.completed_phases END AS required
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN b.completed_phases IS NULL OR b.completed_phases = '[]'
+            THEN '["spellcheck", "cj_assessment"]'::jsonb ELSE b.completed_phases END AS required
+    ) q CROSS JOIN LATERAL (
+        SELECT array_agg(f.essay_id) FILTER (WHERE p.phase = 'student_matching') AS unmatched,
+            array_agg(f.essay_id) FILTER (WHERE p.phase = 'nlp') AS unanalysed,
+            array_agg(f.essay_id) FILTER (
+                WHERE p.phase NOT IN ('student_matching', 'spellcheck', 'nlp', 'cj_assessment')) AS failed_later
+        FROM ras_batch_results.phases p CROSS JOIN jsonb_array_elements_text(p.failed_essay_ids) f (essay_id)
+        WHERE p.batch_id = b.batch_id AND q.required ? p.phase
+    ) o
 """
+"""What batches `b` need, and who failed in those phases of which no result per essay is known."""
+
 _STATUS_QUERY: Final = text(f"""
     WITH b AS (
-        SELECT b.*, {_STATUS} AS status, {_REQUIRED} FROM ras_batch_results.batches b
+        SELECT b.*, {_STATUS} AS status, q.*, o.* FROM ras_batch_results.batches b {_REQUIRED}
         WHERE b.batch_id = :batch_id AND b.user_id IS NOT NULL
     ) {_SUMMARY}
 """)
+_POSITION: Final = text(
+    "SELECT position FROM ras_batch_results.batches WHERE batch_id = :batch_id AND user_id IS NOT NULL"
+)
 _USER_QUERY: Final = text(f"""
     WITH mine AS (
-        SELECT b.*, {_STATUS} AS status, {_REQUIRED} FROM ras_batch_results.batches b WHERE b.user_id = :user_id
+        SELECT b.*, {_STATUS} AS status FROM ras_batch_results.batches b WHERE b.user_id = :user_id
     ), wanted AS (
         SELECT *, count(*) OVER () AS matches FROM mine WHERE :status ::text IS NULL OR status = :status
-    ), b AS (
+    ), page AS (
         SELECT * FROM wanted ORDER BY registered_at DESC, batch_id LIMIT :limit OFFSET :offset
+    ), b AS (
+        SELECT b.*, q.*, o.* FROM page b {_REQUIRED}
     ) {_SUMMARY} ORDER BY b.registered_at DESC, b.batch_id
 """)
 _USER_COUNT: Final = text(f"""
@@ -112,8 +124,8 @@ _ESSAY_QUERY: Final = text(f"""
         (SELECT count(*) FROM ras_batch_results.rankings r JOIN ras_batch_results.essays x USING (batch_id, essay_id)
          WHERE r.batch_id = b.batch_id AND x.ordinal IS NOT NULL) AS ranked
     FROM (
-        SELECT b.*, {_STATUS} AS status, {_REQUIRED} FROM ras_batch_results.batches b
-        JOIN ras_batch_results.essays y ON y.batch_id = b.batch_id
+        SELECT b.*, {_STATUS} AS status, q.*, o.* FROM ras_batch_results.essays y
+        JOIN ras_batch_results.batches b ON b.batch_id = y.batch_id {_REQUIRED}
         WHERE y.essay_id = :essay_id AND y.ordinal IS NOT NULL AND b.user_id IS NOT NULL
         ORDER BY b.registered_at DESC, b.batch_id LIMIT 1
     ) b CROSS JOIN LATERAL ({_ESSAYS} AND x.essay_id = :essay_id) e
@@ -144,7 +156,12 @@ class PostgresQueries:
     async def status(self, batch_id: str) -> Answer | None:
         """Return how a batch stands, None if it is not known."""
         rows = await self._rows(_STATUS_QUERY, batch_id=batch_id)
-        return Answer(_batch_body(rows[0]), rows[0]["position"]) if rows else None
+        return Answer(batch_body(rows[0]), rows[0]["position"]) if rows else None
+
+    async def position(self, batch_id: str) -> int | None:
+        """Return the position of what `status` would answer, None if the batch is not known."""
+        rows = await self._rows(_POSITION, batch_id=batch_id)
+        return int(rows[0]["position"]) if rows else None
 
     async def batches_of(
         self, user_id: str, *, limit: int, offset: int, status: str | None
@@ -156,14 +173,14 @@ class PostgresQueries:
         else:
             total = (await self._rows(_USER_COUNT, user_id=user_id, status=status))[0]["count"]
         return {
-            "batches": [_batch_body(row) for row in rows],
+            "batches": [batch_body(row) for row in rows],
             "pagination": {"limit": limit, "offset": offset, "total": total},
         }
 
     async def essay_analysis(self, essay_id: str) -> Answer | None:
         """Return everything known of an essay, in its newest batch."""
         rows = await self._rows(_ESSAY_QUERY, essay_id=essay_id)
-        return Answer(_essay_body(rows[0]), rows[0]["position"]) if rows else None
+        return Answer(essay_body(rows[0]), rows[0]["position"]) if rows else None
 
     async def notifications(
         self, teacher_id: str, *, limit: int, before: int | None, unread: bool
@@ -174,7 +191,7 @@ class PostgresQueries:
         )
         page = rows[:limit]
         return {
-            "notifications": [_notification_body(row) for row in page],
+            "notifications": [notification_body(row) for row in page],
             "next_cursor": str(page[-1]["position"]) if len(rows) > limit else None,
         }
 
@@ -188,14 +205,14 @@ class PostgresQueries:
         rows = await self._rows(_LETTERS, reason=reason, limit=limit + 1, before=before)
         page = rows[:limit]
         return {
-            "dead_letters": [_plain(row) for row in page],
+            "dead_letters": [dead_letter_body(row) for row in page],
             "next_cursor": str(page[-1]["position"]) if len(rows) > limit else None,
         }
 
     async def letter(self, position: int) -> Mapping[str, Any] | None:
         """Return one dead letter with its bytes in base64."""
         rows = await self._rows(_LETTER, position=position)
-        return _plain(rows[0]) if rows else None
+        return dead_letter_body(rows[0]) if rows else None
 
     async def alive(self) -> None:
         """Ask the database for a sign of life."""
@@ -213,98 +230,3 @@ class PostgresQueries:
     async def _ask(self, query: Any, parameters: Mapping[str, Any]) -> list[RowMapping]:
         async with self._engine.connect() as connection:
             return list((await connection.execute(query, parameters)).mappings().all())
-
-
-def _batch_body(row: RowMapping) -> dict[str, Any]:
-    status = CLIENT_STATUS[row["status"]]
-    failed = row["total"] - row["completed"] if row["status"] == "failed_critically" else row["failed"]
-    return {
-        "batch_id": row["batch_id"],
-        "user_id": row["user_id"],
-        "assignment_id": row["assignment_id"],
-        "overall_status": status,
-        "essay_count": row["total"],
-        "completed_essay_count": row["completed"],
-        "failed_essay_count": failed,
-        "requested_pipeline": None,
-        "current_phase": _current_phase(row) if status == "processing" else None,
-        "essays": orjson.Fragment(row["essays"]),
-        "created_at": _naive(row["registered_at"]),
-        "last_updated": _naive(row["last_updated"]),
-        "processing_started_at": _naive(row["processing_started_at"]),
-        "processing_completed_at": _naive(row["ended_at"]),
-        "student_prompt_ref": row["student_prompt_ref"],
-    }
-
-
-def _current_phase(row: RowMapping) -> str | None:
-    if "spellcheck" in row["required"] and row["spellchecked"] < row["total"]:
-        return "spellcheck"
-    return "cj_assessment" if "cj_assessment" in row["required"] and row["assessed_at"] is None else None
-
-
-def _essay_body(row: RowMapping) -> dict[str, Any]:
-    return {
-        "essay_id": row["essay_id"],
-        "batch_id": row["batch_id"],
-        "user_id": row["user_id"],
-        "class_id": row["class_id"],
-        "course_code": row["course_code"],
-        "assignment_id": row["assignment_id"],
-        "batch_status": CLIENT_STATUS[row["status"]],
-        "essay_status": row["standing"],
-        "file": {
-            "filename": row["file_name"],
-            "file_upload_id": row["file_upload_id"],
-            "text_storage_id": row["text_storage_id"],
-        },
-        "spellcheck": {
-            "status": row["spellcheck_status"],
-            "correction_count": row["spellcheck_corrections"],
-            "corrected_text_storage_id": row["spellcheck_corrected_text_id"],
-            "metrics": row["spellcheck_metrics"],
-            "error_detail": row["spellcheck_error"],
-            "checked_at": _naive(row["spellchecked_at"]),
-        },
-        "cj_assessment": {
-            "status": row["cj_status"],
-            "job_id": row["job_id"],
-            "rank": row["rank"],
-            "ranked_essays": row["ranked"],
-            "bt_score": row["bt_score"],
-            "normalized_score": row["normalized_score"],
-            "letter_grade": row["letter_grade"],
-            "confidence_score": row["confidence_score"],
-            "confidence_label": row["confidence_label"],
-            "assessed_at": _naive(row["assessed_at"]),
-        },
-        "last_updated": _naive(row["last_updated"]),
-    }
-
-
-def _notification_body(row: RowMapping) -> dict[str, Any]:
-    return {
-        "notification_id": str(row["notification_id"]),
-        "notification_type": row["notification_type"],
-        "category": row["category"],
-        "priority": row["priority"],
-        "action_required": row["action_required"],
-        "batch_id": row["batch_id"],
-        "class_id": row["class_id"],
-        "correlation_id": row["correlation_id"],
-        "payload": row["payload"],
-        "timestamp": row["happened_at"],
-        "read_at": row["read_at"],
-    }
-
-
-def _naive(time: datetime | None) -> datetime | None:
-    """Return UTC without a zone, as upstream's routes write times."""
-    return None if time is None else time.astimezone(UTC).replace(tzinfo=None)
-
-
-def _plain(row: RowMapping) -> dict[str, Any]:
-    return {
-        name: base64.b64encode(value).decode() if isinstance(value, bytes) else value
-        for name, value in row.items()
-    }

@@ -12,7 +12,7 @@ from tests.support.topics import Coordinates, Topics
 from tests.support.waiting import wait_until
 
 _SEED = 20_260_308
-_KILLS = 8
+_KILLS = 10
 
 
 def test_every_message_is_taken_in_once_although_the_ingester_is_killed_again_and_again(
@@ -29,7 +29,7 @@ def test_every_message_is_taken_in_once_although_the_ingester_is_killed_again_an
         return ras.start(
             "ingest",
             consumer_group=f"{ras.consumer_group}-{life}",
-            batch_max_messages=str(dice.choice((1, 4, 16))),
+            batch_max_messages=str(dice.choice((3, 10, 40))),
         )
 
     ingester = start(0)

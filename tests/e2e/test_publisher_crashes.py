@@ -12,7 +12,7 @@ from tests.support.topics import CommittedReader, Topics
 from tests.support.waiting import wait_until
 
 _SEED = 20_260_307
-_KILLS = 8
+_KILLS = 12
 
 
 def test_every_announcement_is_seen_once_although_the_publisher_is_killed_again_and_again(

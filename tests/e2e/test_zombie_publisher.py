@@ -69,3 +69,4 @@ def _check_fenced(ras: Installation, publisher: RoleProcess) -> None:
         f"ras: Another publisher with the transactional id '{ras.transactional_id}' has taken over. This one "
         "ends; nothing is lost and nothing is sent twice."
     ) in publisher.output
+    assert "Traceback" not in publisher.output, publisher.output

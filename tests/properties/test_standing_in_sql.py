@@ -27,7 +27,7 @@ from tests.support.projecting import Chain, connected
 _BATCHES_AT_ONCE: Final = 12
 _STANDINGS: Final = text(f"""
     SELECT b.batch_id, e.essay_id, e.standing, e.cj_status FROM (
-        SELECT b.*, {views._REQUIRED} FROM ras_batch_results.batches b WHERE b.user_id = :user_id
+        SELECT b.*, q.*, o.* FROM ras_batch_results.batches b {views._REQUIRED} WHERE b.user_id = :user_id
     ) b CROSS JOIN LATERAL ({views._ESSAYS}) e
 """)
 _BEFORE_JUDGEMENT: Final = ("student_matching", "nlp")

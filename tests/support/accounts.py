@@ -49,6 +49,11 @@ def taken_in(store: PostgresProbe) -> int:
     return int(store.value("SELECT coalesce(sum(taken_in), 0)::bigint FROM ras.intake_counts"))
 
 
+def all_is_taken_in(store: PostgresProbe, topics: Topics) -> bool:
+    """Whether every message that lies in Kafka now is taken in."""
+    return taken_in(store) == sum(topics.ends(INPUT_TOPICS).values())
+
+
 def last_announcement(store: PostgresProbe) -> int:
     """Return the notification id of the last event that is to be published, 0 if there is none."""
     topics = [event.topic for event in PUBLISHED_EVENTS]

@@ -14,6 +14,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+_PRELOADED = (
+    "pytest",  # a child imports its parent's main program anew
+    "infrastructure.cli.app",
+    "infrastructure.cli.commands",
+    "infrastructure.cli.dead_letters",
+    "infrastructure.cli.replay",
+    "infrastructure.cli.roles",
+    "infrastructure.cli.status",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
+    "uvloop",
+)
 _PR_SET_PDEATHSIG = 1
 _KILL_DEADLINE_S = 10.0
 
@@ -25,8 +38,7 @@ class ForkedCommand:
         self, arguments: Sequence[str], *, environment: Mapping[str, str], log: Path, grace_s: float
     ) -> None:
         context = multiprocessing.get_context("forkserver")
-        # pytest, because a child imports its parent's main program anew.
-        context.set_forkserver_preload(["pytest", "infrastructure.cli.app", __name__])
+        context.set_forkserver_preload([*_PRELOADED, __name__])
         self._grace_s = grace_s
         self._process = context.Process(target=_become, args=(list(arguments), dict(environment), str(log)))
         log.touch()
@@ -68,7 +80,4 @@ def _become(arguments: list[str], environment: dict[str, str], log: str) -> None
     sys.argv = ["ras", *arguments]
     from infrastructure.cli.main import main
 
-    import cProfile,threading
-    pr=cProfile.Profile(); pr.enable()
-    threading.Timer(6,lambda: (pr.disable(), pr.dump_stats("/tmp/prof.out"))).start()
     main()

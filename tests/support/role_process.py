@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from infrastructure.embedded.processes import GuardedProcess, free_port, tail
 from tests.support.forked_command import ForkedCommand
@@ -88,6 +89,12 @@ class RoleProcess:
         except httpx.HTTPError:
             return {}
         return answer
+
+    def metric(self, name: str) -> float:
+        """Return the sum of a metric's samples over all its labels, 0 while it has none."""
+        text = httpx.get(f"{self._url}/metrics", timeout=5, verify=_PLAIN_HTTP).text
+        families = text_string_to_metric_families(text)
+        return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 
     def wait_for_health(self, wanted: str, *, deadline_s: float = 30.0) -> str:
         """Wait for a state of health and return the reasons given for it."""

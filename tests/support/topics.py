@@ -17,13 +17,18 @@ from confluent_kafka import (
     Consumer,
     KafkaError,
     KafkaException,
-    Message,
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it does not list what it exports
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
-from application.topics import OUTPUT_TOPICS, PUBLISHER_POSITION
+from application.topics import OUTPUT_TOPICS
 from infrastructure.kafka.topics import create_missing_topics, partitions_by_topic
 from tests.support.kafka_settings import MESSAGE_MAX_BYTES
 from tests.support.waiting import wait_until
@@ -83,15 +88,16 @@ class Topics:
         self.bootstrap_servers = bootstrap_servers
         self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
 
-    def renew(self, *, position_settings: Mapping[str, str] | None = None) -> None:
-        """Delete all topics of RAS and create them anew, empty.
-
-        `position_settings`, if given, are those of a position topic that existed before RAS came.
-        """
+    def renew(self) -> None:
+        """Delete all topics of RAS and create them anew, empty, as `ras init` does."""
         self.delete(*partitions_by_topic())
-        if position_settings is not None:
-            self._create(PUBLISHER_POSITION, position_settings)
         asyncio.run(create_missing_topics(self.bootstrap_servers))
+        self._wait_until_known(partitions_by_topic())
+
+    def create(self, name: str, settings: Mapping[str, str], *, partitions: int = 1) -> None:
+        """Create a topic in another way than RAS does."""
+        _done(self._admin.create_topics([NewTopic(name, partitions, 1, config=dict(settings))]))
+        self._wait_until_known([name])
 
     def delete(self, *names: str) -> None:
         """Delete topics and wait until the broker does not know them any more."""
@@ -99,7 +105,7 @@ class Topics:
         if known:
             _done(self._admin.delete_topics(known, operation_timeout=_DEADLINE_S))
             wait_until(
-                lambda: self._known().isdisjoint(names), what=f"{known} are deleted", state=self._known
+                lambda: self._known().keys().isdisjoint(names), what=f"{known} are deleted", state=self._known
             )
 
     def settings(self, topic: str) -> dict[str, str]:
@@ -114,7 +120,9 @@ class Topics:
 
     def ends(self, topics: Iterable[str]) -> dict[Partition, int]:
         """Return the offset after the last record of each partition, control records included."""
-        wanted = {TopicPartition(t, p): OffsetSpec.latest() for t in topics for p in self._partitions(t)}
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        known = self._known()
+        wanted = {TopicPartition(topic, p): latest for topic in topics for p in range(known[topic])}
         found = self._admin.list_offsets(wanted)
         return {(p.topic, p.partition): f.result(_DEADLINE_S).offset for p, f in found.items()}
 
@@ -129,14 +137,14 @@ class Topics:
             reader.read_to_the_end()
             return reader.records
 
-    def _known(self) -> set[str]:
-        return set(self._admin.list_topics(timeout=_DEADLINE_S).topics)
+    def _wait_until_known(self, names: Iterable[str]) -> None:
+        # The broker answers "created" a moment before it names the topic in its metadata.
+        wait_until(lambda: self._known().keys() >= set(names), what=f"{names} are created", state=self._known)
 
-    def _partitions(self, topic: str) -> range:
-        return range(partitions_by_topic()[topic])
-
-    def _create(self, name: str, settings: Mapping[str, str]) -> None:
-        _done(self._admin.create_topics([NewTopic(name, 1, 1, config=dict(settings))]))
+    def _known(self) -> dict[str, int]:
+        """Return the number of partitions of every topic."""
+        topics = self._admin.list_topics(timeout=_DEADLINE_S).topics
+        return {name: len(topic.partitions) for name, topic in topics.items()}
 
 
 class Sender:
@@ -238,7 +246,7 @@ class CommittedReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: Any) -> None:
         error = message.error()
         if error is None:
             at = Coordinates(message.topic(), message.partition(), message.offset())
@@ -254,8 +262,8 @@ _COMES_BACK: Final = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
 """What a reader is told while the broker is away; it goes on by itself afterwards."""
 
 
-def _noting(places: dict[int, Coordinates], number: int) -> Callable[[KafkaError | None, Message], None]:
-    def note(error: KafkaError | None, message: Message) -> None:
+def _noting(places: dict[int, Coordinates], number: int) -> Callable[[KafkaError | None, Any], None]:
+    def note(error: KafkaError | None, message: Any) -> None:
         if error is not None:
             raise KafkaException(error)
         places[number] = Coordinates(message.topic(), message.partition(), message.offset())

@@ -1,0 +1,103 @@
+"""Ingesters come and go while messages flow, and share the work of one consumer group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+
+from application.ports import intake_position
+from application.topics import INPUT_TOPICS
+from infrastructure.demo.message import UpstreamMessage
+from infrastructure.demo.stream import stream
+from tests.support.accounts import check_as_undisturbed, check_taken_in_once, taken_in
+from tests.support.postgres_probe import PostgresProbe
+from tests.support.role_process import Installation, RoleProcess
+from tests.support.topics import Coordinates, Partition, Sender, Topics
+from tests.support.waiting import wait_until
+
+_SEED = 20_260_310
+_AT_A_TIME = 30
+_UNDER_WAY = 300
+"""How many messages are kept lying before the ingesters, so that they never run out of work."""
+
+
+class Load:
+    """Upstream, which goes on sending whatever happens to the ingesters."""
+
+    def __init__(self, sender: Sender, store: PostgresProbe) -> None:
+        self.messages: list[UpstreamMessage] = []
+        self.places: list[Coordinates] = []
+        self._sender = sender
+        self._store = store
+        self._source: Iterator[UpstreamMessage] = iter(stream(_SEED, 5000, class_sizes=(1, 8, 24)))
+
+    def until(self, happened: Callable[[], bool], what: str, *, deadline_s: float = 30.0) -> None:
+        """Keep sending until something has happened."""
+
+        def send_and_look() -> bool:
+            if len(self.messages) - taken_in(self._store) < _UNDER_WAY:
+                self._send(list(islice(self._source, _AT_A_TIME)))
+            return happened()
+
+        wait_until(send_and_look, what=what, deadline_s=deadline_s, state=self._state)
+
+    def until_all_is_in(self) -> None:
+        """Send nothing more and wait until everything is taken in."""
+        wait_until(
+            lambda: taken_in(self._store) == len(self.messages),
+            what="everything is taken in",
+            state=self._state,
+        )
+
+    def _send(self, messages: list[UpstreamMessage]) -> None:
+        self.messages += messages
+        self.places += self._sender.send(messages)
+
+    def _state(self) -> str:
+        return f"{taken_in(self._store)} of {len(self.messages)} messages are taken in"
+
+
+def test_nothing_is_lost_or_doubled_when_ingesters_join_are_killed_and_are_stopped_under_load(
+    ras: Installation, ras_topics: Topics, store: PostgresProbe
+) -> None:
+    with Sender(ras.bootstrap_servers) as sender:
+        load = Load(sender, store)
+        first = _start(ras)
+        load.until(_works(first), "the first works")
+
+        second = _start(ras)
+        load.until(_works(second), "the second has joined and works")
+        load.until(_works(first), "the first still works")
+
+        third = _start(ras)
+        load.until(_works(third), "the third has joined and works")
+        second.kill()
+        lying = ras_topics.ends(INPUT_TOPICS)
+        load.until(lambda: _are_in(lying, store), "the others have done the work of the killed one")
+        load.until(_works(first), "the first works")
+        load.until(_works(third), "the third works")
+
+        code, seconds = first.terminate()
+        load.until(_works(third), "the last one works alone")
+        load.until_all_is_in()
+
+    assert code == 0, first.output
+    assert seconds < 5
+    check_taken_in_once(store, ras_topics, load.places)
+    check_as_undisturbed(store, load.messages)
+
+
+def _start(ras: Installation) -> RoleProcess:
+    return ras.start("ingest", batch_max_messages="20").wait_until_ready()
+
+
+def _works(ingester: RoleProcess) -> Callable[[], bool]:
+    """Return what says whether `ingester` has taken in messages since now."""
+    before = ingester.metric("ras_ingest_messages_total")
+    return lambda: ingester.metric("ras_ingest_messages_total") > before
+
+
+def _are_in(ends: Mapping[Partition, int], store: PostgresProbe) -> bool:
+    """Whether everything before `ends` is taken in."""
+    positions = store.positions()
+    return all(positions.get(intake_position(*p), -1) >= end - 1 for p, end in ends.items())
