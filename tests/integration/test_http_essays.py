@@ -75,7 +75,7 @@ def test_everything_known_of_an_essay(school: School) -> None:
             "confidence_label": "HIGH",
             "assessed_at": "2026-03-07T08:20:00",
         },
-        "last_updated": "2026-03-07T08:10:00",
+        "last_updated": "2026-03-07T08:20:00",
     }
 
 
