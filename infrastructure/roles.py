@@ -51,7 +51,7 @@ async def ingest(settings: Settings, servers: Servers) -> None:
     status = RoleStatus("ingester")
     metrics = RoleMetrics()
     async with _role(settings, [status]) as stopping:
-        if await _database_is_ready(servers, status, settings, stopping):
+        if await _database_is_ready(servers, [status], settings, stopping):
             store = await _opened(servers, status, settings, stopping)
             if store is not None:
                 ingester = bootstrap.ingester(servers, store, settings, metrics, status)
@@ -65,7 +65,7 @@ async def publish(settings: Settings, servers: Servers, *, resume_at: int | None
     """Run the publisher."""
     status = RoleStatus("publisher")
     async with _role(settings, [status]) as stopping:
-        if await _database_is_ready(servers, status, settings, stopping):
+        if await _database_is_ready(servers, [status], settings, stopping):
             wakes = bootstrap.listener(servers, settings)
             follower = bootstrap.publisher(
                 servers, wakes, settings, RoleMetrics(), status, resume_at=resume_at
@@ -79,7 +79,7 @@ async def project(settings: Settings, servers: Servers) -> None:
     followers = bootstrap.projectors(servers, wakes, settings, RoleMetrics())
     statuses = [follower.status for follower in followers]
     async with _role(settings, statuses) as stopping:
-        if await _database_is_ready(servers, statuses[0], settings, stopping):
+        if await _database_is_ready(servers, statuses, settings, stopping):
             await _follow(stopping, wakes, followers)
 
 
@@ -190,7 +190,7 @@ def _health_server(settings: Settings, statuses: Sequence[RoleStatus]) -> Embedd
 
 
 async def _database_is_ready(
-    servers: Servers, status: RoleStatus, settings: Settings, stopping: asyncio.Event
+    servers: Servers, statuses: Sequence[RoleStatus], settings: Settings, stopping: asyncio.Event
 ) -> bool:
     """Wait for the database and check its tables. Raises SchemaVersionError; False when told to stop."""
     backoff = Backoff(settings.retry_initial_s, settings.retry_max_s)
@@ -198,7 +198,7 @@ async def _database_is_ready(
         try:
             await asyncio.to_thread(schema.check, servers.database_url)
         except _DATABASE_AWAY as error:
-            await _wait(status, error, backoff, stopping)
+            await _wait(statuses, error, backoff, stopping)
         else:
             return True
     return False
@@ -212,13 +212,16 @@ async def _opened(
         try:
             return await asyncio.to_thread(bootstrap.event_store, servers.database_url)
         except _DATABASE_AWAY as error:
-            await _wait(status, error, backoff, stopping)
+            await _wait([status], error, backoff, stopping)
     return None
 
 
-async def _wait(status: RoleStatus, error: Exception, backoff: Backoff, stopping: asyncio.Event) -> None:
+async def _wait(
+    statuses: Sequence[RoleStatus], error: Exception, backoff: Backoff, stopping: asyncio.Event
+) -> None:
     reason = f"The database does not answer: {str(error).strip().splitlines()[0]}"
     if backoff.attempt == 0:
-        _log.warning("role.waiting", role=status.name, reason=reason)
-    status.degraded(reason)
+        _log.warning("role.waiting", roles=[status.name for status in statuses], reason=reason)
+    for status in statuses:
+        status.degraded(reason)
     await backoff.wait(stopping)

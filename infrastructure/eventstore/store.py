@@ -25,7 +25,7 @@ TRANSIENT_ERRORS = (OperationalError, InterfaceError, InternalError)
 _COUNT: Final = """
     INSERT INTO ras.intake_counts AS c
         (topic, partition, taken_in, recorded, repeated, dead_lettered, parked)
-    VALUES (%s, %s, %s, %s, %s, %s, %s)
+    SELECT * FROM unnest(%s::text[], %s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
     ON CONFLICT (topic, partition) DO UPDATE SET
         taken_in = c.taken_in + excluded.taken_in,
         recorded = c.recorded + excluded.recorded,
@@ -83,20 +83,12 @@ class Transaction:
 
     def count(self, counts: Mapping[tuple[str, int], IntakeCounts]) -> None:
         """Add to the counts of each topic-partition."""
-        for (topic, partition), counted in sorted(counts.items()):
-            self._cursor.execute(
-                _COUNT,
-                (
-                    topic,
-                    partition,
-                    counted.taken_in,
-                    counted.recorded,
-                    counted.repeated,
-                    counted.dead_lettered,
-                    counted.parked,
-                ),
-                prepare=True,
-            )
+        rows = [
+            (topic, number, c.taken_in, c.recorded, c.repeated, c.dead_lettered, c.parked)
+            for (topic, number), c in sorted(counts.items())
+        ]
+        if rows:
+            self._cursor.execute(_COUNT, [list(column) for column in zip(*rows, strict=True)], prepare=True)
 
     def _decoded(self, stored: list[StoredEvent]) -> list[DomainEvent] | UnreadableEvents:
         try:

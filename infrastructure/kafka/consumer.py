@@ -7,7 +7,9 @@ it. When a partition moves to another ingester while we still work on its messag
 the position moved under it, drops what it holds, reads the positions again and seeks.
 
 A micro-batch is whatever has arrived since the last one, up to a bound in messages and bytes: one
-message when it is quiet (no waiting, low latency), a thousand under load (one fsync for all of them).
+message when it is quiet (no waiting, low latency), a thousand under load (one fsync for all of them). While
+one is in the database the next is fetched and translated. A seek makes what was fetched before it void
+(the epoch tells): taking it in could skip what lies between.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import merge
 from time import perf_counter
@@ -49,6 +52,14 @@ class OffsetGapError(Exception):
     """Kafka does not have the message after the stored position: messages are lost, or it is another log."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """Translated messages in micro-batches, and the number of seeks before they were asked for."""
+
+    epoch: int
+    portions: list[list[Intake]]
+
+
 class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
     """Takes in the input topics until it is stopped. Several may run in one consumer group."""
 
@@ -67,6 +78,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._tolerance = timedelta(days=settings.future_tolerance_days)
         self._backoff = Backoff(settings.retry_initial_s, settings.retry_max_s)
         self._positions: dict[Partition, int] = {}
+        self._epoch = 0
         self._at_work = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._gap: OffsetGapError | None = None
@@ -93,11 +105,15 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return
         lag = asyncio.create_task(self._watch_lag(), name="ingest-lag")
         self._collector.start()
+        ahead: asyncio.Task[_Fetched | None] | None = None
         try:
             while not self._stopping.is_set():
-                await self._step()
+                ahead = await self._step(ahead or asyncio.create_task(self._fetch(), name="ingest-fetch"))
         finally:
             self._collector.stop()
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
             lag.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await lag
@@ -117,9 +133,28 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 return True
         return False
 
-    async def _step(self) -> None:
+    async def _step(self, ahead: asyncio.Task[_Fetched | None]) -> asyncio.Task[_Fetched | None] | None:
+        """Take in what was fetched, while the next messages are fetched and translated."""
+        fetched = await ahead
         if self._gap is not None:
             raise self._gap
+        if fetched is None:
+            return None
+        async with self._at_work:
+            if fetched.epoch != self._epoch:
+                # Fetched before the last seek: whether it continues at the position nobody knows. Nothing
+                # else is being fetched now, so what comes after this seek does.
+                await self._seek_to_stored(list(self._positions))
+                return None
+            following = asyncio.create_task(self._fetch(), name="ingest-fetch")
+            for intakes in fetched.portions:
+                if not await self._take_in(intakes):
+                    break
+        return following
+
+    async def _fetch(self) -> _Fetched | None:
+        """Return the messages that have arrived, translated; None if there are none or Kafka is away."""
+        epoch = self._epoch
         try:
             fetched = await self._consumer.getmany(
                 timeout_ms=_POLL_TIMEOUT_MS, max_records=self._settings.batch_max_messages
@@ -128,16 +163,14 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             # Asked between an assignment and its seek, or overtaken by Kafka's retention.
             async with self._at_work:
                 await self._seek_to_stored(list(self._positions))
-            return
+            return None
         except KafkaError as error:
             await self._wait_out(f"Kafka does not answer: {error}")
-            return
+            return None
         if not fetched:
-            return
-        async with self._at_work:
-            for records in self._portions(fetched):
-                if not await self._take_in(records):
-                    return
+            return None
+        portions = list(self._portions(fetched))
+        return _Fetched(epoch, [await asyncio.to_thread(self._translated, portion) for portion in portions])
 
     def _portions(
         self, fetched: Mapping[TopicPartition, Sequence[ConsumerRecord]]
@@ -154,13 +187,13 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             size += length
         yield portion
 
-    async def _take_in(self, records: Sequence[ConsumerRecord]) -> bool:
+    async def _take_in(self, intakes: Sequence[Intake]) -> bool:
         """Take in one micro-batch, however long it takes; False when its messages are no longer ours."""
         while True:
-            mine = [r for r in records if self._is_next(r)]
+            mine = [intake for intake in intakes if self._is_next(intake.message)]
             started = perf_counter()
             try:
-                taken = await asyncio.to_thread(self._translate_and_take_in, mine)
+                taken = await asyncio.to_thread(self._use_case.take_in, mine, self._positions)
             except StalePositionError as error:
                 _log.info("ingest.position_moved", detail=str(error))
                 await self._seek_to_stored(list(self._positions))
@@ -172,16 +205,16 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 continue
             self._backoff.reset()
             self._status.well()
-            self._measure(taken, len(mine), perf_counter() - started)
+            self._measure(taken, mine, perf_counter() - started)
             self._collector.after(len(mine))
             return True
 
-    def _is_next(self, record: ConsumerRecord) -> bool:
-        """Whether the record is ours and not taken in yet."""
-        position = self._positions.get((record.topic, record.partition))
-        return position is not None and record.offset > position
+    def _is_next(self, message: IncomingMessage) -> bool:
+        """Whether the message is ours and not taken in yet."""
+        position = self._positions.get((message.topic, message.partition))
+        return position is not None and message.offset > position
 
-    def _translate_and_take_in(self, records: Sequence[ConsumerRecord]) -> Taken:
+    def _translated(self, records: Sequence[ConsumerRecord]) -> list[Intake]:
         received_at = datetime.now(UTC)
         intakes = []
         for record in records:
@@ -192,13 +225,12 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 record.timestamp,
                 record.key,
                 record.value,
-                tuple(record.headers),
+                # A header may lack a value in Kafka; nobody tells that from an empty one.
+                tuple((name, value or b"") for name, value in record.headers),
             )
             outcome = translate(message, received_at=received_at, future_tolerance=self._tolerance)
             intakes.append(Intake(message, outcome))
-            if isinstance(outcome, Rejection):
-                self._metrics.dead_letters.labels(outcome.reason).inc()
-        return self._use_case.take_in(intakes, self._positions)
+        return intakes
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Let the transaction at hand end, then forget the partitions."""
@@ -213,6 +245,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             await self._seek_to_stored([(p.topic, p.partition) for p in assigned])
 
     async def _seek_to_stored(self, partitions: list[Partition]) -> None:
+        self._epoch += 1
         while partitions and not self._stopping.is_set():
             try:
                 stored = await asyncio.to_thread(self._use_case.positions, partitions)
@@ -271,9 +304,12 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._metrics.faults.labels("ingest").inc()
         await self._backoff.wait(self._stopping)
 
-    def _measure(self, taken: Taken, messages: int, seconds: float) -> None:
+    def _measure(self, taken: Taken, intakes: Sequence[Intake], seconds: float) -> None:
         metrics = self._metrics
-        metrics.ingest_batch_size.observe(messages)
+        metrics.ingest_batch_size.observe(len(intakes))
+        for intake in intakes:
+            if isinstance(intake.outcome, Rejection):
+                metrics.dead_letters.labels(intake.outcome.reason).inc()
         metrics.ingest_seconds.observe(seconds)
         metrics.conflicts.inc(taken.conflicts)
         for counts in taken.counts.values():

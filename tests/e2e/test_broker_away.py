@@ -9,12 +9,10 @@ import psycopg
 from infrastructure.demo.script import START, BatchScript, draw_script
 from infrastructure.demo.upstream import batch_messages
 from tests.support.accounts import (
-    all_is_published,
-    all_is_taken_in,
-    announced,
     check_published_once,
     check_taken_in_once,
     taken_in,
+    wait_until_settled,
 )
 from tests.support.kafka_server import KafkaServer
 from tests.support.postgres_probe import PostgresProbe
@@ -33,7 +31,7 @@ def test_roles_wait_for_kafka_and_go_on_by_themselves(
         ras.start(role).wait_until_ready() for role in ("ingest", "publish", "project", "serve")
     )
     sent = ras_topics.send(batch_messages(before))
-    _wait_until_settled(ras, ras_topics, store)
+    wait_until_settled(store, ras_topics, ras.transactional_id)
     with psycopg.connect(ras.database_url) as other, other.transaction():
         other.execute("LOCK TABLE ras.stored_events IN EXCLUSIVE MODE")
         # The ingester has fetched these messages and waits for its turn to write when Kafka goes.
@@ -62,7 +60,7 @@ def test_roles_wait_for_kafka_and_go_on_by_themselves(
     assert ingester.wait_for_health("ok") == ""
     assert publisher.wait_for_health("ok") == ""
     sent += ras_topics.send(batch_messages(after))
-    _wait_until_settled(ras, ras_topics, store)
+    wait_until_settled(store, ras_topics, ras.transactional_id)
 
     check_taken_in_once(store, ras_topics, sent)
     check_published_once(store, ras_topics, ras.transactional_id)
@@ -72,14 +70,3 @@ def _batch(number: int) -> BatchScript:
     return draw_script(
         f"broker away {number}", starts_at=START, user_id="teacher-0007", job_id=str(9000 + number), essays=8
     )
-
-
-def _wait_until_settled(ras: Installation, topics: Topics, store: PostgresProbe) -> None:
-    """Wait until everything that lies in Kafka is taken in and what follows from it is published."""
-    wait_until(
-        lambda: all_is_taken_in(store, topics) and all_is_published(store, ras.transactional_id),
-        what="everything is taken in and published",
-        deadline_s=_DEADLINE_S,
-        state=lambda: (taken_in(store), store.positions()),
-    )
-    assert announced(store)

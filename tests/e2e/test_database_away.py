@@ -11,14 +11,13 @@ from infrastructure.demo.stream import stream
 from infrastructure.embedded.postgres import EmbeddedPostgres
 from infrastructure.postgres.schema import initialise
 from tests.support.accounts import (
-    all_is_published,
-    all_is_taken_in,
     check_as_undisturbed,
     check_published_once,
     check_taken_in_once,
     taken_in,
+    wait_until_settled,
 )
-from tests.support.postgres_probe import PostgresProbe, probe
+from tests.support.postgres_probe import probe
 from tests.support.role_process import Installation
 from tests.support.topics import Topics
 from tests.support.waiting import wait_until
@@ -63,11 +62,7 @@ def test_roles_wait_for_the_database_and_go_on_by_themselves(
             assert role.wait_for_health("ok") == ""
         sent += ras_topics.send(messages[2 * third :])
         with probe(postgres.url) as store:
-            wait_until(
-                lambda: _is_settled(ras, ras_topics, store),
-                what="everything is taken in, published and projected",
-                state=lambda store=store: (taken_in(store), store.positions()),  # type: ignore[misc]
-            )
+            wait_until_settled(store, ras_topics, ras.transactional_id)
             check_taken_in_once(store, ras_topics, sent)
             check_published_once(store, ras_topics, ras.transactional_id)
             check_as_undisturbed(store, messages)
@@ -75,11 +70,3 @@ def test_roles_wait_for_the_database_and_go_on_by_themselves(
                 "SELECT count(*) FROM ras_batch_results.batches WHERE overall_status IS NOT NULL"
             )
             assert ready == 30
-
-
-def _is_settled(ras: Installation, topics: Topics, store: PostgresProbe) -> bool:
-    if not (all_is_taken_in(store, topics) and all_is_published(store, ras.transactional_id)):
-        return False
-    [*_, (head, _, _)] = store.log()
-    projections = [at for name, at in store.positions().items() if name.startswith("projection/")]
-    return len(projections) == 3 and min(projections) >= head

@@ -12,12 +12,10 @@ from infrastructure.demo.message import UpstreamMessage
 from infrastructure.demo.stream import stream
 from infrastructure.kafka.position_copy import publisher_position
 from tests.support.accounts import (
-    all_is_published,
-    all_is_taken_in,
     announced,
     check_published_once,
     last_announcement,
-    taken_in,
+    wait_until_settled,
 )
 from tests.support.postgres_probe import PostgresProbe
 from tests.support.role_process import Installation
@@ -182,9 +180,5 @@ def _positions_kept(topics: Topics, ras: Installation, end: int) -> int:
 def _play(ras: Installation, topics: Topics, store: PostgresProbe, messages: list[UpstreamMessage]) -> None:
     """Send messages and wait until what follows from all messages so far is published."""
     topics.send(messages)
-    wait_until(
-        lambda: all_is_taken_in(store, topics) and all_is_published(store, ras.transactional_id),
-        what="everything is taken in and published",
-        state=lambda: (taken_in(store), store.positions()),
-    )
+    wait_until_settled(store, topics, ras.transactional_id, projected=False)
     assert announced(store)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from infrastructure.demo.stream import stream
-from tests.support.accounts import all_is_published, announced, check_published_once, taken_in
+from tests.support.accounts import announced, check_published_once, taken_in, wait_until_settled
 from tests.support.postgres_probe import PostgresProbe
 from tests.support.role_process import Installation
 from tests.support.topics import CommittedReader, Topics
@@ -44,11 +44,7 @@ def test_every_announcement_is_seen_once_although_the_publisher_is_killed_again_
         left = len(announced(store)) - reader.look()
 
         ras.start("publish")
-        wait_until(
-            lambda: all_is_published(store, ras.transactional_id),
-            what="everything is published",
-            state=store.positions,
-        )
+        wait_until_settled(store, ras_topics, ras.transactional_id, projected=False)
 
     assert left > 0, "the last publisher found nothing to do: the kills came too late to show anything"
     check_published_once(store, ras_topics, ras.transactional_id)

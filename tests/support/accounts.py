@@ -21,11 +21,14 @@ from domain.batch import BatchAggregate, batch_stream_id
 from domain.batch_events import PUBLISHED_EVENTS, BatchResultsReady
 from infrastructure.demo.message import UpstreamMessage
 from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.positions import projection_position
 from infrastructure.kafka.position_copy import publisher_position
+from projections.catalogue import PROJECTIONS
 from tests.support.fake_store import summed
 from tests.support.ingesting import intakes_of
 from tests.support.postgres_probe import PostgresProbe
 from tests.support.topics import Coordinates, Topics
+from tests.support.waiting import wait_until
 
 
 def recorded_events(store: PostgresProbe) -> list[DomainEvent]:
@@ -68,6 +71,31 @@ def all_is_published(store: PostgresProbe, transactional_id: str) -> bool:
     """Whether the publisher says that it has sent everything that is in the store now."""
     name = publisher_position(transactional_id)
     return store.positions().get(name, 0) >= last_announcement(store)
+
+
+def all_is_projected(store: PostgresProbe) -> bool:
+    """Whether every read model holds everything that is in the store now."""
+    head = store.value("SELECT coalesce(max(notification_id), 0) FROM ras.stored_events")
+    positions = store.positions()
+    return all(positions.get(projection_position(p.name), -1) >= head for p in PROJECTIONS)
+
+
+def wait_until_settled(
+    store: PostgresProbe, topics: Topics, transactional_id: str, *, projected: bool = True
+) -> None:
+    """Wait until everything that lies in Kafka is taken in and what follows from it is published,
+    and, unless no projector runs, projected.
+    """
+    wait_until(
+        lambda: (
+            all_is_taken_in(store, topics)
+            and all_is_published(store, transactional_id)
+            and (all_is_projected(store) or not projected)
+        ),
+        what="everything is taken in, published and projected",
+        deadline_s=60.0,
+        state=lambda: f"{taken_in(store)} messages are taken in; {store.positions()}",
+    )
 
 
 def check_published_once(store: PostgresProbe, topics: Topics, transactional_id: str) -> None:
