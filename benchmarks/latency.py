@@ -17,6 +17,7 @@ import json
 import time
 
 import numpy as np
+import psycopg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from application.topics import ASSESSMENT_RESULT, TEACHER_NOTIFICATION_REQUESTED
@@ -26,6 +27,7 @@ from infrastructure.demo.stream import bulk
 
 TARGET_P50_MS, TARGET_P99_MS = 25, 100
 _WARM_UP_BATCHES = 20
+_ROLES = 2
 
 
 def main() -> None:
@@ -41,6 +43,7 @@ def main() -> None:
     with bench_servers() as servers:
         database_url = servers.database("latency")
         with role(servers, "ingest", database_url, {}), role(servers, "publish", database_url, {}):
+            _wait_until_both_are_ready(database_url)
             latencies = asyncio.run(_flow(servers, messages, given.rate, batches))
     p50, p90, p99, worst = np.percentile(latencies, [50, 90, 99, 100])
     report(
@@ -57,6 +60,20 @@ def main() -> None:
         ],
         notes=[f"Target: p50 ≤ {TARGET_P50_MS} ms, p99 ≤ {TARGET_P99_MS} ms."],
     )
+
+
+def _wait_until_both_are_ready(database_url: str) -> None:
+    """Return when the ingester has its partitions and the publisher has said so in Kafka (its heartbeat)."""
+    deadline = time.monotonic() + 60
+    with psycopg.connect(database_url, autocommit=True) as watch:
+        while time.monotonic() < deadline:
+            row = watch.execute(
+                "SELECT count(DISTINCT split_part(name, '/', 1)) FROM ras.positions"
+            ).fetchone()
+            if row is not None and row[0] == _ROLES:
+                return
+            time.sleep(0.1)
+    raise TimeoutError("the roles were not ready within 60 s")
 
 
 async def _flow(servers: BenchServers, messages: list[Message], rate: int, batches: int) -> list[float]:

@@ -47,6 +47,12 @@ def announced(store: PostgresProbe) -> list[OutgoingMessage]:
     ]
 
 
+def announcements(store: PostgresProbe) -> int:
+    """Return how many records must come out of Kafka: for each event one, and one for the teacher."""
+    topics = [event.topic for event in PUBLISHED_EVENTS]
+    return 2 * int(store.value("SELECT count(*) FROM ras.stored_events WHERE topic = ANY(%s)", topics))
+
+
 def taken_in(store: PostgresProbe) -> int:
     """Return how many messages were taken in so far."""
     return int(store.value("SELECT coalesce(sum(taken_in), 0)::bigint FROM ras.intake_counts"))
