@@ -1,0 +1,61 @@
+"""The ingester is killed at moments that nobody chose, with and without a successor already at work."""
+
+from __future__ import annotations
+
+from random import Random
+
+from infrastructure.demo.stream import stream
+from tests.support.accounts import check_as_undisturbed, check_taken_in_once, taken_in
+from tests.support.postgres_probe import PostgresProbe
+from tests.support.role_process import Installation, RoleProcess
+from tests.support.topics import Coordinates, Topics
+from tests.support.waiting import wait_until
+
+import os
+_SEED = int(os.environ['SOAK'])
+_KILLS = 25
+
+
+def test_every_message_is_taken_in_once_although_the_ingester_is_killed_again_and_again(
+    ras: Installation, ras_topics: Topics, store: PostgresProbe
+) -> None:
+    dice = Random(_SEED)
+    messages = list(stream(_SEED, 100, class_sizes=(1, 8, 24), disorder=0.3, repeats=0.1))
+    share = len(messages) // (_KILLS + 1) + 1
+    sent: list[Coordinates] = []
+
+    def start(life: int) -> RoleProcess:
+        # A group for each life: no wait until the group has given up the killed member. What keeps two of
+        # them from taking in the same message is the position in PostgreSQL and not the group.
+        return ras.start(
+            "ingest",
+            consumer_group=f"{ras.consumer_group}-{life}",
+            batch_max_messages=str(dice.choice((3, 10, 40))),
+        )
+
+    ingester = start(0)
+    for life in range(_KILLS):
+        ingester.wait_until_ready()
+        successor = start(life + 1).wait_until_ready() if life % 2 else None
+        before = taken_in(store)
+        sent += ras_topics.send(messages[life * share : (life + 1) * share])
+        enough = before + dice.randint(1, share - 1)
+        wait_until(
+            lambda enough=enough: taken_in(store) >= enough,  # type: ignore[misc]
+            what=f"{enough} messages are taken in",
+            state=lambda: taken_in(store),
+        )
+        ingester.kill()
+        ingester = successor or start(life + 1)
+    sent += ras_topics.send(messages[_KILLS * share :])
+    wait_until(
+        lambda: taken_in(store) >= len(messages),
+        what="everything is taken in",
+        state=lambda: f"{taken_in(store)} of {len(messages)}",
+    )
+
+    code, _ = ingester.wait_until_ready().terminate()
+
+    assert code == 0
+    check_taken_in_once(store, ras_topics, sent)
+    check_as_undisturbed(store, messages)
