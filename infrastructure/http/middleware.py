@@ -75,7 +75,12 @@ class AuthenticationMiddleware:
         right = hmac.compare_digest(key.encode("latin-1"), self._api_key)
         if right and any(known):
             return None
-        return Problem(401, "The key or the service id is not accepted.", error="Invalid credentials", WWW_Authenticate="ApiKey")
+        return Problem(
+            401,
+            "The key or the service id is not accepted.",
+            error="Invalid credentials",
+            WWW_Authenticate="ApiKey",
+        )
 
 
 class MetricsMiddleware:

@@ -1,11 +1,13 @@
-"""The ingester is killed at moments that nobody chose, with and without a successor already at work."""
+"""The ingester is killed at moments that nobody chose, with and without a successor already at work, or sleeps."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
+from infrastructure.demo.message import UpstreamMessage
 from infrastructure.demo.stream import stream
-from tests.support.accounts import check_as_undisturbed, check_taken_in_once, taken_in
+from tests.support.accounts import all_is_taken_in, check_as_undisturbed, check_taken_in_once, taken_in
 from tests.support.postgres_probe import PostgresProbe
 from tests.support.role_process import Installation, RoleProcess
 from tests.support.topics import Coordinates, Topics
@@ -58,3 +60,34 @@ def test_every_message_is_taken_in_once_although_the_ingester_is_killed_again_an
     assert code == 0
     check_taken_in_once(store, ras_topics, sent)
     check_as_undisturbed(store, messages)
+
+
+def test_an_ingester_that_slept_while_another_did_its_work_does_none_of_it_again(
+    ras: Installation, ras_topics: Topics, store: PostgresProbe
+) -> None:
+    messages = list(stream(_SEED, 40, class_sizes=(1, 8, 24), disorder=0.3, repeats=0.1))
+    third = len(messages) // 3
+    older = ras.start("ingest").wait_until_ready()
+    sent = _send(messages[:third], ras_topics, store)
+    with older.paused():
+        younger = ras.start("ingest", consumer_group=f"{ras.consumer_group}-too").wait_until_ready()
+        sent += _send(messages[third : 2 * third], ras_topics, store)
+    sent += _send(messages[2 * third :], ras_topics, store)
+
+    wait_until(
+        lambda: "ingest.position_moved" in older.output,
+        what="the older one notices that it is not alone",
+        state=lambda: older.output,
+    )
+    assert older.health == younger.health == "ok"
+    check_taken_in_once(store, ras_topics, sent)
+    check_as_undisturbed(store, messages)
+
+
+def _send(messages: Sequence[UpstreamMessage], topics: Topics, store: PostgresProbe) -> list[Coordinates]:
+    """Send messages, wait until they are taken in, and return where they lie."""
+    places = topics.send(messages)
+    wait_until(
+        lambda: all_is_taken_in(store, topics), what="everything is taken in", state=lambda: taken_in(store)
+    )
+    return places
