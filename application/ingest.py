@@ -155,7 +155,9 @@ class IngestMicroBatch:
             if exclusive:
                 transaction.lock()
             batches = self._cache.fetch(sorted(streams), transaction.load)
-            taken = _decide(intakes, batches, transaction)
+            # Looked up only after a conflict: a letter is there already when Kafka was read again from earlier.
+            known_letters = frozenset(transaction.load(_letter_ids(intakes)) if exclusive else ())
+            taken = _decide(intakes, batches, known_letters, transaction)
             transaction.append(taken.events, moves)
             transaction.count(taken.counts)
         self._cache.keep(batches)
@@ -177,11 +179,19 @@ class IngestMicroBatch:
         return taken
 
 
-def _decide(intakes: Sequence[Intake], batches: dict[str, Batch], transaction: StoreTransaction) -> Taken:
+def _decide(
+    intakes: Sequence[Intake],
+    batches: dict[str, Batch],
+    known_letters: frozenset[str],
+    transaction: StoreTransaction,
+) -> Taken:
     taken = Taken()
     for intake in intakes:
         message, outcome = intake.message, intake.outcome
         if isinstance(outcome, Rejection):
+            if _letter_id(message) in known_letters:
+                taken.count(message, "repeated")
+                continue
             taken.events += _dead_letter(message, outcome)
             taken.count(message, "dead_lettered")
             continue
@@ -225,10 +235,16 @@ def _park(batch: Batch, message: IncomingMessage, command: Command, reason: str)
     )
 
 
+def _letter_id(message: IncomingMessage) -> str:
+    return dead_letter_stream_id(message.topic, message.partition, message.offset, message.timestamp_ms)
+
+
+def _letter_ids(intakes: Sequence[Intake]) -> list[str]:
+    return [_letter_id(intake.message) for intake in intakes if isinstance(intake.outcome, Rejection)]
+
+
 def _dead_letter(message: IncomingMessage, rejection: Rejection) -> list[DomainEvent]:
-    letter = DeadLetter(
-        dead_letter_stream_id(message.topic, message.partition, message.offset, message.timestamp_ms)
-    )
+    letter = DeadLetter(_letter_id(message))
     letter.record(
         reason=rejection.reason,
         detail=rejection.detail,

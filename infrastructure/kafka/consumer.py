@@ -293,7 +293,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                     "start with RAS_ACCEPT_OFFSET_GAPS=true to go on from what Kafka has."
                 )
             _log.warning("ingest.gap_accepted", topic=topic, partition=number, detail=what)
-            to = (first[partition] if lost else end[partition]) - 1
+            to = first[partition] - 1  # a topic that was made anew is read from its beginning
             await asyncio.to_thread(self._use_case.skip, topic, number, position, to)
             stored[topic, number] = to
 

@@ -283,3 +283,15 @@ def test_a_stream_that_cannot_be_folded_is_parked_too(
         Ingestion(store).insist(intakes[2:3])
 
     assert [type(event) for event in store.events] == [BatchRegistered, EssaySlotAssigned, MessageParked]
+
+
+def test_a_dead_letter_that_is_read_again_is_a_repeat(store: FakeEventStore) -> None:
+    poison = [dead_letter(topics.SPELLCHECK_RESULTS)]
+    Ingestion(store).insist(poison)
+    recorded = store.events
+    store.positions.clear()
+
+    Ingestion(store).insist(poison)
+
+    assert store.events == recorded
+    assert (total(store).dead_lettered, total(store).repeated) == (1, 1)

@@ -1,4 +1,4 @@
-"""The ingester is killed at moments that nobody chose, with and without a successor already at work, or sleeps."""
+"""The ingester sleeps, or is killed at moments that nobody chose, with and without a successor at work."""
 
 from __future__ import annotations
 
