@@ -35,7 +35,11 @@ class BatchCache:
         return len(self._batches)
 
     def fetch(self, stream_ids: Iterable[str], load: Load) -> dict[str, Batch]:
-        """Return the aggregates of `stream_ids`, from the cache or by one `load` of all that is missing."""
+        """Take the aggregates of `stream_ids` out of the cache, or get them by one `load` of all that is missing.
+
+        They are out until `keep` brings them back after the commit: whatever goes wrong in between, an
+        aggregate with events that were never recorded is not found here again.
+        """
         found: dict[str, Batch] = {}
         missing: list[str] = []
         for stream_id in dict.fromkeys(stream_ids):
@@ -44,6 +48,7 @@ class BatchCache:
                 missing.append(stream_id)
             else:
                 found[stream_id] = cached[0]
+                self._drop(stream_id)
         self.hits += len(found)
         self.misses += len(missing)
         if missing:
