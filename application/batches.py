@@ -67,11 +67,6 @@ class BatchCache:
         while self._weight > self._max_weight:
             self._drop(next(iter(self._batches)))
 
-    def evict(self, stream_ids: Iterable[str]) -> None:
-        """Forget `stream_ids`: they could not be saved, or somebody else changed them."""
-        for stream_id in stream_ids:
-            self._drop(stream_id)
-
     def clear(self) -> None:
         """Forget everything."""
         self._batches.clear()

@@ -122,7 +122,6 @@ class IngestMicroBatch:
             try:
                 return self._attempt(intakes, positions, streams, exclusive=False)
             except StreamConflictError:
-                self._cache.evict(streams)
                 taken = self._attempt(intakes, positions, streams, exclusive=True)
                 taken.conflicts += 1
                 return taken
@@ -130,11 +129,7 @@ class IngestMicroBatch:
             self._cache.clear()
             raise
         except UnstorableError as error:
-            self._cache.evict(streams)
             return self._isolate(intakes, positions, error)
-        except BaseException:
-            self._cache.evict(streams)
-            raise
 
     def _attempt(
         self,

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
 from benchmarks.report import report
-from benchmarks.servers import BenchServers, Message, bench_servers, role, send_all
+from benchmarks.servers import BenchServers, Message, bench_servers, role, send_all, wait_for
 from infrastructure.demo.stream import bulk
 
 TARGET = 12_000
 _DEADLINE_S = 300.0
 _BASELINE_S = 15.0
+_PROGRESS: LiteralString = "SELECT sum(taken_in) FROM ras.intake_counts"
 
 
 def main() -> None:
@@ -62,20 +63,10 @@ def _measured(
         role(servers, "ingest", database_url, settings),
         psycopg.connect(database_url, autocommit=True) as watch,
     ):
-        begun, at_begin = _wait_for(watch, 1, time.monotonic() + 60)
-        ended, at_end = _wait_for(watch, messages, begun + limit_s)
+        begun, at_begin = wait_for(watch, _PROGRESS, 1, time.monotonic() + 60)
+        ended, at_end = wait_for(watch, _PROGRESS, messages, begun + limit_s)
     rate = (at_end - at_begin) / (ended - begun)
     return {"way": name, "messages": at_end - at_begin, "seconds": ended - begun, "messages/s": rate}
-
-
-def _wait_for(watch: psycopg.Connection, wanted: int, deadline: float) -> tuple[float, int]:
-    while True:
-        row = watch.execute("SELECT coalesce(sum(taken_in), 0) FROM ras.intake_counts").fetchone()
-        taken = int(row[0]) if row else 0
-        now = time.monotonic()
-        if taken >= wanted or now >= deadline:
-            return now, taken
-        time.sleep(0.02)
 
 
 if __name__ == "__main__":

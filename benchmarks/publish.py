@@ -13,12 +13,12 @@ import argparse
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
 from benchmarks.report import report
-from benchmarks.servers import BenchServers, bench_servers, role
+from benchmarks.servers import BenchServers, bench_servers, role, wait_for
 from domain.batch_events import BatchResultsReady
 from domain.values import BatchStatus, Causation, PhaseResult
 from infrastructure import bootstrap
@@ -26,6 +26,7 @@ from infrastructure import bootstrap
 TARGET = 20_000
 _DEADLINE_S = 120.0
 _BASELINE_S = 15.0
+_PROGRESS: LiteralString = "SELECT max(position) FROM ras.positions WHERE name LIKE 'publisher/%'"
 _CHUNK = 10_000
 
 
@@ -64,8 +65,8 @@ def _measured(
         role(servers, "publish", database_url, settings),
         psycopg.connect(database_url, autocommit=True) as watch,
     ):
-        begun, at_begin = _wait_for(watch, 1, time.monotonic() + 60)
-        ended, at_end = _wait_for(watch, events, begun + limit_s)
+        begun, at_begin = wait_for(watch, _PROGRESS, 1, time.monotonic() + 60)
+        ended, at_end = wait_for(watch, _PROGRESS, events, begun + limit_s)
     published = at_end - at_begin
     return {
         "way": name,
@@ -111,18 +112,6 @@ def _events(count: int) -> Iterator[BatchResultsReady]:
             ),
             processing_duration_seconds=35.8,
         )
-
-
-def _wait_for(watch: psycopg.Connection, wanted: int, deadline: float) -> tuple[float, int]:
-    while True:
-        row = watch.execute(
-            "SELECT max(position) FROM ras.positions WHERE name LIKE 'publisher/%'"
-        ).fetchone()
-        position = int(row[0] or 0) if row else 0
-        now = time.monotonic()
-        if position >= wanted or now >= deadline:
-            return now, position
-        time.sleep(0.01)
 
 
 if __name__ == "__main__":

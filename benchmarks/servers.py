@@ -6,11 +6,14 @@ import asyncio
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import LiteralString
 
+import psycopg
 from confluent_kafka import Producer
 
 from infrastructure.embedded.postgres import EmbeddedPostgres
@@ -90,3 +93,19 @@ def send_all(bootstrap_servers: str, messages: Sequence[Message]) -> None:
     for topic, key, value in messages:
         producer.produce(topic, value, key=key)
     producer.flush(120)
+
+
+def wait_for(
+    watch: psycopg.Connection, query: LiteralString, wanted: int, deadline: float
+) -> tuple[float, int]:
+    """Return when (monotonic seconds) the number that `query` selects reached `wanted`, and that number.
+
+    At `deadline` it returns what was reached by then.
+    """
+    while True:
+        row = watch.execute(query).fetchone()
+        reached = int(row[0] or 0) if row else 0
+        now = time.monotonic()
+        if reached >= wanted or now >= deadline:
+            return now, reached
+        time.sleep(0.01)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
@@ -89,7 +89,7 @@ class KafkaSink:
             transaction_timeout_ms=int(_TRANSACTION_TIMEOUT_S * 1000) + 10_000,
         )
         try:
-            async with _within(_TRANSACTION_TIMEOUT_S):
+            async with asyncio.timeout(_TRANSACTION_TIMEOUT_S):
                 await producer.start()
                 self._producer = producer
                 position = await self._read_position()
@@ -118,7 +118,7 @@ class KafkaSink:
         producer = self._producer
         assert producer is not None, "position() comes first"
         try:
-            async with _within(_TRANSACTION_TIMEOUT_S):
+            async with asyncio.timeout(_TRANSACTION_TIMEOUT_S):
                 await producer.begin_transaction()
                 await self._send(producer, [m for r in events for m in outgoing_messages(r.event)])
                 acknowledged = await producer.send(
@@ -221,7 +221,7 @@ class KafkaSink:
         if sender_task is not None:
             sender_task.cancel()
         with contextlib.suppress(KafkaError, TimeoutError, OSError, asyncio.InvalidStateError):
-            async with _within(_STOP_TIMEOUT_S):
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await producer.stop()
 
 
@@ -231,9 +231,3 @@ def _fits(batch: BatchBuilder, message: OutgoingMessage) -> bool:
         timestamp=None, key=message.key, value=message.value, headers=list(message.headers)
     )
     return appended is not None
-
-
-@contextlib.asynccontextmanager
-async def _within(seconds: float) -> AsyncIterator[None]:
-    async with asyncio.timeout(seconds):
-        yield

@@ -111,12 +111,12 @@ def test_with_a_bound_of_zero_nothing_is_kept() -> None:
 
 
 @pytest.mark.parametrize("rounds", [1, 50])
-def test_keeping_evicting_and_clearing_leave_no_weight_behind(rounds: int) -> None:
+def test_keeping_fetching_and_clearing_leave_no_weight_behind(rounds: int) -> None:
     room_for_two = 2 * (BATCH_WEIGHT + 3)
     cache = BatchCache(room_for_two)
     for _ in range(rounds):
         cache.keep({"batch-1": batch("batch-1", essays=3)})
-        cache.evict(["batch-1", "batch-unknown"])
+        cache.fetch(["batch-1", "batch-unknown"], lambda _missing: {})
         cache.keep({"batch-2": batch("batch-2", essays=3)})
         cache.clear()
     assert len(cache) == 0
