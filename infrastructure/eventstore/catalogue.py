@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from domain import batch_events, dead_letters, inbox
+from domain import assessment_events, batch_events, dead_letters, inbox
 from domain.aggregate import DomainEvent
 from infrastructure.eventstore.codec import EventCodec
 
@@ -20,6 +20,9 @@ EVENT_CLASSES: Final[tuple[type[DomainEvent], ...]] = (
     batch_events.BatchResultsReady,
     batch_events.BatchAssessmentCompleted,
     batch_events.MessageParked,
+    assessment_events.JudgeDecisionRecorded,
+    assessment_events.JudgeDecisionFailed,
+    assessment_events.AssessmentResultRecorded,
     dead_letters.MessageDeadLettered,
     inbox.NotificationRead,
 )

@@ -12,6 +12,12 @@ from typing import Final
 from uuid import UUID
 
 from domain.aggregate import DomainEvent
+from domain.assessment_events import (
+    AssessmentResultRecorded,
+    JudgeDecisionFailed,
+    JudgeDecisionRecorded,
+    Side,
+)
 from domain.batch_events import (
     AssessmentCompleted,
     AssessmentFailed,
@@ -47,6 +53,7 @@ def _causation(topic: str, offset: int) -> Causation:
 
 
 _SPELLCHECK: Final = _causation("huleedu.essay.spellcheck.results.v1", 9_007_199_254_740_993)
+_DECISION: Final = _causation("huleedu.llm_provider.comparison_result.v1", 4711)
 _ASSESSMENT: Final = _causation("huleedu.assessment.result.published.v1", 3)
 
 EXPECTED: Final[dict[str, DomainEvent]] = {
@@ -218,6 +225,76 @@ EXPECTED: Final[dict[str, DomainEvent]] = {
         key="ZXNzYXktYQ==",
         value="eyJldmVudF90eXBlIjogIngifQ==",
         headers=(("event_id", "OGIwZjdjNTI="), ("event_id", "")),
+    ),
+    "ras.assessment.judge-decision-recorded.v1": JudgeDecisionRecorded(
+        originator_id="assessment-1207",
+        originator_version=1,
+        happened_at=_HAPPENED_AT,
+        causation=_DECISION,
+        batch_id="3f0c2a9e-5c1d-4f7e-9b61-0f6a4d2c8e11",
+        request_id="5d1f6c1e-4a3b-4c55-8a52-3b1c9d7e0a01",
+        essay_a_id="essay-a",
+        essay_b_id="ANCHOR_7",
+        winner=Side.B,
+        judge=None,
+        provider="mock",
+        model="synthetic-model-1",
+        justification="essay-b argues “closer to the text”.",
+        confidence=2.746,
+        response_time_ms=3143,
+        prompt_tokens=1645,
+        completion_tokens=100,
+        total_tokens=1745,
+        cost=0.006435,
+        requested_at=datetime(2026, 3, 7, 8, 15, 27, tzinfo=UTC),
+        request_metadata={"cj_batch_id": "1207", "cj_source": "els", "prompt_sha256": "63c1f7df"},
+    ),
+    "ras.assessment.judge-decision-failed.v1": JudgeDecisionFailed(
+        originator_id="assessment-1207",
+        originator_version=2,
+        happened_at=_HAPPENED_AT,
+        causation=_DECISION,
+        batch_id=None,
+        request_id="5d1f6c1e-4a3b-4c55-8a52-3b1c9d7e0a02",
+        essay_a_id="essay-a",
+        essay_b_id="essay-b",
+        judge="teacher-0007",
+        provider="mock",
+        model="unknown",
+        error_code="TIMEOUT",
+        error={"error_code": "TIMEOUT", "message": "no answer in time", "details": {"retryable": True}},
+        response_time_ms=0,
+        prompt_tokens=0,
+        completion_tokens=0,
+        total_tokens=0,
+        cost=0.0,
+        requested_at=datetime(2026, 3, 7, 8, 14, 30, tzinfo=UTC),
+        request_metadata={"cj_batch_id": "1207"},
+    ),
+    "ras.assessment.result-recorded.v1": AssessmentResultRecorded(
+        originator_id="assessment-1207",
+        originator_version=3,
+        happened_at=_HAPPENED_AT,
+        causation=_ASSESSMENT,
+        batch_id="3f0c2a9e-5c1d-4f7e-9b61-0f6a4d2c8e11",
+        assignment_id="assignment-042",
+        method="cj_assessment",
+        model_used="synthetic-model-1",
+        model_provider="mock",
+        model_version="2026-02-01",
+        results=(
+            EssayResult(
+                essay_id="ANCHOR_7",
+                rank=1,
+                bt_score=0.75,
+                normalized_score=0.6,
+                letter_grade="C",
+                confidence_score=1.0,
+                confidence_label="HIGH",
+                is_anchor=True,
+            ),
+        ),
+        metadata={"comparison_count": 12, "anchor_grades": {"ANCHOR_7": "C"}},
     ),
     "ras.dead-letter.message-dead-lettered.v1": MessageDeadLettered(
         originator_id="dead-letter-huleedu.batch.essays.registered.v1-2-41-1772870400000",
