@@ -20,6 +20,7 @@ from uuid import UUID
 from sqlalchemy import (
     JSON,
     Column,
+    ColumnElement,
     Executable,
     FromClause,
     MetaData,
@@ -35,7 +36,10 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 
 from domain.aggregate import DomainEvent
 
-_MERGES: Final = {"processing_started_at": func.least, "last_updated": func.greatest}
+Merge = Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[Any]]
+"""From the value in the table and the new one to the one that is kept."""
+
+_MERGES: Final[Mapping[str, Merge]] = {"processing_started_at": func.least, "last_updated": func.greatest}
 
 
 class Recorded(NamedTuple):
@@ -95,19 +99,21 @@ def _plain(value: object) -> str:
     raise TypeError(f"{type(value).__name__} is no value of a column")
 
 
-def upsert(table: Table, names: Sequence[str]) -> Insert:
+def upsert(table: Table, names: Sequence[str], *, merge: Mapping[str, Merge] | None = None) -> Insert:
     """Return an insert of many rows that, where the primary key exists, overwrites the other `names`.
 
-    Times that tell when something first began or was last changed keep the earlier and the later one.
+    Times that tell when something first began or was last changed keep the earlier and the later one;
+    `merge` says for further columns what becomes of the value there and the new one.
     """
-    rows = _given(table, names)
+    merges = {**_MERGES, **(merge or {})}
+    rows = given_rows(table, names)
     statement = insert(table).from_select(list(names), select(*(rows.c[name] for name in names)))
     keys = {column.name for column in table.primary_key}
     return statement.on_conflict_do_update(
         index_elements=list(keys),
         set_={
-            name: _MERGES[name](table.c[name], statement.excluded[name])
-            if name in _MERGES
+            name: merges[name](table.c[name], statement.excluded[name])
+            if name in merges
             else statement.excluded[name]
             for name in names
             if name not in keys
@@ -117,13 +123,13 @@ def upsert(table: Table, names: Sequence[str]) -> Insert:
 
 def change(table: Table, names: Sequence[str], *, keys: Sequence[str]) -> Executable:
     """Return an update of many rows, found by `keys`, that sets the other `names`."""
-    rows = _given(table, names)
+    rows = given_rows(table, names)
     statement = update(table).values({name: rows.c[name] for name in names if name not in keys})
     return statement.where(*(table.c[key] == rows.c[key] for key in keys))
 
 
-def _given(table: Table, names: Sequence[str]) -> FromClause:
-    """Return the parameter as a table of rows with the columns `names`, typed like those of `table`."""
+def given_rows(table: Table, names: Sequence[str]) -> FromClause:
+    """Return the parameter `rows` as a table with the columns `names`, typed like those of `table`."""
     columns = [Column(name, table.c[name].type) for name in names]
     parameter = cast(bindparam("rows", type_=Text), JSON)
     return func.json_to_recordset(parameter).table_valued(*columns).render_derived(with_types=True)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
+from domain.assessment_events import Side
 from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
 from domain.inbox import InboxNotification, inbox_stream_id
 from domain.notifications import teacher_notification
@@ -33,6 +34,7 @@ from tests.support.given import (
     spellchecked,
 )
 from tests.support.ingesting import Ingestion, intakes_of
+from tests.support.judging import Job
 from tests.support.projecting import connected
 from tests.support.read_models import Rows, emptied, everything, numbered, project, recorded_in
 
@@ -70,6 +72,17 @@ def eventful() -> list[Recorded]:
                 causation=caused_by(99),
             )
             log += read.collect_events()
+    job = Job()
+    log += [
+        job.decides("e1", "e2", request="r1"),
+        job.fails("e1", "e3", request="r2"),
+        job.decides("e2", "e3", request="r3", winner=Side.B),
+        job.ends("e1", "ANCHOR_1", at=50),
+        job.decides("e2", "e1", request="r1"),
+        job.decides("e1", "e3", request="r2"),
+        job.fails("e2", "e3", request="r3"),
+        job.ends("e2", "e1", "ANCHOR_1", at=60),
+    ]
     log += [EXPECTED["ras.dead-letter.message-dead-lettered.v1"], EXPECTED["ras.batch.message-parked.v1"]]
     return numbered(log)
 
