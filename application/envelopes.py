@@ -6,9 +6,8 @@ time is therefore when RAS took in the message that caused the event, not when i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -39,8 +38,7 @@ _FIXED_HEADERS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingMessage:
+class OutgoingMessage(NamedTuple):
     """A record ready to be sent."""
 
     topic: str
@@ -55,39 +53,57 @@ def outgoing_messages(event: PublishedEvent) -> tuple[OutgoingMessage, OutgoingM
         topic, data = topics.BATCH_RESULTS_READY, _results_ready(event)
     else:
         topic, data = topics.BATCH_ASSESSMENT_COMPLETED, _assessment_completed(event)
-    batch_id = batch_id_of(event.originator_id)
-    announcement = _envelope(event, topic, published_event_id(event, topic), batch_id, data)
-    return announcement, _notification(event)
+    origin = _origin(event)
+    announcement = _message(
+        topic, published_event_id(event, topic), batch_id_of(event.originator_id), data, origin
+    )
+    return announcement, _notification(event, origin)
 
 
-def _envelope(
-    event: PublishedEvent, topic: str, event_id: str, key: str, data: dict[str, Any]
-) -> OutgoingMessage:
+class _Origin(NamedTuple):
+    """What all messages of one event say of where they come from."""
+
+    occurred_at: str
+    correlation_id: str
+    metadata: dict[str, Any] | None
+    headers: tuple[tuple[str, bytes], ...]
+    last_headers: tuple[tuple[str, bytes], ...]
+
+
+def _origin(event: PublishedEvent) -> _Origin:
     correlation_id = correlation_id_of(event)
     occurred_at = _utc(event.causation.received_at)
     traceparent = event.causation.traceparent
     metadata: dict[str, Any] = {"traceparent": traceparent} if traceparent else {}
     if isinstance(event, BatchResultsReady):
         metadata["revision"] = event.revision
+    return _Origin(
+        occurred_at,
+        correlation_id,
+        metadata or None,
+        (("trace_id", correlation_id.encode()), ("occurred_at", occurred_at.encode())),
+        (("traceparent", traceparent.encode()),) if traceparent else (),
+    )
+
+
+def _message(topic: str, event_id: str, key: str, data: dict[str, Any], origin: _Origin) -> OutgoingMessage:
     value = {
         "event_id": event_id,
         "event_type": topic,
-        "event_timestamp": occurred_at,
+        "event_timestamp": origin.occurred_at,
         "source_service": topics.SOURCE_SERVICE,
         "schema_version": 1,
-        "correlation_id": correlation_id,
+        "correlation_id": origin.correlation_id,
         "data_schema_uri": None,
         "data": data,
-        "metadata": metadata or None,
+        "metadata": origin.metadata,
     }
-    headers: tuple[tuple[str, bytes], ...] = (
+    headers = (
         ("event_id", event_id.encode()),
-        ("trace_id", correlation_id.encode()),
-        ("occurred_at", occurred_at.encode()),
+        *origin.headers,
         *_FIXED_HEADERS[topic],
+        *origin.last_headers,
     )
-    if traceparent:
-        headers = (*headers, ("traceparent", traceparent.encode()))
     return OutgoingMessage(topic, key.encode(), orjson.dumps(value, option=orjson.OPT_UTC_Z), headers)
 
 
@@ -147,14 +163,14 @@ def _event_head(event: PublishedEvent, name: str, short_name: str, status: Batch
     }
 
 
-def _notification(event: PublishedEvent) -> OutgoingMessage:
+def _notification(event: PublishedEvent, origin: _Origin) -> OutgoingMessage:
     notification = teacher_notification(event)
     data = {
         "teacher_id": notification.teacher_id,
         "notification_type": notification.notification_type,
         "category": notification.category,
         "priority": notification.priority,
-        "payload": dict(notification.payload),
+        "payload": notification.payload,
         "action_required": notification.action_required,
         "deadline_timestamp": None,
         "correlation_id": notification.correlation_id,
@@ -162,12 +178,8 @@ def _notification(event: PublishedEvent) -> OutgoingMessage:
         "class_id": notification.class_id,
         "timestamp": event.happened_at.astimezone(UTC),
     }
-    return _envelope(
-        event,
-        topics.TEACHER_NOTIFICATION_REQUESTED,
-        notification.event_id,
-        notification.teacher_id,
-        data,
+    return _message(
+        topics.TEACHER_NOTIFICATION_REQUESTED, notification.event_id, notification.teacher_id, data, origin
     )
 
 

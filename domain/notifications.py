@@ -7,10 +7,8 @@ rebuild and on every machine, which is how consumers recognise a repeat.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha1
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
 from domain.aggregate import DomainEvent
@@ -43,8 +41,7 @@ def correlation_id_of(event: DomainEvent) -> str:
     return event.causation.correlation_id or str(uuid5(_NAMESPACE, event.originator_id))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TeacherNotification:
+class TeacherNotification(NamedTuple):
     """What a teacher is told. `payload` is what upstream's websocket service pushes to the browser."""
 
     event_id: str
@@ -54,7 +51,7 @@ class TeacherNotification:
     batch_id: str
     class_id: str | None
     correlation_id: str
-    payload: Mapping[str, Any]
+    payload: dict[str, Any]
     category: str = "processing_results"
     action_required: bool = False
 

@@ -2,16 +2,17 @@
 
 Theory of operation. A follower asks its sink for the position, reads the next stretch of the log, and
 hands it over; the sink makes effects and position one transaction and fences it, so that a second
-follower of the same name cannot do the same work twice. Any fault leads back to the start: ask for the
-position again, because after a fault it is the only thing that is certain.
+follower of the same name cannot do the same work twice. In a backlog the next stretch is read and
+prepared while the sink waits for its server. Any fault leads back to the start: ask for the position
+again, because after a fault it is the only thing that is certain.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from time import perf_counter
-from typing import Protocol
+from time import monotonic, perf_counter
+from typing import Any, Final, NamedTuple, Protocol
 
 import psycopg
 import structlog
@@ -26,6 +27,8 @@ from projections.projection import Recorded
 
 _log = structlog.get_logger(__name__)
 
+_LAG_INTERVAL_S: Final = 1.0
+
 
 class TransientSinkError(Exception):
     """What the sink writes to is away or its answer was lost: ask for the position and go on from there."""
@@ -37,8 +40,11 @@ class Sink(Protocol):
     async def position(self) -> int:
         """Take ownership and return the notification id last handled, 0 at the beginning."""
 
-    async def apply(self, events: Sequence[Recorded], *, expected: int, to: int) -> None:
-        """Make the effects of `events` and move the position from `expected` to `to`, or do neither.
+    async def prepare(self, events: Sequence[Recorded]) -> Any:
+        """Return what `apply` needs of `events`. Pure: it runs while the stretch before is being applied."""
+
+    async def apply(self, prepared: Any, *, expected: int, to: int) -> None:
+        """Make the effects of what was prepared and move the position from `expected` to `to`, or do neither.
 
         Raises StalePositionError when another owner moved it, TransientSinkError or psycopg.Error when
         nobody knows.
@@ -49,6 +55,15 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+
+
+class _Ready(NamedTuple):
+    """A stretch of the log, read and prepared: how many events, up to where, and whether there is more."""
+
+    events: int
+    prepared: Any
+    reached: int
+    is_full: bool
 
 
 class Follower:
@@ -80,6 +95,7 @@ class Follower:
         self._metrics = metrics
         self._stopping = asyncio.Event()
         self._collector = PacedCollector()
+        self._lag_measured_at = 0.0
 
     def stop(self) -> None:
         """Ask the loop to end after the transaction at hand."""
@@ -105,30 +121,49 @@ class Follower:
             self.status.stopped(f"{self.name} has stopped.")
 
     async def _follow(self, position: int) -> None:
+        """Move the sink along from `position`; while it is at work on a stretch, the next is made ready."""
         self._recovered()
-        while not self._stopping.is_set():
-            growth = asyncio.ensure_future(self._listener.wait(self._poll_interval_s))
-            try:
-                is_full, position = await self._advance(position)
-                if not is_full:
-                    await growth
-            finally:
-                growth.cancel()
+        ahead: asyncio.Task[_Ready] | None = None
+        try:
+            while not self._stopping.is_set():
+                growth = asyncio.ensure_future(self._listener.wait(self._poll_interval_s))
+                try:
+                    ready = await (ahead or self._ready(position))
+                    ahead = asyncio.create_task(self._ready(ready.reached)) if ready.is_full else None
+                    await self._apply(ready, position)
+                    position = ready.reached
+                    if not ready.is_full:
+                        await growth
+                finally:
+                    growth.cancel()
+        finally:
+            if ahead is not None:
+                await asyncio.gather(ahead, return_exceptions=True)  # a connection is not left in mid-query
 
-    async def _advance(self, position: int) -> tuple[bool, int]:
-        stretch = await self._source.read(position, self._max_events)
-        if stretch.events:
+    async def _ready(self, after: int) -> _Ready:
+        stretch = await self._source.read(after, self._max_events)
+        prepared = await self._sink.prepare(stretch.events) if stretch.events else None
+        return _Ready(len(stretch.events), prepared, stretch.reached, stretch.is_full)
+
+    async def _apply(self, ready: _Ready, position: int) -> None:
+        if ready.events:
             started = perf_counter()
-            await self._sink.apply(stretch.events, expected=position, to=stretch.reached)
+            await self._sink.apply(ready.prepared, expected=position, to=ready.reached)
             self._metrics.follower_seconds.labels(self.name).observe(perf_counter() - started)
-            self._metrics.follower_events.labels(self.name).inc(len(stretch.events))
-            self._collector.after(len(stretch.events))
+            self._metrics.follower_events.labels(self.name).inc(ready.events)
+            self._collector.after(ready.events)
         else:
-            await self._sink.idle(stretch.reached)
-        self.status.lag = await self._source.count_after(stretch.reached) if stretch.is_full else 0
-        self._metrics.follower_lag.labels(self.name).set(self.status.lag)
+            await self._sink.idle(ready.reached)
+        await self._measure_lag(ready)
         self._recovered()
-        return stretch.is_full, stretch.reached
+
+    async def _measure_lag(self, ready: _Ready) -> None:
+        """Say how far behind the follower is; counting costs, so in a backlog it is done once a second."""
+        if ready.is_full and monotonic() - self._lag_measured_at < _LAG_INTERVAL_S:
+            return
+        self.status.lag = await self._source.count_after(ready.reached) if ready.is_full else 0
+        self._lag_measured_at = monotonic()
+        self._metrics.follower_lag.labels(self.name).set(self.status.lag)
 
     def _recovered(self) -> None:
         self._backoff.reset()

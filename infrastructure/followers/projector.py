@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from application.ports import StalePositionError
 from infrastructure.eventstore.positions import projection_position
 from infrastructure.followers.follower import TransientSinkError
-from projections.projection import Projection, Recorded
+from projections.projection import Projection, Recorded, Statement
 
 _CLAIM: Final = text("INSERT INTO ras.positions (name, position) VALUES (:name, 0) ON CONFLICT DO NOTHING")
 _READ: Final = text("SELECT position FROM ras.positions WHERE name = :name")
@@ -45,10 +45,14 @@ class ProjectionSink:
             raise _classified(error) from error
         return self._stored
 
-    async def apply(self, events: Sequence[Recorded], *, expected: int, to: int) -> None:
-        """Bring the rows up to date with `events` and move the position."""
+    async def prepare(self, events: Sequence[Recorded]) -> Sequence[Statement]:
+        """Return what brings the rows up to date with `events`."""
+        return self._projection.statements(events)
+
+    async def apply(self, prepared: Sequence[Statement], *, expected: int, to: int) -> None:
+        """Bring the rows up to date and move the position."""
         del expected  # what follows starts from what is stored: empty stretches are not written one by one
-        await self._commit(events, to)
+        await self._commit(prepared, to)
 
     async def idle(self, position: int) -> None:
         """Store the position now and then although nothing changed, so that its lag can be seen."""
@@ -58,11 +62,11 @@ class ProjectionSink:
     async def close(self) -> None:
         """The engine belongs to whoever made it."""
 
-    async def _commit(self, events: Sequence[Recorded], to: int) -> None:
+    async def _commit(self, statements: Sequence[Statement], to: int) -> None:
         try:
             async with self._engine.begin() as connection:
                 await self._advance(connection, to)
-                for statement in self._projection.statements(events) if events else ():
+                for statement in statements:
                     await connection.execute(statement.executable, statement.parameters)
         except DBAPIError as error:
             raise _classified(error) from error

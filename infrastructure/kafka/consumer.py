@@ -7,9 +7,11 @@ it. When a partition moves to another ingester while we still work on its messag
 the position moved under it, drops what it holds, reads the positions again and seeks.
 
 A micro-batch is whatever has arrived since the last one, up to a bound in messages and bytes: one
-message when it is quiet (no waiting, low latency), a thousand under load (one fsync for all of them). While
-one is in the database the next is fetched and translated. A seek makes what was fetched before it void
-(the epoch tells): taking it in could skip what lies between.
+message when it is quiet (no waiting, low latency), a thousand under load (one fsync for all of them). In a
+backlog the next is fetched and translated while one is in the database. Not so when little arrives: what was
+fetched early would lie there until the transaction ends, and what comes after it would wait for one
+transaction more. A seek makes what was fetched before it void (the epoch tells): taking it in could skip
+what lies between.
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ _log = structlog.get_logger(__name__)
 
 _POLL_TIMEOUT_MS: Final = 200
 _LAG_INTERVAL_S: Final = 5.0
+_BACKLOG_MESSAGES: Final = 100
+"""From this many messages in one fetch on, the next is made while they are taken in."""
 
 Partition = tuple[str, int]
 
@@ -134,7 +138,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         return False
 
     async def _step(self, ahead: asyncio.Task[_Fetched | None]) -> asyncio.Task[_Fetched | None] | None:
-        """Take in what was fetched, while the next messages are fetched and translated."""
+        """Take in what was fetched; in a backlog the next messages are fetched and translated meanwhile."""
         fetched = await ahead
         if self._gap is not None:
             raise self._gap
@@ -146,7 +150,9 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 # else is being fetched now, so what comes after this seek does.
                 await self._seek_to_stored(list(self._positions))
                 return None
-            following = asyncio.create_task(self._fetch(), name="ingest-fetch")
+            following = None
+            if sum(map(len, fetched.portions)) >= _BACKLOG_MESSAGES:
+                following = asyncio.create_task(self._fetch(), name="ingest-fetch")
             for intakes in fetched.portions:
                 if not await self._take_in(intakes):
                     break

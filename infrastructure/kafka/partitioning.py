@@ -1,38 +1,52 @@
 """Which partition a key goes to: Kafka's default, so that our records lie where upstream's do.
 
-The hash is that of `org.apache.kafka.common.utils.Utils.murmur2`. aiokafka has it too, byte by byte in
-Python, at 8 µs a key; reading whole words and remembering keys makes it a tenth of the publisher's work
-instead of a quarter.
+The hash is that of `org.apache.kafka.common.utils.Utils.murmur2`. aiokafka has it too, key by key and byte by
+byte, at 8 µs a key: a fifth of the publisher's work. Here the keys of many records are hashed at once,
+those of one length together, as columns of words.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from struct import unpack_from
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 _SEED: Final = 0x9747B28C
-_M: Final = 0x5BD1E995
-_MASK: Final = 0xFFFFFFFF
+_M: Final = np.uint32(0x5BD1E995)
+
+Hashes = npt.NDArray[np.uint32]
 
 
-@lru_cache(maxsize=16_384)
-def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition of `key` among `partitions`, as Kafka's Java client does."""
-    return (murmur2(key) & 0x7FFFFFFF) % partitions
+def partitions_of(keys: Iterable[bytes], partitions: int) -> dict[bytes, int]:
+    """Return the partition of each of `keys` among `partitions`, as Kafka's Java client does."""
+    by_length: dict[int, list[bytes]] = {}
+    for key in set(keys):
+        by_length.setdefault(len(key), []).append(key)
+    found: dict[bytes, int] = {}
+    for alike in by_length.values():
+        places = (murmur2(alike) & np.uint32(0x7FFFFFFF)) % np.uint32(partitions)
+        found.update(zip(alike, places.tolist(), strict=True))
+    return found
 
 
-def murmur2(data: bytes) -> int:
-    """Return the 32-bit MurmurHash2 of `data` with Kafka's seed."""
-    length = len(data)
-    h = _SEED ^ length
-    for k in unpack_from(f"<{length // 4}I", data):
-        k = k * _M & _MASK
-        k ^= k >> 24
-        h = (h * _M & _MASK) ^ (k * _M & _MASK)
-    rest = data[length & ~3 :]
-    if rest:
-        h = (h ^ int.from_bytes(rest, "little")) * _M & _MASK
-    h ^= h >> 13
-    h = h * _M & _MASK
-    return h ^ h >> 15
+def murmur2(keys: Sequence[bytes]) -> Hashes:
+    """Return the 32-bit MurmurHash2 with Kafka's seed of each of `keys`, which are of one length."""
+    length = len(keys[0])
+    text = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(len(keys), length)
+    whole = length & ~3
+    words = np.ascontiguousarray(text[:, :whole]).view("<u4").astype(np.uint32, copy=False)
+    h = np.full(len(keys), _SEED ^ length, dtype=np.uint32)
+    for k in words.T:
+        k = k * _M
+        k ^= k >> np.uint32(24)
+        h = (h * _M) ^ (k * _M)
+    if length > whole:
+        for place in range(whole, length):
+            h ^= text[:, place].astype(np.uint32) << np.uint32(8 * (place - whole))
+        h *= _M
+    h ^= h >> np.uint32(13)
+    h *= _M
+    h ^= h >> np.uint32(15)
+    return h

@@ -48,4 +48,6 @@ class PositionCopy:
     async def _connected(self) -> psycopg.AsyncConnection[TupleRow]:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._database_url)
+            # A copy that is a little behind after a crash of PostgreSQL is still true: no need to wait for its disk.
+            await self._connection.execute("SET synchronous_commit = off")
         return self._connection

@@ -25,14 +25,13 @@ import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from application.envelopes import OutgoingMessage, outgoing_messages
 from application.topics import PUBLISHER_POSITION
 from infrastructure.followers.follower import TransientSinkError
 from infrastructure.followers.log import NotificationLog
-from infrastructure.kafka.partitioning import partition_of
 from infrastructure.kafka.position_copy import PositionCopy
+from infrastructure.kafka.record_batches import RecordBatches
 from projections.projection import Recorded
 
 _log = structlog.get_logger(__name__)
@@ -41,6 +40,12 @@ _TRANSACTION_TIMEOUT_S: Final = 30.0
 _STOP_TIMEOUT_S: Final = 5.0
 _HEARTBEAT_S: Final = 10.0
 """How often an idle publisher writes its position again, to learn that it has been fenced."""
+
+_EVENTS_AT_A_TIME: Final = 100
+"""How many events are made into messages before the event loop gets its turn."""
+
+_MESSAGES_AT_A_TIME: Final = 500
+"""How many records are put into batches before the event loop gets its turn."""
 
 
 class PublisherFencedError(Exception):
@@ -82,7 +87,7 @@ class KafkaSink:
             transactional_id=self._transactional_id,
             enable_idempotence=True,
             acks="all",
-            max_batch_size=512 * 1024,
+            max_batch_size=256 * 1024,
             max_request_size=16 * 1024 * 1024,
             linger_ms=0,
             request_timeout_ms=10_000,
@@ -99,10 +104,20 @@ class KafkaSink:
             raise TransientSinkError(f"Kafka does not answer: {error!r}") from error
         return await self._checked(position)
 
-    async def apply(self, events: Sequence[Recorded], *, expected: int, to: int) -> None:
-        """Send the messages of `events` and the position in one transaction."""
+    async def prepare(self, events: Sequence[Recorded]) -> list[OutgoingMessage]:
+        """Return the messages of `events`."""
+        messages: list[OutgoingMessage] = []
+        for start in range(0, len(events), _EVENTS_AT_A_TIME):
+            if start:
+                await asyncio.sleep(0)  # the transaction before this one has its turn
+            for recorded in events[start : start + _EVENTS_AT_A_TIME]:
+                messages += outgoing_messages(recorded.event)
+        return messages
+
+    async def apply(self, prepared: list[OutgoingMessage], *, expected: int, to: int) -> None:
+        """Send messages and the position in one transaction."""
         del expected  # the transactional id fences, not a comparison
-        await self._transact(events, to)
+        await self._transact(prepared, to)
 
     async def idle(self, position: int) -> None:
         """Write the position again now and then: a fenced publisher finds out although it has no work."""
@@ -114,20 +129,13 @@ class KafkaSink:
         await self._discard_producer()
         await self._copy.close()
 
-    async def _transact(self, events: Sequence[Recorded], to: int) -> None:
+    async def _transact(self, messages: Sequence[OutgoingMessage], to: int) -> None:
         producer = self._producer
         assert producer is not None, "position() comes first"
         try:
             async with asyncio.timeout(_TRANSACTION_TIMEOUT_S):
                 await producer.begin_transaction()
-                await self._send(producer, [m for r in events for m in outgoing_messages(r.event)])
-                acknowledged = await producer.send(
-                    PUBLISHER_POSITION,
-                    orjson.dumps({"position": to}),
-                    key=self._transactional_id.encode(),
-                    partition=0,
-                )
-                await acknowledged
+                await self._send(producer, messages, to)
                 await producer.commit_transaction()
         except ProducerFenced as error:
             await self._discard_producer()
@@ -141,28 +149,18 @@ class KafkaSink:
         self._written_at = monotonic()
         await self._copy.write(to)
 
-    async def _send(self, producer: AIOKafkaProducer, messages: Sequence[OutgoingMessage]) -> None:
-        """Send `messages` within the transaction, each partition's in order; return when acknowledged.
-
-        Whole record batches are handed over: a future for each record costs as much as the record.
-        """
-        partitions = {
-            topic: len(await producer.partitions_for(topic)) for topic in {m.topic for m in messages}
-        }
-        lanes: dict[tuple[str, int], list[OutgoingMessage]] = {}
-        for message in messages:
-            partition = partition_of(message.key, partitions[message.topic])
-            lanes.setdefault((message.topic, partition), []).append(message)
-        acknowledgements = []
-        for (topic, partition), lane in lanes.items():
-            batch = producer.create_batch()
-            for message in lane:
-                if not _fits(batch, message):
-                    acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
-                    batch = producer.create_batch()
-                    _fits(batch, message)  # the first record of a batch always does
-            acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
-        await asyncio.gather(*acknowledgements)
+    async def _send(self, producer: AIOKafkaProducer, messages: Sequence[OutgoingMessage], to: int) -> None:
+        """Send `messages` and the position; return when the broker has acknowledged all."""
+        records = RecordBatches(producer)
+        for start in range(0, len(messages), _MESSAGES_AT_A_TIME):
+            if start:
+                await asyncio.sleep(0)  # full batches travel while the next are filled
+            await records.put(messages[start : start + _MESSAGES_AT_A_TIME])
+        position = OutgoingMessage(
+            PUBLISHER_POSITION, self._transactional_id.encode(), orjson.dumps({"position": to}), ()
+        )
+        await records.put_at(position, 0)
+        await records.acknowledged()
 
     async def _read_position(self) -> int | None:
         """Return the last committed position of this transactional id, None if there is none."""
@@ -223,11 +221,3 @@ class KafkaSink:
         with contextlib.suppress(KafkaError, TimeoutError, OSError, asyncio.InvalidStateError):
             async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await producer.stop()
-
-
-def _fits(batch: BatchBuilder, message: OutgoingMessage) -> bool:
-    """Append `message` if there is room."""
-    appended = batch.append(
-        timestamp=None, key=message.key, value=message.value, headers=list(message.headers)
-    )
-    return appended is not None
