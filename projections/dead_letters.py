@@ -39,7 +39,7 @@ Index("letters_by_reason", letters.c.reason, letters.c.position)
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 """Stands for U+0000, which PostgreSQL cannot store; the event keeps what the message had."""
 
-_LETTER: Final = tuple(column.name for column in letters.columns)
+_LETTER: Final = tuple(map(str, letters.columns.keys()))
 _put_aside = upsert(letters, _LETTER)
 
 

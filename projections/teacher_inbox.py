@@ -36,7 +36,7 @@ notifications: Final = Table(
 )
 Index("notifications_of_teacher", notifications.c.teacher_id, notifications.c.position.desc())
 
-_SENT: Final = tuple(column.name for column in notifications.columns if column.name != "read_at")
+_SENT: Final = tuple(name for name in map(str, notifications.columns.keys()) if name != "read_at")
 _READ: Final = ("notification_id", "read_at")
 
 _send = upsert(notifications, _SENT)

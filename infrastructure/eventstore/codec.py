@@ -36,6 +36,9 @@ class Stored(Protocol):
     def state(self) -> bytes: ...
 
 
+_END: Final = b"}"
+
+
 class UnknownEventTopicError(LookupError):
     """The store holds a topic that this code has not registered: it is older than the store."""
 
@@ -89,6 +92,20 @@ class EventCodec(Mapper[str]):
 
         Raises UnknownEventTopicError for a topic that is not registered.
         """
+        topic = stored_event.topic
+        state_json = stored_event.state
+        if topic in self._adapters and state_json.endswith(_END):
+            # Stream and version go in as text, at the end: one pass over the JSON, without the dictionary
+            # in between, takes half the time. Of two members of one name the last counts.
+            whole = b'%b,"originator_id":%b,"originator_version":%d}' % (
+                state_json[:-1],
+                orjson.dumps(stored_event.originator_id),
+                stored_event.originator_version,
+            )
+            return self._adapters[topic].validate_json(whole)
+        return self._upcast(stored_event)
+
+    def _upcast(self, stored_event: Stored) -> Any:
         topic = stored_event.topic
         # Not orjson: it reads integers beyond 64 bits as floats and so loses their last digits.
         state = from_json(stored_event.state)

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from application.ports import StalePositionError
 from infrastructure.eventstore.positions import projection_position
 from infrastructure.followers.follower import TransientSinkError
+from infrastructure.postgres.rows import encoded
 from projections.projection import Projection, Recorded, Statement
 
 _CLAIM: Final = text("INSERT INTO ras.positions (name, position) VALUES (:name, 0) ON CONFLICT DO NOTHING")
@@ -47,7 +48,7 @@ class ProjectionSink:
 
     async def prepare(self, events: Sequence[Recorded]) -> Sequence[Statement]:
         """Return what brings the rows up to date with `events`."""
-        return self._projection.statements(events)
+        return [Statement(s.executable, encoded(s.parameters)) for s in self._projection.statements(events)]
 
     async def apply(self, prepared: Sequence[Statement], *, expected: int, to: int) -> None:
         """Bring the rows up to date and move the position."""

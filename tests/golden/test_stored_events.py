@@ -75,6 +75,27 @@ def test_an_event_that_was_read_is_written_as_it_was(topic: str) -> None:
     assert codec.to_stored_event(codec.to_domain_event(golden(topic))) == golden(topic)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"originator_id": 'batch-"\\\t\u2028, "x": {'},
+        {"originator_version": 2**40},
+        {"state": golden(BatchRegistered.topic).state + b"\n"},
+    ],
+    ids=["any stream id", "a late version", "white space behind it"],
+)
+def test_stream_and_version_are_read_from_their_columns(change: dict[str, Any]) -> None:
+    stored = replace(golden(BatchRegistered.topic), **change)
+
+    event = event_codec().to_domain_event(stored)
+
+    assert event == replace(
+        EXPECTED[BatchRegistered.topic],
+        originator_id=str(stored.originator_id),
+        originator_version=stored.originator_version,
+    )
+
+
 def test_topics_name_their_version_and_no_module() -> None:
     for topic in TOPICS:
         assert topic.startswith("ras.")
