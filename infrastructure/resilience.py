@@ -48,7 +48,11 @@ class BreakerState(Enum):
 
 
 class CircuitBreaker:
-    """Closed until `failures` calls in a row failed; then open for `reset_after_s`; then one try."""
+    """Closed until `failures` calls in a row failed; then open for `reset_after_s`; then one try.
+
+    One caller at a time may go by `state` alone. Where many call at once, each asks `admits` first: of all
+    those who come while the breaker is half open, one is let through.
+    """
 
     def __init__(
         self, *, failures: int, reset_after_s: float, clock: Callable[[], float] = monotonic
@@ -58,6 +62,7 @@ class CircuitBreaker:
         self._clock = clock
         self._failed_in_a_row = 0
         self._opened_at: float | None = None
+        self._tried_at: float | None = None
 
     @property
     def state(self) -> BreakerState:
@@ -74,13 +79,29 @@ class CircuitBreaker:
             return 0.0
         return max(0.0, self._opened_at + self._reset_after_s - self._clock())
 
+    def admits(self) -> bool:
+        """Whether to call now. Who is told yes says afterwards how it went.
+
+        A try of the half-open state that nobody reports on counts as lost after `reset_after_s` seconds,
+        and the next who asks is let through.
+        """
+        if self.state is BreakerState.CLOSED:
+            return True
+        now = self._clock()
+        trying = self._tried_at is not None and now - self._tried_at < self._reset_after_s
+        if self.state is BreakerState.OPEN or trying:
+            return False
+        self._tried_at = now
+        return True
+
     def succeeded(self) -> None:
         """Note a call that worked: the breaker closes."""
         self._failed_in_a_row = 0
-        self._opened_at = None
+        self._opened_at = self._tried_at = None
 
     def failed(self) -> None:
         """Note a call that failed: at the threshold, or at the first try after that, the breaker opens."""
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= self._threshold:
             self._opened_at = self._clock()
+            self._tried_at = None
