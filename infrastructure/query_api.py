@@ -12,7 +12,9 @@ from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 
+from application.enrichment import NoAssessments
 from application.inbox import MarkNotificationRead
+from infrastructure.assessments_client.setup import assessments_client
 from infrastructure.bootstrap import Servers, event_store
 from infrastructure.eventstore.store import EventStore
 from infrastructure.health import CheckResult, Health, HealthChecks
@@ -45,13 +47,20 @@ def query_app(
     def mark_read(notification_id: UUID, teacher_id: str, *, correlation_id: str | None) -> None:
         MarkNotificationRead(store.get())(notification_id, teacher_id, correlation_id=correlation_id)
 
+    assessments = assessments_client(settings, api_key, registry)
+
     async def close() -> None:
+        if assessments is not None:
+            await assessments.close()
         await engine.dispose()
         await asyncio.to_thread(store.close)
 
     health.register("database", database)
+    if assessments is not None:
+        health.register("assessments", assessments.health)
     return create_app(
         batches=queries,
+        assessments=assessments or NoAssessments(),
         inbox=queries,
         mark_read=mark_read,
         dead_letters=queries,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -31,6 +32,14 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(4003, ge=0, le=65535, description="0 takes any free port")
     assessments_port: int = Field(4004, ge=0, le=65535, description="0 takes any free port")
+    assessments_url: str | None = Field(None, description="the assessment app; none when not set")
+    assessments_deadline_s: float = Field(
+        2.0, gt=0, le=30, description="for asking the assessment app, retries included"
+    )
+    assessments_pause_s: float = Field(
+        5.0, gt=0, le=600, description="how long it is left alone after repeated failures"
+    )
+    assessments_max_bytes: int = Field(8_000_000, ge=1024, description="of one answer of the assessment app")
     health_port: int | None = Field(
         None, ge=0, le=65535, description="health and metrics of a role without API"
     )
@@ -83,10 +92,27 @@ class Settings(BaseSettings):
             raise ValueError("must be debug, info, warning or error")
         return value.lower()
 
-    @field_validator("database_url", "kafka_bootstrap_servers", "internal_api_key", mode="before")
+    @field_validator(
+        "database_url", "kafka_bootstrap_servers", "internal_api_key", "assessments_url", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("assessments_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        spoiled = not value.isascii() or not value.isprintable() or " " in value
+        if not usable or spoiled or any((parts.query, parts.fragment, parts.username, parts.password)):
+            raise ValueError("must be an address such as http://127.0.0.1:4004")
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

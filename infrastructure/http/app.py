@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from application.enrichment import Assessments
 from application.queries import BatchQueries, DeadLetterQueries, InboxQueries
 from infrastructure.health import HealthChecks
 from infrastructure.http.batches import batch_routes
@@ -29,6 +30,7 @@ PREFIX = "/internal/"
 def create_app(
     *,
     batches: BatchQueries,
+    assessments: Assessments,
     inbox: InboxQueries,
     mark_read: MarkRead,
     dead_letters: DeadLetterQueries,
@@ -48,7 +50,7 @@ def create_app(
 
     return Starlette(
         routes=[
-            *batch_routes(batches),
+            *batch_routes(batches, assessments),
             *inbox_routes(inbox, mark_read),
             *dead_letter_routes(dead_letters),
             *health_routes(health, registry, environment=environment),

@@ -7,8 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from application.enrichment import Assessments, batch_member, essay_member, with_member
 from application.queries import BatchQueries
 from domain.values import BatchStatus
+from infrastructure.http.enrichment import ASSESSMENT, wants_assessment
 from infrastructure.http.kept_answers import KEPT_BYTES, KeptAnswer, KeptAnswers
 from infrastructure.http.problems import Problem
 from infrastructure.http.responses import json_response, path_id, whole_number
@@ -17,15 +19,25 @@ from projections.batch_results import batch_results
 _INVALID_BATCH_ID = "Invalid batch ID"
 
 
-def batch_routes(queries: BatchQueries, *, kept_bytes: int = KEPT_BYTES) -> list[Route]:
-    """Return the routes that answer from `queries`, and keep up to `kept_bytes` of what they answered."""
+def batch_routes(
+    queries: BatchQueries, assessments: Assessments, *, kept_bytes: int = KEPT_BYTES
+) -> list[Route]:
+    """Return the routes that answer from `queries`, and keep up to `kept_bytes` of what they answered.
+
+    What `assessments` knows is put beside it for those who ask. Such an answer is as new as both its parts,
+    and no position says how new that is: its ETag is a hash.
+    """
     kept = KeptAnswers(kept_bytes)
 
     async def status(request: Request) -> Response:
         batch_id = path_id(request, "batch_id", error=_INVALID_BATCH_ID)
+        enriched = wants_assessment(request)
         known = kept.find(batch_id)
         if known is None or await queries.position(batch_id) != known.position:
             known = await _new_status(batch_id)
+        if enriched:
+            assessment = await assessments.of_batch(batch_id, correlation_id=request.scope["correlation_id"])
+            return json_response(request, with_member(known.content, ASSESSMENT, batch_member(assessment)))
         return json_response(request, known.content, etag=f"{batch_results.version}-{known.position}")
 
     async def _new_status(batch_id: str) -> KeptAnswer:
@@ -51,9 +63,17 @@ def batch_routes(queries: BatchQueries, *, kept_bytes: int = KEPT_BYTES) -> list
         return json_response(request, body)
 
     async def analysis(request: Request) -> Response:
-        answer = await queries.essay_analysis(path_id(request, "essay_id", error="Invalid essay ID"))
+        essay_id = path_id(request, "essay_id", error="Invalid essay ID")
+        enriched = wants_assessment(request)
+        answer = await queries.essay_analysis(essay_id)
         if answer is None:
             raise Problem(404, "No batch with this essay has been registered.", error="Essay not found")
+        if enriched:
+            assessment = await assessments.of_batch(
+                answer.body["batch_id"], correlation_id=request.scope["correlation_id"]
+            )
+            member = essay_member(assessment, essay_id)
+            return json_response(request, with_member(orjson.dumps(answer.body), ASSESSMENT, member))
         return json_response(request, answer.body)
 
     return [

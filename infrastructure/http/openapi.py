@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from domain.dead_letters import Reason
 from domain.values import BatchStatus
+from infrastructure.http.enrichment import ASSESSMENT
 from infrastructure.http.schemas import SCHEMAS
 from projections.dead_letters import PARKED
 
@@ -38,6 +39,11 @@ _ETAG: Final = {
 }
 _CURSOR: Final = _query(
     "cursor", "`next_cursor` of the page before", {"type": "string", "pattern": "^[0-9]{1,18}$"}
+)
+_INCLUDE: Final = _query(
+    "include",
+    "What else to tell: what the assessment app knows. Where it is slow or away, `assessment` says so",
+    {"type": "string", "enum": [ASSESSMENT]},
 )
 _REASONS: Final = [reason.value for reason in Reason] + [PARKED]
 
@@ -106,7 +112,13 @@ def openapi_document() -> dict[str, Any]:
         },
         "paths": {
             "/internal/v1/batches/{batch_id}/status": {
-                "get": _operation("How a batch stands", "BatchStatus", path=["batch_id"], problems=[400, 404])
+                "get": _operation(
+                    "How a batch stands",
+                    "BatchStatus",
+                    path=["batch_id"],
+                    query=[_INCLUDE],
+                    problems=[400, 404],
+                )
             },
             "/internal/v1/batches/user/{user_id}": {
                 "get": _operation(
@@ -126,7 +138,11 @@ def openapi_document() -> dict[str, Any]:
             },
             "/internal/v1/essays/{essay_id}/aggregated-analysis": {
                 "get": _operation(
-                    "Everything known of an essay", "EssayAnalysis", path=["essay_id"], problems=[400, 404]
+                    "Everything known of an essay",
+                    "EssayAnalysis",
+                    path=["essay_id"],
+                    query=[_INCLUDE],
+                    problems=[400, 404],
                 )
             },
             "/internal/v1/teachers/{teacher_id}/notifications": {

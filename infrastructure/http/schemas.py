@@ -25,6 +25,17 @@ def _list(name: str) -> Schema:
     return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
 
 
+def _with_assessment(schema: Schema) -> Schema:
+    """Add the member that only `?include=assessment` brings."""
+    schema["properties"]["assessment"] = {
+        "oneOf": [
+            {"$ref": "#/components/schemas/Assessment"},
+            {"$ref": "#/components/schemas/AssessmentUnavailable"},
+        ]
+    }
+    return schema
+
+
 CLIENT_STATUSES: Final = [
     "pending_content",
     "ready",
@@ -50,57 +61,75 @@ SCHEMAS: Final[dict[str, Schema]] = {
         cj_assessment_error_detail=_OBJECT,
         last_updated=_TIME,
     ),
-    "BatchStatus": _object(
-        batch_id=_TEXT,
-        user_id=_TEXT,
-        assignment_id=_MAYBE_TEXT,
-        overall_status={"type": "string", "enum": CLIENT_STATUSES},
-        essay_count=_COUNT,
-        completed_essay_count=_COUNT,
-        failed_essay_count=_COUNT,
-        requested_pipeline=_MAYBE_TEXT,
-        current_phase={"type": ["string", "null"], "enum": ["spellcheck", "cj_assessment", None]},
-        essays=_list("EssayResult"),
-        created_at=_TIME,
-        last_updated=_TIME,
-        processing_started_at=_MAYBE_TIME,
-        processing_completed_at=_MAYBE_TIME,
-        student_prompt_ref=_OBJECT,
+    "BatchStatus": _with_assessment(
+        _object(
+            batch_id=_TEXT,
+            user_id=_TEXT,
+            assignment_id=_MAYBE_TEXT,
+            overall_status={"type": "string", "enum": CLIENT_STATUSES},
+            essay_count=_COUNT,
+            completed_essay_count=_COUNT,
+            failed_essay_count=_COUNT,
+            requested_pipeline=_MAYBE_TEXT,
+            current_phase={"type": ["string", "null"], "enum": ["spellcheck", "cj_assessment", None]},
+            essays=_list("EssayResult"),
+            created_at=_TIME,
+            last_updated=_TIME,
+            processing_started_at=_MAYBE_TIME,
+            processing_completed_at=_MAYBE_TIME,
+            student_prompt_ref=_OBJECT,
+        )
     ),
     "UserBatches": _object(
         batches=_list("BatchStatus"), pagination=_object(limit=_COUNT, offset=_COUNT, total=_COUNT)
     ),
-    "EssayAnalysis": _object(
-        essay_id=_TEXT,
-        batch_id=_TEXT,
-        user_id=_TEXT,
-        class_id=_MAYBE_TEXT,
-        course_code=_MAYBE_TEXT,
-        assignment_id=_MAYBE_TEXT,
-        batch_status={"type": "string", "enum": CLIENT_STATUSES},
-        essay_status={"type": "string", "enum": ["pending", "completed", "failed"]},
-        file=_object(filename=_MAYBE_TEXT, file_upload_id=_MAYBE_TEXT, text_storage_id=_MAYBE_TEXT),
-        spellcheck=_object(
-            status=_STAGE,
-            correction_count=_MAYBE_COUNT,
-            corrected_text_storage_id=_MAYBE_TEXT,
-            metrics=_OBJECT,
-            error_detail=_OBJECT,
-            checked_at=_MAYBE_TIME,
-        ),
-        cj_assessment=_object(
-            status=_STAGE,
-            job_id=_MAYBE_TEXT,
-            rank=_MAYBE_COUNT,
-            ranked_essays=_COUNT,
-            bt_score=_NUMBER,
-            normalized_score=_NUMBER,
-            letter_grade=_MAYBE_TEXT,
-            confidence_score=_NUMBER,
-            confidence_label=_MAYBE_TEXT,
-            assessed_at=_MAYBE_TIME,
-        ),
-        last_updated=_TIME,
+    "EssayAnalysis": _with_assessment(
+        _object(
+            essay_id=_TEXT,
+            batch_id=_TEXT,
+            user_id=_TEXT,
+            class_id=_MAYBE_TEXT,
+            course_code=_MAYBE_TEXT,
+            assignment_id=_MAYBE_TEXT,
+            batch_status={"type": "string", "enum": CLIENT_STATUSES},
+            essay_status={"type": "string", "enum": ["pending", "completed", "failed"]},
+            file=_object(filename=_MAYBE_TEXT, file_upload_id=_MAYBE_TEXT, text_storage_id=_MAYBE_TEXT),
+            spellcheck=_object(
+                status=_STAGE,
+                correction_count=_MAYBE_COUNT,
+                corrected_text_storage_id=_MAYBE_TEXT,
+                metrics=_OBJECT,
+                error_detail=_OBJECT,
+                checked_at=_MAYBE_TIME,
+            ),
+            cj_assessment=_object(
+                status=_STAGE,
+                job_id=_MAYBE_TEXT,
+                rank=_MAYBE_COUNT,
+                ranked_essays=_COUNT,
+                bt_score=_NUMBER,
+                normalized_score=_NUMBER,
+                letter_grade=_MAYBE_TEXT,
+                confidence_score=_NUMBER,
+                confidence_label=_MAYBE_TEXT,
+                assessed_at=_MAYBE_TIME,
+            ),
+            last_updated=_TIME,
+        )
+    ),
+    "Assessment": {
+        "description": "The assessment app's summary of the batch; for an essay, of each job only its part",
+        "type": "object",
+        "properties": {
+            "available": {"const": True},
+            "batch_id": _TEXT,
+            "jobs": {"type": "array", "items": {"type": "object", "additionalProperties": True}},
+        },
+        "required": ["available", "batch_id", "jobs"],
+        "additionalProperties": True,
+    },
+    "AssessmentUnavailable": _object(
+        available={"const": False}, reason={"type": "string", "description": "A sentence for people"}
     ),
     "Notification": _object(
         notification_id={"type": "string", "format": "uuid"},

@@ -81,6 +81,8 @@ def test_a_role_without_tables_says_how_to_make_them(
         ("serve", "internal_api_key", DEMO_API_KEY, "RAS_INTERNAL_API_KEY is the public key of the demo"),
         ("serve", "allowed_services", " , ", "RAS_ALLOWED_SERVICES must name at least one service"),
         ("serve", "api_port", "65536", "RAS_API_PORT: "),
+        ("serve", "assessments_url", "127.0.0.1:4004", "RAS_ASSESSMENTS_URL: must be an address such as "),
+        ("serve", "assessments_deadline_s", "0", "RAS_ASSESSMENTS_DEADLINE_S: "),
         ("ingest", "database_url", "mysql://127.0.0.1/ras", "RAS_DATABASE_URL must begin with postgresql://"),
         ("ingest", "batch_max_messages", "0", "RAS_BATCH_MAX_MESSAGES: "),
         ("ingest", "batch_max_bytes", "many", "RAS_BATCH_MAX_BYTES: "),

@@ -96,6 +96,7 @@ def test_every_route_is_described_with_its_methods(school: School) -> None:
     unused: Any = None
     app = create_app(
         batches=unused,
+        assessments=unused,
         inbox=unused,
         mark_read=unused,
         dead_letters=unused,

@@ -63,12 +63,11 @@ class Api:
 
 
 @contextmanager
-def api(database_url: str) -> Iterator[Api]:
-    """The query API on a database, from its start to its shutdown."""
-    settings = Settings(_env_file=None, environment="test")
+def api(database_url: str, **settings: Any) -> Iterator[Api]:
+    """The query API on a database, from its start to its shutdown; `settings` are those of RAS."""
     app = query_app(
         Servers(database_url, ""),
-        settings,
+        Settings(_env_file=None, environment="test", **settings),
         SecretStr(API_KEY),
         registry=CollectorRegistry(auto_describe=True),
     )

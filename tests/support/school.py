@@ -59,8 +59,8 @@ class School:
 
 
 @contextmanager
-def school_on(database_url: str) -> Iterator[School]:
-    """An installation on an empty database."""
+def school_on(database_url: str, **settings: Any) -> Iterator[School]:
+    """An installation on an empty database; `settings` are those of RAS."""
     chain = Chain(database_url)
-    with api(database_url) as answering:
+    with api(database_url, **settings) as answering:
         yield School(answering, chain, database_url)

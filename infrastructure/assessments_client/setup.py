@@ -1,0 +1,39 @@
+"""The client put together from the settings."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+
+from infrastructure.assessments_client.call import AssessmentCalls
+from infrastructure.assessments_client.client import HttpAssessments
+from infrastructure.assessments_client.kept_replies import KeptReplies
+from infrastructure.assessments_client.metrics import AssessmentMetrics
+from infrastructure.resilience import CircuitBreaker
+from infrastructure.settings import Settings
+
+FAILURES_IN_A_ROW: Final = 5
+_KEPT_BYTES: Final = 32_000_000
+
+
+def assessments_client(
+    settings: Settings, api_key: SecretStr, registry: CollectorRegistry
+) -> HttpAssessments | None:
+    """Return the client of the app at RAS_ASSESSMENTS_URL, None where that is not set."""
+    if settings.assessments_url is None:
+        return None
+    breaker = CircuitBreaker(failures=FAILURES_IN_A_ROW, reset_after_s=settings.assessments_pause_s)
+    calls = AssessmentCalls(
+        settings.assessments_url,
+        api_key=api_key.get_secret_value(),
+        deadline_s=settings.assessments_deadline_s,
+        max_bytes=settings.assessments_max_bytes,
+    )
+    return HttpAssessments(
+        calls,
+        breaker=breaker,
+        kept=KeptReplies(_KEPT_BYTES),
+        metrics=AssessmentMetrics(registry, breaker),
+    )

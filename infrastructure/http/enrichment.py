@@ -1,0 +1,22 @@
+"""`?include=`: what clients may ask to have put beside an answer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+
+from infrastructure.http.problems import Problem
+
+ASSESSMENT: Final = "assessment"
+
+
+def wants_assessment(request: Request) -> bool:
+    """Whether the assessment is asked for. Raises Problem 400 when anything else is."""
+    if not request.scope["query_string"]:
+        return False  # the way of most requests, which is measured
+    given = request.query_params.getlist("include")
+    wanted = {name.strip() for names in given for name in names.split(",")} - {""}
+    if wanted - {ASSESSMENT}:
+        raise Problem(400, f"include can only be {ASSESSMENT}.")
+    return bool(wanted)
