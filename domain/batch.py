@@ -111,7 +111,7 @@ class BatchAggregate(ParkableStream):
             happened_at=happened_at,
             causation=causation,
         )
-        self._announce(causation)
+        self.announce(causation)
 
     def assign_slot(
         self,
@@ -165,7 +165,7 @@ class BatchAggregate(ParkableStream):
             happened_at=happened_at,
             causation=causation,
         )
-        self._announce(causation)
+        self.announce(causation)
 
     def record_spellcheck_failure(
         self,
@@ -187,7 +187,7 @@ class BatchAggregate(ParkableStream):
             happened_at=happened_at,
             causation=causation,
         )
-        self._announce(causation)
+        self.announce(causation)
 
     def conclude_phase(
         self,
@@ -213,7 +213,7 @@ class BatchAggregate(ParkableStream):
             happened_at=happened_at,
             causation=causation,
         )
-        self._announce(causation)
+        self.announce(causation)
 
     def record_assessment(
         self,
@@ -255,7 +255,7 @@ class BatchAggregate(ParkableStream):
                 happened_at=happened_at,
                 causation=causation,
             )
-        self._announce(causation)
+        self.announce(causation)
 
     def complete_pipeline(
         self,
@@ -281,11 +281,15 @@ class BatchAggregate(ParkableStream):
             happened_at=happened_at,
             causation=causation,
         )
-        self._announce(causation)
+        self.announce(causation)
 
     # Announcements.
 
-    def _announce(self, causation: Causation) -> None:
+    def announce(self, causation: Causation) -> None:
+        """Say what the facts so far call for and has not been said; nothing when all is said.
+
+        Every command that changes the answer ends so. A check that replays the facts asks the same here.
+        """
         registration = self._state.registration
         if registration is None:
             return

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.aggregate import DomainEvent
+from domain.announcement_check import Fault, check_announcements
 from domain.batch import BatchAggregate
 from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
 from domain.completion import Tally
@@ -144,6 +145,20 @@ def test_a_batch_rebuilt_from_its_events_goes_on_as_if_it_had_never_been_away(
 
     assert rebuilt.collect_events() == stayed.collect_events()
     assert account(rebuilt) == account(stayed)
+
+
+@_MODERATE
+@given(st.data(), fickle_batches())
+def test_what_was_announced_is_what_the_recorded_facts_call_for(
+    data: st.DataObject, messages: tuple[Message, ...]
+) -> None:
+    events = play(data.draw(arrivals(messages))).collect_events()
+
+    assert check_announcements(STREAM, events) == []
+    for announcement in announced(events):
+        version = announcement.originator_version
+        found = check_announcements(STREAM, [event for event in events if event is not announcement])
+        assert [(f.fault, f.version) for f in found] == [(Fault.ANNOUNCEMENT_MISSING, version)]
 
 
 @_MODERATE

@@ -1,0 +1,122 @@
+"""Are a batch's announcements those that its facts call for? A replay answers, event by event.
+
+Theory of operation. An announcement is decided from the state of its batch alone, in the same transaction
+as the fact that called for it, and recorded right behind it. So a stream needs no other witness: fold it
+up to a fact, ask the batch what it would announce now, and compare that with the events that follow. An
+announcement that was lost, made up, made late or with other content shows at once. So does a writer that
+decided on another state than the recorded one: its versions leave a gap, or what it announced is not what
+the recorded facts give.
+
+The replay goes on behind what it found: what is missing counts as said, what is recorded counts as
+recorded. One lost row is one finding and not one for each event after it.
+
+Today's rules judge yesterday's announcements: a release that changes what is announced, or when, makes
+older streams differ, and this module is where it has to say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.aggregate import DomainEvent
+from domain.batch import BatchAggregate
+from domain.batch_events import PUBLISHED_EVENTS
+
+
+class Fault(StrEnum):
+    """What can be wrong with a recorded stream."""
+
+    ANNOUNCEMENT_MISSING = "announcement_missing"
+    ANNOUNCEMENT_UNFOUNDED = "announcement_unfounded"
+    ANNOUNCEMENT_DIFFERENT = "announcement_different"
+    VERSIONS_MISSING = "versions_missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault, at `version` of the stream (the first, where several are missing)."""
+
+    stream_id: str
+    version: int
+    fault: Fault
+    detail: str
+
+
+class AnnouncementCheck:
+    """The check of one batch's stream, fed with its events in version order, from the first on."""
+
+    def __init__(self, stream_id: str) -> None:
+        self._batch = BatchAggregate(stream_id)
+        self._due: list[DomainEvent] = []
+        self._last_version = 0
+
+    def take(self, event: DomainEvent) -> list[Finding]:
+        """Look at the next event and return what shows with it.
+
+        Raises what folding raises: events that our own code cannot fold have no meaning to check.
+        """
+        if isinstance(event, PUBLISHED_EVENTS):
+            found = self._take_announcement(event)
+        else:
+            found = self._passed_over(self._due, event)
+            self._batch.apply(event)
+            self._batch.announce(event.causation)
+            self._due = self._batch.collect_events()
+        self._last_version = event.originator_version
+        return found
+
+    def end(self) -> list[Finding]:
+        """Return what is missing at the end of the stream."""
+        return [self._missing(due) for due in self._due]
+
+    def _take_announcement(self, event: DomainEvent) -> list[Finding]:
+        place = next((n for n, due in enumerate(self._due) if type(due) is type(event)), None)
+        if place is None:
+            found = self._passed_over(self._due, event)
+            self._due = []
+            why = "the facts before it do not call for it"
+            found.append(self._finding(event, Fault.ANNOUNCEMENT_UNFOUNDED, why))
+        else:
+            found = self._passed_over(self._due[:place], event)
+            expected = self._due[place]
+            self._due = self._due[place + 1 :]
+            if event == expected:
+                return found
+            why = f"the facts before it give another {_difference(event, expected)}"
+            found.append(self._finding(event, Fault.ANNOUNCEMENT_DIFFERENT, why))
+        self._batch.apply(event)
+        return found
+
+    def _passed_over(self, due: Sequence[DomainEvent], event: DomainEvent) -> list[Finding]:
+        """Return what is missing before `event`: the announcements `due`, and any versions beside theirs."""
+        found = [self._missing(announcement) for announcement in due]
+        first = max([self._last_version, *(announcement.originator_version for announcement in due)]) + 1
+        last = event.originator_version - 1
+        if first <= last:
+            detail = f"versions {first} to {last} are not in the stream"
+            found.append(Finding(self._batch.id, first, Fault.VERSIONS_MISSING, detail))
+        return found
+
+    def _missing(self, announcement: DomainEvent) -> Finding:
+        return self._finding(announcement, Fault.ANNOUNCEMENT_MISSING, "the facts before it call for it")
+
+    def _finding(self, event: DomainEvent, fault: Fault, why: str) -> Finding:
+        detail = f"{type(event).__name__}, version {event.originator_version}: {why}"
+        return Finding(self._batch.id, event.originator_version, fault, detail)
+
+
+def check_announcements(stream_id: str, events: Iterable[DomainEvent]) -> list[Finding]:
+    """Check the whole recorded stream of a batch, in version order; an empty list says that it is right.
+
+    Raises what folding raises, as `AnnouncementCheck.take` does.
+    """
+    check = AnnouncementCheck(stream_id)
+    found = [finding for event in events for finding in check.take(event)]
+    return found + check.end()
+
+
+def _difference(event: DomainEvent, expected: DomainEvent) -> str:
+    recorded, wanted = vars(event), vars(expected)
+    return ", ".join(name for name, value in recorded.items() if value != wanted[name])
