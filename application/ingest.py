@@ -22,6 +22,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Final
 
 from application.batches import Batch, BatchCache, load_batches
@@ -83,6 +84,7 @@ class IngestMicroBatch:
     def __init__(self, store: EventStorePort, cache: BatchCache) -> None:
         self._store = store
         self._cache = cache
+        self._at_work = Lock()
 
     @property
     def cache(self) -> BatchCache:
@@ -111,6 +113,17 @@ class IngestMicroBatch:
         `positions` must hold what the store holds; it is updated when the transaction is committed.
         Raises StalePositionError if it did not, and the store's errors when the database is away.
         """
+        # A thread goes on after the task that awaits it was cancelled: a second one must not meet it here.
+        if not self._at_work.acquire(blocking=False):
+            raise RuntimeError(
+                "Two threads take in messages with one cache. Nothing was written by this one."
+            )
+        try:
+            return self._take_in(intakes, positions)
+        finally:
+            self._at_work.release()
+
+    def _take_in(self, intakes: Sequence[Intake], positions: dict[tuple[str, int], int]) -> Taken:
         if not intakes:
             return Taken()
         streams = {
@@ -167,10 +180,10 @@ class IngestMicroBatch:
             if isinstance(outcome, Rejection):
                 raise error
             rejection = Rejection(Reason.NOT_STORABLE, str(error), outcome.causation)
-            return self.take_in([Intake(intakes[0].message, rejection)], positions)
+            return self._take_in([Intake(intakes[0].message, rejection)], positions)
         half = len(intakes) // 2
-        taken = self.take_in(intakes[:half], positions)
-        taken.add(self.take_in(intakes[half:], positions))
+        taken = self._take_in(intakes[:half], positions)
+        taken.add(self._take_in(intakes[half:], positions))
         return taken
 
 

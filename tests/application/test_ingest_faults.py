@@ -56,6 +56,25 @@ REACHED = [Step.BEGIN, Step.LOAD, Step.APPEND, Step.COUNT, Step.COMMIT, Step.COM
 """The steps of a transaction that meets no conflict."""
 
 
+def test_a_second_micro_batch_while_one_is_taken_in_is_refused(store: FakeEventStore) -> None:
+    intakes = intakes_of(messages_of(small_batch()))
+    ingestion = Ingestion(store)
+    ingestion.seek(intakes)
+    refused: list[str] = []
+
+    def take_in_meanwhile(step: Step) -> None:
+        if step is Step.APPEND:
+            with pytest.raises(RuntimeError) as refusal:
+                ingestion.use_case.take_in(intakes, dict(ingestion.positions))
+            refused.append(str(refusal.value))
+
+    store.on_step = take_in_meanwhile
+    ingestion.take_in(intakes)
+
+    assert [sentence.split(".")[0] for sentence in refused] == ["Two threads take in messages with one cache"]
+    assert stored_in(store) == stored_in(taken_in_at_once(intakes))
+
+
 @pytest.mark.parametrize("step", REACHED)
 def test_what_could_not_be_saved_leaves_the_cache(store: FakeEventStore, step: Step) -> None:
     intakes = intakes_of(messages_of(small_batch()))
