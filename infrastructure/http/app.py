@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from application.enrichment import Assessments
 from application.queries import BatchQueries, DeadLetterQueries, InboxQueries
@@ -21,7 +22,8 @@ from infrastructure.http.middleware import (
     CorrelationMiddleware,
     MetricsMiddleware,
 )
-from infrastructure.http.openapi import documentation_routes
+from infrastructure.http.openapi import openapi_document
+from infrastructure.http.openapi_parts import documentation_routes
 from infrastructure.http.problems import HANDLERS
 
 PREFIX = "/internal/"
@@ -43,19 +45,38 @@ def create_app(
 ) -> Starlette:
     """Return the application. `on_shutdown` is awaited when the server stops."""
 
+    return assembled(
+        [
+            *batch_routes(batches, assessments),
+            *inbox_routes(inbox, mark_read),
+            *dead_letter_routes(dead_letters),
+            *health_routes(health, registry, environment=environment),
+            *documentation_routes(openapi_document()),
+        ],
+        api_key=api_key,
+        allowed_services=allowed_services,
+        registry=registry,
+        on_shutdown=on_shutdown,
+    )
+
+
+def assembled(
+    routes: Sequence[Route],
+    *,
+    api_key: str,
+    allowed_services: Sequence[str],
+    registry: CollectorRegistry,
+    on_shutdown: Callable[[], Awaitable[None]],
+) -> Starlette:
+    """Return an application of `routes` with what all of ours do: correlation, metrics, keys, problems."""
+
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         await on_shutdown()
 
     return Starlette(
-        routes=[
-            *batch_routes(batches, assessments),
-            *inbox_routes(inbox, mark_read),
-            *dead_letter_routes(dead_letters),
-            *health_routes(health, registry, environment=environment),
-            *documentation_routes(),
-        ],
+        routes=routes,
         middleware=[
             Middleware(CorrelationMiddleware),
             Middleware(MetricsMiddleware, registry=registry),

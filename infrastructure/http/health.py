@@ -13,7 +13,13 @@ from starlette.routing import Route
 from infrastructure.health import Health, HealthChecks, overall
 
 
-def health_routes(checks: HealthChecks, registry: CollectorRegistry, *, environment: str = "") -> list[Route]:
+def health_routes(
+    checks: HealthChecks,
+    registry: CollectorRegistry,
+    *,
+    environment: str = "",
+    service: str = "result_aggregator_service",
+) -> list[Route]:
     """Return `/healthz`, `/healthz/live`, `/healthz/ready` and `/metrics`; none asks for a key."""
 
     async def live(_request: Request) -> Response:
@@ -36,7 +42,7 @@ def health_routes(checks: HealthChecks, registry: CollectorRegistry, *, environm
         state = overall(results)
         reasons = "; ".join(f"{name}: {r.reason}" for name, r in results.items() if r.reason)
         body = {
-            "service": "result_aggregator_service",
+            "service": service,
             "status": "unhealthy" if state is Health.FAILED else "healthy",
             "message": reasons or "All is well.",
             "version": version("result-aggregator-service"),

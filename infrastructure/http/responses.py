@@ -18,11 +18,23 @@ _LONGEST_ID: Final = 255
 def json_response(request: Request, body: Mapping[str, Any] | bytes, *, etag: str | None = None) -> Response:
     """Return `body` (bytes are JSON already), or 304 where the client has it. The default ETag is a hash."""
     content = body if isinstance(body, bytes) else orjson.dumps(body)
-    quoted = f'"{etag or blake2b(content, digest_size=12).hexdigest()}"'
-    headers = {"ETag": quoted, "Cache-Control": "private, no-cache"}
+    return tagged_response(request, content, etag=etag or blake2b(content, digest_size=12).hexdigest())
+
+
+def tagged_response(
+    request: Request,
+    content: bytes,
+    *,
+    etag: str,
+    media_type: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return `content` under `etag` (without quotes), or 304 where the client has it."""
+    quoted = f'"{etag}"'
+    sent = {"ETag": quoted, "Cache-Control": "private, no-cache", **(headers or {})}
     if _matches(request.headers.get("if-none-match"), quoted):
-        return Response(status_code=304, headers=headers)
-    return Response(content, headers=headers, media_type="application/json")
+        return Response(status_code=304, headers=sent)
+    return Response(content, headers=sent, media_type=media_type)
 
 
 def _matches(given: str | None, etag: str) -> bool:
