@@ -49,7 +49,7 @@ bench: $(READY) ## Measure against the targets; minutes
 
 lock: $(READY) ## Pin the packages anew after a change in pyproject.toml: all, and what the image needs
 	$(COMPILE) --all-extras pyproject.toml --output-file requirements.lock
-	$(COMPILE) --constraint requirements.lock pyproject.toml --output-file requirements-runtime.lock
+	$(COMPILE) --extra tracing --constraint requirements.lock pyproject.toml --output-file requirements-runtime.lock
 
 clean: ## Remove the environment, caches and build output (the data in .ras stays)
 	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis dist *.egg-info

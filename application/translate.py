@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from application import topics
 from application.contracts import incoming as wire
 from application.messages import IncomingMessage
+from application.tracing import traceparent_of
 from domain.batch import BatchAggregate
 from domain.dead_letters import Reason
 from domain.values import Causation, EssayResult, SpellcheckMetrics
@@ -81,13 +82,17 @@ def translate(
 
 def _rejection(reason: Reason, detail: str, message: IncomingMessage, received_at: datetime) -> Rejection:
     unread = Causation(
-        topic=message.topic, partition=message.partition, offset=message.offset, received_at=received_at
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        received_at=received_at,
+        traceparent=traceparent_of(message.headers),
     )
     return Rejection(reason, detail, unread)
 
 
 def _causation(envelope: wire.Envelope[Any], message: IncomingMessage, received_at: datetime) -> Causation:
-    traceparent = (envelope.metadata or {}).get("traceparent")
+    in_envelope = (envelope.metadata or {}).get("traceparent")
     return Causation(
         topic=message.topic,
         partition=message.partition,
@@ -95,7 +100,7 @@ def _causation(envelope: wire.Envelope[Any], message: IncomingMessage, received_
         received_at=received_at,
         event_id=envelope.event_id,
         correlation_id=envelope.correlation_id,
-        traceparent=traceparent if isinstance(traceparent, str) else None,
+        traceparent=traceparent_of(message.headers, in_envelope),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from opentelemetry.trace import Tracer
+
 from application.batches import BatchCache
 from application.ingest import IngestMicroBatch
 from domain.batch_events import PUBLISHED_EVENTS
@@ -20,6 +22,7 @@ from infrastructure.resilience import Backoff, CircuitBreaker
 from infrastructure.settings import Settings, SettingsError
 from infrastructure.status import RoleStatus
 from infrastructure.telemetry import RoleMetrics
+from infrastructure.tracing.messages import MessageTracer
 from projections.catalogue import PROJECTIONS
 
 _BREAKER_FAILURES = 5
@@ -50,11 +53,19 @@ def event_store(database_url: str) -> EventStore:
 
 
 def ingester(
-    servers: Servers, store: EventStore, settings: Settings, metrics: RoleMetrics, status: RoleStatus
+    servers: Servers,
+    store: EventStore,
+    settings: Settings,
+    metrics: RoleMetrics,
+    status: RoleStatus,
+    *,
+    tracer: Tracer | None = None,
 ) -> Ingester:
-    """Return an ingester on `store`."""
+    """Return an ingester on `store`; it makes spans where there is a `tracer`."""
     use_case = IngestMicroBatch(store, BatchCache(settings.cache_max_essays))
-    return Ingester(use_case, settings, servers.bootstrap_servers, metrics, status)
+    return Ingester(
+        use_case, settings, servers.bootstrap_servers, metrics, status, tracer=_of_messages(tracer)
+    )
 
 
 def listener(servers: Servers, settings: Settings) -> LogListener:
@@ -70,8 +81,9 @@ def publisher(
     status: RoleStatus,
     *,
     resume_at: int | None = None,
+    tracer: Tracer | None = None,
 ) -> Follower:
-    """Return the publisher."""
+    """Return the publisher; it makes spans where there is a `tracer`."""
     topics = [event.topic for event in PUBLISHED_EVENTS]
     log = NotificationLog(servers.database_url, event_codec(), topics)
     sink = KafkaSink(
@@ -80,6 +92,7 @@ def publisher(
         log,
         PositionCopy(servers.database_url, settings.transactional_id),
         resume_at=resume_at,
+        tracer=_of_messages(tracer),
     )
     return Follower(
         "publisher",
@@ -115,6 +128,10 @@ def projectors(
         )
         for projection in PROJECTIONS
     ]
+
+
+def _of_messages(tracer: Tracer | None) -> MessageTracer | None:
+    return None if tracer is None else MessageTracer(tracer)
 
 
 def _backoff(settings: Settings) -> Backoff:

@@ -31,6 +31,7 @@ from infrastructure.resilience import Backoff
 from infrastructure.settings import Settings
 from infrastructure.status import RoleStatus
 from infrastructure.telemetry import RoleMetrics
+from infrastructure.tracing.setup import current_tracer
 
 _log = structlog.get_logger(__name__)
 
@@ -54,7 +55,9 @@ async def ingest(settings: Settings, servers: Servers) -> None:
         if await _database_is_ready(servers, [status], settings, stopping):
             store = await _opened(servers, status, settings, stopping)
             if store is not None:
-                ingester = bootstrap.ingester(servers, store, settings, metrics, status)
+                ingester = bootstrap.ingester(
+                    servers, store, settings, metrics, status, tracer=current_tracer()
+                )
                 try:
                     await _until(stopping, ingester.stop, ingester.run)
                 finally:
@@ -68,7 +71,7 @@ async def publish(settings: Settings, servers: Servers, *, resume_at: int | None
         if await _database_is_ready(servers, [status], settings, stopping):
             wakes = bootstrap.listener(servers, settings)
             follower = bootstrap.publisher(
-                servers, wakes, settings, RoleMetrics(), status, resume_at=resume_at
+                servers, wakes, settings, RoleMetrics(), status, resume_at=resume_at, tracer=current_tracer()
             )
             await _follow(stopping, wakes, [follower])
 

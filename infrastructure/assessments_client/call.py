@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import httpx
 import orjson
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from application.enrichment import summary_of
 from infrastructure.assessments_client.outcomes import CallFailedError, CallResult, Outcome, Reply
@@ -34,6 +35,7 @@ _CONNECTIONS: Final = 50
 _KEEP_ALIVE_S: Final = 4.0
 """Less than uvicorn's 5 s, so that mostly we and not the app close an idle connection."""
 
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
 _NOT_NOW: Final = frozenset({502, 503, 504})
 _LONGEST_ETAG: Final = 255
 
@@ -70,6 +72,7 @@ class AssessmentCalls:
         headers = {"X-Correlation-ID": correlation_id}
         if kept is not None and kept.etag is not None:
             headers["If-None-Match"] = kept.etag
+        _PROPAGATOR.inject(headers)  # nothing unless the request that asks is traced
         request = self._http.build_request("GET", self._address(batch_id), headers=headers)
         backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         ends_at = time.monotonic() + self._deadline_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Coroutine
 from typing import Annotated, Any
 
@@ -12,12 +13,20 @@ from infrastructure import roles
 from infrastructure.bootstrap import servers_from
 from infrastructure.settings import Settings, load_settings
 from infrastructure.telemetry import configure_logging
+from infrastructure.tracing.setup import configure_tracing
 
 
 def prepared() -> Settings:
     """Read the settings and set up logging."""
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
+    return settings
+
+
+def prepared_role(name: str) -> Settings:
+    """Read the settings, and set up logging and what OTEL_* asks for."""
+    settings = prepared()
+    configure_tracing(os.environ, name)
     return settings
 
 
@@ -33,7 +42,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 def ingest() -> None:
     """Take in upstream's messages (one or more processes; they share the partitions)."""
-    settings = prepared()
+    settings = prepared_role("ingest")
     run(roles.ingest(settings, servers_from(settings)))
 
 
@@ -46,13 +55,13 @@ def publish(
     ] = None,
 ) -> None:
     """Publish results and notifications to Kafka, exactly once (one process; a second one takes over)."""
-    settings = prepared()
+    settings = prepared_role("publish")
     run(roles.publish(settings, servers_from(settings), resume_at=resume_at))
 
 
 def project() -> None:
     """Keep the read models up to date (a second process takes turns with the first)."""
-    settings = prepared()
+    settings = prepared_role("project")
     run(roles.project(settings, servers_from(settings, kafka=False)))
 
 
@@ -60,6 +69,6 @@ def serve() -> None:
     """Answer queries over HTTP."""
     from infrastructure.query_api import query_app  # the other roles need no web framework
 
-    settings = prepared()
+    settings = prepared_role("serve")
     servers = servers_from(settings, kafka=False)
     run(roles.serve(settings, servers, query_app(servers, settings, settings.require_api_key())))

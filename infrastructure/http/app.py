@@ -25,6 +25,8 @@ from infrastructure.http.middleware import (
 from infrastructure.http.openapi import openapi_document
 from infrastructure.http.openapi_parts import documentation_routes
 from infrastructure.http.problems import HANDLERS
+from infrastructure.tracing.requests import TracingMiddleware
+from infrastructure.tracing.setup import current_tracer
 
 PREFIX = "/internal/"
 
@@ -68,16 +70,19 @@ def assembled(
     registry: CollectorRegistry,
     on_shutdown: Callable[[], Awaitable[None]],
 ) -> Starlette:
-    """Return an application of `routes` with what all of ours do: correlation, metrics, keys, problems."""
+    """Return an application of `routes` with what all of ours do: traces, correlation, metrics, keys, problems."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         await on_shutdown()
 
+    tracer = current_tracer()
+    tracing = [Middleware(TracingMiddleware, prefix=PREFIX, tracer=tracer)] if tracer is not None else []
     return Starlette(
         routes=routes,
         middleware=[
+            *tracing,
             Middleware(CorrelationMiddleware),
             Middleware(MetricsMiddleware, registry=registry),
             Middleware(AuthenticationMiddleware, prefix=PREFIX, api_key=api_key, services=allowed_services),

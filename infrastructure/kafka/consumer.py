@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import merge
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import Any, Final
 
 import structlog
@@ -41,6 +41,7 @@ from infrastructure.resilience import Backoff
 from infrastructure.settings import Settings
 from infrastructure.status import RoleStatus
 from infrastructure.telemetry import RoleMetrics
+from infrastructure.tracing.messages import MessageTracer
 
 _log = structlog.get_logger(__name__)
 
@@ -74,11 +75,14 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         bootstrap_servers: str,
         metrics: RoleMetrics,
         status: RoleStatus,
+        *,
+        tracer: MessageTracer | None = None,
     ) -> None:
         self._use_case = use_case
         self._settings = settings
         self._metrics = metrics
         self._status = status
+        self._tracer = tracer
         self._tolerance = timedelta(days=settings.future_tolerance_days)
         self._backoff = Backoff(settings.retry_initial_s, settings.retry_max_s)
         self._positions: dict[Partition, int] = {}
@@ -197,7 +201,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         """Take in one micro-batch, however long it takes; False when its messages are no longer ours."""
         while True:
             mine = [intake for intake in intakes if self._is_next(intake.message)]
-            started = perf_counter()
+            started, started_ns = perf_counter(), time_ns()
             try:
                 taken = await asyncio.to_thread(self._use_case.take_in, mine, self._positions)
             except StalePositionError as error:
@@ -212,6 +216,10 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             self._backoff.reset()
             self._status.well()
             self._measure(taken, mine, perf_counter() - started)
+            if self._tracer is not None:
+                await asyncio.to_thread(
+                    self._tracer.taken_in, mine, started_ns=started_ns, ended_ns=time_ns()
+                )
             self._collector.after(len(mine))
             return True
 

@@ -32,6 +32,7 @@ from infrastructure.followers.follower import TransientSinkError
 from infrastructure.followers.log import NotificationLog
 from infrastructure.kafka.position_copy import PositionCopy
 from infrastructure.kafka.record_batches import RecordBatches
+from infrastructure.tracing.messages import MessageTracer
 from projections.projection import Recorded
 
 _log = structlog.get_logger(__name__)
@@ -67,12 +68,14 @@ class KafkaSink:
         copy: PositionCopy,
         *,
         resume_at: int | None = None,
+        tracer: MessageTracer | None = None,
     ) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._transactional_id = transactional_id
         self._log = log
         self._copy = copy
         self._resume_at = resume_at
+        self._tracer = tracer
         self._producer: AIOKafkaProducer | None = None
         self._written_at = 0.0
 
@@ -117,7 +120,11 @@ class KafkaSink:
     async def apply(self, prepared: list[OutgoingMessage], *, expected: int, to: int) -> None:
         """Send messages and the position in one transaction."""
         del expected  # the transactional id fences, not a comparison
-        await self._transact(prepared, to)
+        if self._tracer is None:
+            await self._transact(prepared, to)
+            return
+        with self._tracer.sending(prepared) as traced:
+            await self._transact(traced, to)
 
     async def idle(self, position: int) -> None:
         """Write the position again now and then: a fenced publisher finds out although it has no work."""
