@@ -42,7 +42,12 @@ _GRAVITY: Final = {
 
 def is_anchor(result: EssayResult) -> bool:
     """Whether `result` belongs to a calibration text and not to a student."""
-    return result.is_anchor or result.essay_id.startswith(_ANCHOR_PREFIX)
+    return result.is_anchor or is_anchor_id(result.essay_id)
+
+
+def is_anchor_id(essay_id: str) -> bool:
+    """Whether upstream names calibration texts so; a result may mark others besides."""
+    return essay_id.startswith(_ANCHOR_PREFIX)
 
 
 @dataclass(slots=True)

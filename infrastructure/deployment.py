@@ -37,7 +37,10 @@ _log = structlog.get_logger(__name__)
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
-ROLES: Final = ("ingest", "publish", "project", "serve")
+ROLES: Final = ("ingest", "publish", "project", "serve-assessments", "serve")
+
+_PORTS: Final = {"serve": "RAS_API_PORT", "serve-assessments": "RAS_ASSESSMENTS_PORT"}
+"""The roles with an API, and the setting of its port."""
 
 PLAIN_HTTP: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For clients of loopback addresses: httpx would load the system's certificates, 0.15 s each time."""
@@ -54,17 +57,18 @@ class Deployment:
 
     servers: Servers
     api: str
+    assessments: str
     api_key: str
     logs: Path
     roles: dict[str, _RoleProcess]
 
-    def as_json(self) -> dict[str, str | None]:
+    def as_json(self) -> dict[str, str]:
         """Return what a script needs to use it."""
         return {
             "kafka": self.servers.bootstrap_servers,
             "database_url": self.servers.database_url,
             "api": self.api,
-            "assessments": None,
+            "assessments": self.assessments,
             "internal_api_key": self.api_key,
             "logs": str(self.logs),
         }
@@ -174,7 +178,12 @@ async def deployed(
             else secrets.token_urlsafe(32)
         )
         deployment = Deployment(
-            servers, f"http://{settings.api_host}:{settings.api_port or free_port()}", key, logs, {}
+            servers,
+            api=f"http://{settings.api_host}:{settings.api_port or free_port()}",
+            assessments=f"http://{settings.api_host}:{settings.assessments_port or free_port()}",
+            api_key=key,
+            logs=logs,
+            roles={},
         )
         for name in ROLES:
             deployment.roles[name] = _role(
@@ -210,9 +219,10 @@ def _role(name: str, arguments: list[str], deployment: Deployment, settings: Set
         "RAS_KAFKA_BOOTSTRAP_SERVERS": deployment.servers.bootstrap_servers,
         "RAS_LOG_FORMAT": "json",
     }
-    if name == "serve":
-        address = deployment.api
-        environment["RAS_API_PORT"] = address.rpartition(":")[2]
+    if name in _PORTS:
+        address = deployment.api if name == "serve" else deployment.assessments
+        environment[_PORTS[name]] = address.rpartition(":")[2]
+        environment["RAS_ASSESSMENTS_URL"] = settings.assessments_url or deployment.assessments
         environment["RAS_INTERNAL_API_KEY"] = deployment.api_key
         environment["RAS_ENVIRONMENT"] = settings.environment
         environment["RAS_API_HOST"] = settings.api_host

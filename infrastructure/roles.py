@@ -86,14 +86,14 @@ async def project(settings: Settings, servers: Servers) -> None:
             await _follow(stopping, wakes, followers)
 
 
-async def serve(settings: Settings, servers: Servers, app: Starlette) -> None:
-    """Run an HTTP application on the API's address; it starts although the database is away."""
+async def serve(settings: Settings, servers: Servers, app: Starlette, *, port: int) -> None:
+    """Run an HTTP application on `port` of the API's host; it starts although the database is away."""
     with contextlib.suppress(*_DATABASE_AWAY):
         await asyncio.to_thread(schema.check, servers.database_url)
     config = uvicorn.Config(
         app,
         host=settings.api_host,
-        port=settings.api_port,
+        port=port,
         log_config=None,
         access_log=False,
         lifespan="on",

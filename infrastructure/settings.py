@@ -49,6 +49,12 @@ class Settings(BaseSettings):
         "admin-dashboard-service",
         "bff-teacher-service",
     )
+    assessments_allowed_services: Annotated[tuple[str, ...], NoDecode] = (
+        "result_aggregator_service",
+        "api-gateway-service",
+        "admin-dashboard-service",
+        "bff-teacher-service",
+    )
     environment: str = "development"
 
     consumer_group: str = Field("ras-ingester", min_length=1)
@@ -76,7 +82,7 @@ class Settings(BaseSettings):
     log_level: str = "info"
     log_format: str = Field("auto", pattern="^(auto|json|text)$")
 
-    @field_validator("allowed_services", mode="before")
+    @field_validator("allowed_services", "assessments_allowed_services", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return (
@@ -122,6 +128,8 @@ class Settings(BaseSettings):
             raise ValueError("RAS_DATABASE_URL must begin with postgresql://")
         if not self.allowed_services:
             raise ValueError("RAS_ALLOWED_SERVICES must name at least one service")
+        if not self.assessments_allowed_services:
+            raise ValueError("RAS_ASSESSMENTS_ALLOWED_SERVICES must name at least one service")
         return self
 
     def require_api_key(self) -> SecretStr:

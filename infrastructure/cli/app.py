@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "publish": "infrastructure.cli.roles:publish",
     "project": "infrastructure.cli.roles:project",
     "serve": "infrastructure.cli.roles:serve",
+    "serve-assessments": "infrastructure.cli.roles:serve_assessments",
     "init": "infrastructure.cli.commands:init",
     "status": "infrastructure.cli.status:status",
     "replay": "infrastructure.cli.replay:replay",

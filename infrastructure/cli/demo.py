@@ -113,6 +113,8 @@ def _of_the_demo(settings: Settings) -> Settings:
             "environment": DEMO_ENVIRONMENT,
             "api_host": "127.0.0.1",
             "api_port": 0,
+            "assessments_port": 0,
+            "assessments_url": None,
         }
     )
 
@@ -164,7 +166,7 @@ def _places(deployment: Deployment, sample: Document, headers: dict[str, str]) -
         yield f"\n# {what}\ncurl -s {sent} '{api}{path}'"
     yield f"\n# Health and metrics\ncurl -s {api}/healthz\ncurl -s {api}/metrics"
     yield (
-        f"\nIn a browser  {api}/docs"
+        f"\nIn a browser  {api}/docs and {deployment.assessments}/docs"
         f"\nKafka         {servers.bootstrap_servers}"
         f"\nPostgreSQL    {servers.database_url}"
         f"\nLogs          {deployment.logs}"

@@ -71,4 +71,18 @@ def serve() -> None:
 
     settings = prepared_role("serve")
     servers = servers_from(settings, kafka=False)
-    run(roles.serve(settings, servers, query_app(servers, settings, settings.require_api_key())))
+    app = query_app(servers, settings, settings.require_api_key())
+    run(roles.serve(settings, servers, app, port=settings.api_port))
+
+
+def serve_assessments() -> None:
+    """Answer questions about comparative judgement over HTTP."""
+    # Read by numpy when it is imported. Its matrices here are small: a second thread would double the work
+    # and gain no time, and the order of a sum should not depend on how many there are.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from infrastructure.assessment_api import assessment_app
+
+    settings = prepared()
+    servers = servers_from(settings, kafka=False)
+    app = assessment_app(servers, settings, settings.require_api_key())
+    run(roles.serve(settings, servers, app, port=settings.assessments_port))

@@ -70,6 +70,7 @@ def _described(deployment: Deployment) -> str:
         (
             "RAS is running. Ctrl-C stops it.",
             f"  API         {deployment.api}/docs",
+            f"  assessments {deployment.assessments}/docs",
             f"  API key     {deployment.api_key}",
             f"  Kafka       {deployment.servers.bootstrap_servers}",
             f"  PostgreSQL  {deployment.servers.database_url}",

@@ -13,7 +13,7 @@ from tests.support.role_process import Installation
 from tests.support.topics import Topics
 from tests.support.waiting import wait_until
 
-_ROLES = ("ingest", "publish", "project", "serve")
+_ROLES = ("ingest", "publish", "project", "serve", "serve-assessments")
 
 
 def test_sigterm_ends_each_role_at_work_in_order_and_soon(
@@ -39,7 +39,7 @@ def test_sigterm_ends_each_role_at_work_in_order_and_soon(
 def test_a_role_waits_for_the_database_and_can_be_ended_meanwhile(ras: Installation, role: str) -> None:
     nowhere = f"postgresql://postgres:secret@127.0.0.1:{free_port()}/ras"
     process = ras.start(role, database_url=nowhere)
-    reason = process.wait_for_health("failed" if role == "serve" else "degraded")
+    reason = process.wait_for_health("failed" if role.startswith("serve") else "degraded")
     assert "secret" not in process.output + reason
 
     code, seconds = process.terminate()
@@ -81,6 +81,14 @@ def test_a_role_without_tables_says_how_to_make_them(
         ("serve", "internal_api_key", DEMO_API_KEY, "RAS_INTERNAL_API_KEY is the public key of the demo"),
         ("serve", "allowed_services", " , ", "RAS_ALLOWED_SERVICES must name at least one service"),
         ("serve", "api_port", "65536", "RAS_API_PORT: "),
+        ("serve-assessments", "internal_api_key", "", "RAS_INTERNAL_API_KEY is not set"),
+        ("serve-assessments", "assessments_port", "-1", "RAS_ASSESSMENTS_PORT: "),
+        (
+            "serve-assessments",
+            "assessments_allowed_services",
+            "",
+            "RAS_ASSESSMENTS_ALLOWED_SERVICES must name at least one service",
+        ),
         ("serve", "assessments_url", "127.0.0.1:4004", "RAS_ASSESSMENTS_URL: must be an address such as "),
         ("serve", "assessments_deadline_s", "0", "RAS_ASSESSMENTS_DEADLINE_S: "),
         ("ingest", "database_url", "mysql://127.0.0.1/ras", "RAS_DATABASE_URL must begin with postgresql://"),

@@ -13,8 +13,9 @@ from tests.support.kafka_jars import kafka_version
 _ROOT = Path(__file__).parents[2]
 _COMPOSE: dict[str, Any] = yaml.safe_load((_ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 _SERVICES: dict[str, dict[str, Any]] = _COMPOSE["services"]
-_ROLES = ("ingest", "publish", "project", "serve")
-_SECRET_NAME = re.compile(r"PASSWORD|SECRET|API_KEY|TOKEN|URL")
+_ROLES = ("ingest", "publish", "project", "serve", "serve-assessments")
+_PORTS = {"serve": "RAS_API_PORT", "serve-assessments": "RAS_ASSESSMENTS_PORT"}
+_SECRET_NAME = re.compile(r"PASSWORD|SECRET|API_KEY|TOKEN|DATABASE_URL")
 _REQUIRED_VARIABLE = re.compile(r"\$\{(\w+):\?[^}]+\}")
 
 
@@ -48,9 +49,14 @@ def test_roles_start_after_the_tables_and_topics_are_made(role: str) -> None:
 def test_health_checks_ask_the_port_that_the_role_serves() -> None:
     for role in _ROLES:
         environment, check = _SERVICES[role]["environment"], _SERVICES[role]["healthcheck"]["test"][-1]
-        port = environment["RAS_API_PORT"] if role == "serve" else environment["RAS_HEALTH_PORT"]
-        path = "/healthz/live" if role == "serve" else "/healthz/ready"
+        port = environment[_PORTS.get(role, "RAS_HEALTH_PORT")]
+        path = "/healthz/live" if role in _PORTS else "/healthz/ready"
         assert f"http://127.0.0.1:{port}{path}" in check
+
+
+def test_the_query_api_asks_the_assessment_app_where_it_is() -> None:
+    port = _SERVICES["serve-assessments"]["environment"]["RAS_ASSESSMENTS_PORT"]
+    assert _SERVICES["serve"]["environment"]["RAS_ASSESSMENTS_URL"] == f"http://serve-assessments:{port}"
 
 
 def test_no_secret_is_in_the_file() -> None:

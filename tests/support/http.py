@@ -10,6 +10,7 @@ from typing import Any, Final
 import httpx
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 from infrastructure.bootstrap import Servers
 from infrastructure.query_api import query_app
@@ -71,6 +72,13 @@ def api(database_url: str, **settings: Any) -> Iterator[Api]:
         SecretStr(API_KEY),
         registry=CollectorRegistry(auto_describe=True),
     )
+    with client_of(app) as client:
+        yield client
+
+
+@contextmanager
+def client_of(app: Starlette) -> Iterator[Api]:
+    """A client of an application, from its start to its shutdown."""
     # A fault of ours is to be answered as in production, not raised into the test.
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     with asyncio.Runner() as runner:

@@ -25,6 +25,7 @@ API_KEY: Final = "a-key-for-tests"
 _PLAIN_HTTP: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """httpx would load the system's certificates for each request otherwise: 0.15 s."""
 
+_PORTS: Final = {"serve": "api_port", "serve-assessments": "assessments_port"}
 _GRACE_S: Final = 20.0
 _START_DEADLINE_S: Final = 40.0
 
@@ -40,7 +41,7 @@ class RoleProcess:
 
     @property
     def url(self) -> str:
-        """Where the role answers for its health, and the role `serve` for everything else."""
+        """Where the role answers for its health, and a role with an API for everything else."""
         return self._url
 
     @property
@@ -192,7 +193,7 @@ class Installation:
             "transactional_id": self.transactional_id,
             "consumer_group": self.consumer_group,
             "internal_api_key": API_KEY,
-            "api_port" if role == "serve" else "health_port": str(port),
+            _PORTS.get(role, "health_port"): str(port),
             "retry_initial_s": "0.05",
             "retry_max_s": "0.5",
             "poll_interval_s": "0.2",

@@ -1,0 +1,112 @@
+"""What may be asked about comparative-judgement jobs: the facts behind an answer, and the port they come by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+
+class Outcome(StrEnum):
+    """What became of a request to a judge."""
+
+    DECIDED = "decided"
+    FAILED = "failed"
+
+
+class Asked(NamedTuple):
+    """One request to a judge, as far as statistics need it; `chosen_a` is None where the judge failed.
+
+    `judge` is the judge's own name where there is one, else provider and model name the judge. `cost` is
+    in US dollars.
+    """
+
+    judge: str
+    essay_a: str
+    essay_b: str
+    chosen_a: bool | None
+    confidence: float | None
+    cost: float
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    response_time_ms: int
+
+
+class PairCount(NamedTuple):
+    """How often two texts met, `item_a` before `item_b` or the same, and how often `item_a` won."""
+
+    item_a: str
+    item_b: str
+    judged: int
+    a_wins: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedResult:
+    """A job's result as upstream published it: `body` is what readers get, `lines` its essays."""
+
+    body: Mapping[str, Any]
+    lines: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """Everything known of a job at `position`, the notification id of its newest event.
+
+    `asked` is in the order of the log. A job without a result is still running, as far as RAS knows.
+    """
+
+    job_id: str
+    batch_id: str | None
+    position: int
+    result: PublishedResult | None
+    asked: Sequence[Asked]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionPage:
+    """Some of a job's requests in the order of the log, as JSON; `next_cursor` is None on the last page."""
+
+    job_id: str
+    batch_id: str | None
+    position: int
+    finished: bool
+    decisions: bytes
+    next_cursor: int | None
+
+
+class PageRequest(NamedTuple):
+    """At most `limit` requests behind the cursor `after`, of one outcome or of both."""
+
+    after: int = 0
+    limit: int = 100
+    outcome: Outcome | None = None
+
+
+class JobReader(Protocol):
+    """Reads at one moment: what one reader says belongs together."""
+
+    async def page(self, job_id: str, wanted: PageRequest) -> DecisionPage | None:
+        """Return a page of a job's requests, None if no such job is known."""
+
+    async def positions(self, batch_id: str) -> Mapping[str, int]:
+        """Return the jobs of a batch and the position of each, the one with the newest event first."""
+
+    async def facts(self, job_id: str) -> JobFacts:
+        """Return everything about a job that is known. Raises LookupError for one that is not."""
+
+    async def matrix(self, job_id: str) -> Sequence[PairCount]:
+        """Return the pairs of a job that were judged, in the order of their names."""
+
+
+class AssessmentQueries(JobReader, Protocol):
+    """Readers of the judging jobs: itself one for a single question, and one for several at one moment."""
+
+    def snapshot(self) -> AbstractAsyncContextManager[JobReader]:
+        """Lend a reader whose answers are all of the same moment."""
+
+    async def alive(self) -> None:
+        """Ask the database for a sign of life."""

@@ -1,0 +1,279 @@
+"""A judging job scored: its texts, its judges, and what is published of them, side by side.
+
+What the two answers about a job share. The texts are all those that a judge decided on or that the result
+names; one that nobody decided on has no score, one that the result leaves out has nothing published.
+Numbers are of the decisions alone: upstream's own scores stand beside, as they were published.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import fsum
+from typing import Any, Final
+
+from application.assessments import Asked, JobFacts
+from domain.batch_state import is_anchor_id
+from domain.bradley_terry import (
+    DECIMALS,
+    METHOD_VERSION,
+    Component,
+    ItemScore,
+    JudgeFit,
+    JudgingScores,
+    score,
+)
+from domain.comparison_graph import Comparisons
+from domain.judging_quality import ADAPTIVE_PAIRING_NOTE, Misfits, misfits
+
+METHOD: Final = "bradley-terry"
+ANSWER_VERSION: Final = 1
+"""Changes whenever the same facts would be answered with other bytes although the method is the same."""
+
+_Z: Final = 1.96
+"""Of a 95 % interval."""
+
+_FEW: Final = 10
+"""Comparisons per text that are usually advised (Kinnear, Jones and Davies 2025)."""
+
+_PUBLISHED: Final = (
+    "rank",
+    "bt_score",
+    "normalized_score",
+    "letter_grade",
+    "confidence_score",
+    "confidence_label",
+    "display_name",
+    "feedback_uri",
+    "metrics_uri",
+)
+_NO_MISFITS: Final = Misfits(None, (), None, ())
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What one judge, or all of them, took: costs in US dollars, times in milliseconds."""
+
+    decisions: int = 0
+    failures: int = 0
+    costs: list[float] = field(default_factory=list)
+    confidences: list[float] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+
+    def add(self, asked: Asked) -> None:
+        """Count one request in."""
+        if asked.chosen_a is None:
+            self.failures += 1
+        else:
+            self.decisions += 1
+            self.times.append(asked.response_time_ms)
+        if asked.confidence is not None:
+            self.confidences.append(asked.confidence)
+        self.costs.append(asked.cost)
+        self.prompt_tokens += asked.prompt_tokens
+        self.completion_tokens += asked.completion_tokens
+        self.total_tokens += asked.total_tokens
+
+    def costs_body(self) -> dict[str, Any]:
+        """Return the costs; `fsum`, so that the order of the requests makes no difference."""
+        return {
+            "usd": round(fsum(self.costs), DECIMALS),
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.total_tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredJob:
+    """A job's facts and what they come to. Without any decision there are no comparisons and no scores."""
+
+    facts: JobFacts
+    comparisons: Comparisons | None
+    scores: JudgingScores | None
+    misfits: Misfits
+    tallies: Mapping[str, _Tally]
+    total: _Tally
+
+    @property
+    def state(self) -> str:
+        """`finished` once a result was published."""
+        return "running" if self.facts.result is None else "finished"
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """The groups of texts that decisions connect, the largest first."""
+        return () if self.scores is None else self.scores.components
+
+    def items(self) -> list[dict[str, Any]]:
+        """Return the texts: scored ones by component and score, then the others as they are published."""
+        lines = {line["essay_id"]: line for line in self._lines()}
+        scored = () if self.scores is None else self.scores.items
+        flagged = {item.item for item in self.misfits.items}
+        found = [
+            _item(name, lines.get(name)) | _score(item, rank) | {"flagged": name in flagged}
+            for item, rank in _ranked(scored)
+            for name in [item.item]
+        ]
+        unjudged = sorted(
+            lines.keys() - {item.item for item in scored}, key=lambda name: (lines[name]["rank"], name)
+        )
+        return found + [_item(name, lines[name]) | _NO_SCORE | {"flagged": False} for name in unjudged]
+
+    def judges(self) -> list[dict[str, Any]]:
+        """Return the judges by name, those who only ever failed among them."""
+        fits: dict[str, JudgeFit] = {} if self.scores is None else {j.judge: j for j in self.scores.judges}
+        flagged = {judge.judge for judge in self.misfits.judges}
+        return [
+            _judge(name, tally, fits.get(name), name in flagged)
+            for name, tally in sorted(self.tallies.items())
+        ]
+
+    def counts(self) -> dict[str, int]:
+        """Return how much of everything there is."""
+        names = {line["essay_id"] for line in self._lines()}
+        anchors = {line["essay_id"] for line in self._lines() if line["is_anchor"]}
+        if self.comparisons is not None:
+            names.update(self.comparisons.items)
+        anchors.update(filter(is_anchor_id, names))
+        return {
+            "decisions": self.total.decisions,
+            "failures": self.total.failures,
+            "items": len(names),
+            "anchors": len(anchors),
+            "judges": len(self.tallies),
+        }
+
+    def reliability(self) -> dict[str, Any]:
+        """Return SSR and G of the whole, null across groups, and of each group."""
+        return {
+            "ssr": None if self.scores is None else self.scores.ssr,
+            "separation_g": None if self.scores is None else self.scores.separation_g,
+            "components": [
+                {
+                    "component": number,
+                    "items": len(component.items),
+                    "decisions": component.decisions,
+                    "ssr": component.ssr,
+                    "separation_g": component.separation_g,
+                    "balanced_adjustment": component.balanced,
+                }
+                for number, component in enumerate(self.components)
+            ],
+            "warnings": self.warnings(),
+        }
+
+    def warnings(self) -> list[str]:
+        """Return what a reader of the numbers should know, in sentences."""
+        found = []
+        if self.facts.result is None:
+            found.append("The job has no result yet: these are the numbers so far.")
+        if self.scores is None:
+            found.append("No decision is known, so there are no scores.")
+            return found
+        found += self.scores.warnings
+        few = sum(item.comparisons < _FEW for item in self.scores.items)
+        if few:
+            found.append(
+                f"{few} of {len(self.scores.items)} items were compared fewer than {_FEW} times: their places "
+                "may well change with more decisions."
+            )
+        return [*found, ADAPTIVE_PAIRING_NOTE]
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what the numbers were computed from, and how."""
+        return {
+            "position": self.facts.position,
+            "method": METHOD,
+            "method_version": METHOD_VERSION,
+            "answer_version": ANSWER_VERSION,
+            "decisions_counted": self.total.decisions,
+            "decisions_failed": self.total.failures,
+        }
+
+    def _lines(self) -> Sequence[Mapping[str, Any]]:
+        return () if self.facts.result is None else self.facts.result.lines
+
+
+def scored(facts: JobFacts) -> ScoredJob:
+    """Score a job: a hundredth of a second for a thousand decisions and less for each further one."""
+    tallies: defaultdict[str, _Tally] = defaultdict(_Tally)
+    total = _Tally()
+    for asked in facts.asked:
+        tallies[asked.judge].add(asked)
+        total.add(asked)
+    decided = [asked for asked in facts.asked if asked.chosen_a is not None]
+    if not decided:
+        return ScoredJob(facts, None, None, _NO_MISFITS, tallies, total)
+    comparisons = Comparisons.from_names(
+        [asked.judge for asked in decided],
+        [asked.essay_a if asked.chosen_a else asked.essay_b for asked in decided],
+        [asked.essay_b if asked.chosen_a else asked.essay_a for asked in decided],
+    )
+    scores = score(comparisons)
+    return ScoredJob(facts, comparisons, scores, misfits(scores), tallies, total)
+
+
+def _ranked(items: Sequence[ItemScore]) -> Iterator[tuple[ItemScore, int]]:
+    """Yield each text with its rank in its component; equal scores share the better rank."""
+    component, place, rank = -1, 0, 0
+    before: float | None = None
+    for item in items:
+        if item.component != component:
+            component, place, before = item.component, 0, None
+        place += 1
+        if item.theta != before:
+            rank, before = place, item.theta
+        yield item, rank
+
+
+def _item(name: str, line: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {
+        "item": name,
+        "is_anchor": is_anchor_id(name) or bool(line and line["is_anchor"]),
+        "published": None if line is None else {key: line[key] for key in _PUBLISHED},
+    }
+
+
+def _score(item: ItemScore, rank: int) -> dict[str, Any]:
+    return {
+        "component": item.component,
+        "rank": rank,
+        "theta": item.theta,
+        "se": item.se,
+        "lower": round(item.theta - _Z * item.se, DECIMALS),
+        "upper": round(item.theta + _Z * item.se, DECIMALS),
+        "infit": item.infit,
+        "outfit": item.outfit,
+        "comparisons": item.comparisons,
+        "wins": item.wins,
+    }
+
+
+_NO_SCORE: Final[dict[str, Any]] = {
+    **dict.fromkeys(("component", "rank", "theta", "se", "lower", "upper", "infit", "outfit")),
+    "comparisons": 0,
+    "wins": 0,
+}
+
+
+def _judge(name: str, tally: _Tally, fit: JudgeFit | None, flagged: bool) -> dict[str, Any]:
+    return {
+        "judge": name,
+        "decisions": tally.decisions,
+        "failures": tally.failures,
+        "infit": None if fit is None else fit.infit,
+        "outfit": None if fit is None else fit.outfit,
+        "flagged": flagged,
+        "mean_confidence": _mean(tally.confidences),
+        "mean_response_time_ms": _mean(tally.times),
+        "costs": tally.costs_body(),
+    }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(fsum(values) / len(values), DECIMALS) if values else None

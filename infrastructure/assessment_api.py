@@ -1,0 +1,73 @@
+"""The assessment app put together with its database."""
+
+from __future__ import annotations
+
+# Imported by the first statistics otherwise, which would take half a second longer than they do.
+import scipy.sparse  # noqa: F401
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import REGISTRY
+from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
+from starlette.applications import Starlette
+
+from infrastructure.assessments.answers import KEPT_BYTES, JudgingAnswers
+from infrastructure.assessments.reading import PostgresAssessments
+from infrastructure.bootstrap import Servers
+from infrastructure.health import CheckResult, Health, HealthChecks
+from infrastructure.http.app import assembled
+from infrastructure.http.assessments import assessment_routes
+from infrastructure.http.assessments_openapi import assessments_document
+from infrastructure.http.health import health_routes
+from infrastructure.http.openapi_parts import documentation_routes
+from infrastructure.postgres.datastore import read_model_engine
+from infrastructure.settings import Settings
+
+_POOL_SIZE = 5
+_STATEMENT_TIMEOUT_S = 10
+
+
+def assessment_app(
+    servers: Servers,
+    settings: Settings,
+    api_key: SecretStr,
+    *,
+    registry: CollectorRegistry = REGISTRY,
+    kept_bytes: int = KEPT_BYTES,
+) -> Starlette:
+    """Return the application on the database that `servers` names; it starts although that is away.
+
+    `kept_bytes` bounds each kind of kept answers; with 0 each request is computed anew.
+    """
+    engine = read_model_engine(
+        servers.database_url, pool_size=_POOL_SIZE, statement_timeout_s=_STATEMENT_TIMEOUT_S
+    )
+    queries = PostgresAssessments(engine)
+    answers = JudgingAnswers(queries, kept_bytes=kept_bytes)
+    health = HealthChecks()
+
+    async def database() -> CheckResult:
+        try:
+            await queries.alive()
+        except DBAPIError as error:
+            # Health is open to everybody: the driver's own words would tell hosts and names.
+            return CheckResult(Health.FAILED, f"The database does not answer ({type(error.orig).__name__}).")
+        return CheckResult(Health.OK)
+
+    async def close() -> None:
+        answers.close()
+        await engine.dispose()
+
+    health.register("database", database)
+    return assembled(
+        [
+            *assessment_routes(answers),
+            *health_routes(
+                health, registry, environment=settings.environment, service="result_aggregator_assessments"
+            ),
+            *documentation_routes(assessments_document()),
+        ],
+        api_key=api_key.get_secret_value(),
+        allowed_services=settings.assessments_allowed_services,
+        registry=registry,
+        on_shutdown=close,
+    )

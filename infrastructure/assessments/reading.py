@@ -1,0 +1,202 @@
+"""The SQL behind the assessment app.
+
+JSON is written by the database and passed on as it is: numbers of any size keep their digits, and 35,000
+decisions are one value for the driver instead of 35,000 rows. Times are written in UTC by hand, because
+`to_json` writes them in the time zone of the session, and the same position must give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import RowMapping, TextClause, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from application.assessments import (
+    Asked,
+    DecisionPage,
+    JobFacts,
+    JobReader,
+    Outcome,
+    PageRequest,
+    PairCount,
+    PublishedResult,
+)
+
+_JUDGE: Final = "coalesce(nullif(d.judge, ''), d.provider || '/' || d.model)"
+
+
+def _utc(column: str) -> str:
+    return f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+
+
+_PAGE: Final = text(f"""
+    SELECT j.job_id, j.batch_id, j.position, r.job_id IS NOT NULL AS finished, p.*
+    FROM ras_assessments.jobs j
+    LEFT JOIN ras_assessments.assessment_results r USING (job_id)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(json_agg(json_build_object(
+            'request_id', d.request_id,
+            'outcome', CASE WHEN d.winner IS NULL THEN '{Outcome.FAILED}' ELSE '{Outcome.DECIDED}' END,
+            'judge', {_JUDGE},
+            'provider', d.provider,
+            'model', d.model,
+            'essay_a_id', d.essay_a_id,
+            'essay_b_id', d.essay_b_id,
+            'winner', d.winner,
+            'confidence', d.confidence,
+            'justification', d.justification,
+            'error_code', d.error_code,
+            'error', d.error,
+            'response_time_ms', d.response_time_ms,
+            'prompt_tokens', d.prompt_tokens,
+            'completion_tokens', d.completion_tokens,
+            'total_tokens', d.total_tokens,
+            'cost_usd', d.cost,
+            'requested_at', {_utc("d.requested_at")},
+            'completed_at', {_utc("d.completed_at")},
+            'request_metadata', d.request_metadata,
+            'provenance', json_build_object(
+                'position', d.position, 'topic', d.topic, 'partition', d.partition, 'offset', d."offset",
+                'event_id', d.event_id, 'correlation_id', d.correlation_id,
+                'received_at', {_utc("d.received_at")})
+            ) ORDER BY d.position) FILTER (WHERE d.place <= :limit), '[]')::text AS decisions,
+            max(d.position) FILTER (WHERE d.place <= :limit) AS last, count(*) > :limit AS more
+        FROM (
+            SELECT d.*, row_number() OVER (ORDER BY d.position) AS place
+            FROM ras_assessments.judge_decisions d
+            WHERE d.job_id = j.job_id AND d.position > :after
+                AND (:outcome ::text IS NULL OR (d.winner IS NULL) = (:outcome = '{Outcome.FAILED}'))
+            ORDER BY d.position LIMIT :limit + 1
+        ) d
+    ) p
+    WHERE j.job_id = :job_id
+""")
+_POSITIONS: Final = text("""
+    SELECT job_id, position FROM ras_assessments.jobs WHERE batch_id = :batch_id ORDER BY position DESC
+""")
+_FACTS: Final = text(f"""
+    SELECT j.job_id, j.batch_id, j.position, d.asked,
+        r.results::text AS results, r.metadata::text AS metadata, r.assignment_id, r.method, r.model_used,
+        r.model_provider, r.model_version, {_utc("r.assessed_at")} AS assessed_at, r.topic, r.partition,
+        r."offset", r.event_id, r.position AS result_position
+    FROM ras_assessments.jobs j
+    LEFT JOIN ras_assessments.assessment_results r USING (job_id)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(json_agg(json_build_array(
+            {_JUDGE}, d.essay_a_id, d.essay_b_id, d.winner = 'essay_a', d.confidence, d.cost,
+            d.prompt_tokens, d.completion_tokens, d.total_tokens, d.response_time_ms
+        ) ORDER BY d.position), '[]')::text AS asked
+        FROM ras_assessments.judge_decisions d WHERE d.job_id = j.job_id
+    ) d
+    WHERE j.job_id = :job_id
+""")
+_MATRIX: Final = text("""
+    SELECT coalesce(json_agg(json_build_array(item_a, item_b, judged, a_wins) ORDER BY item_a, item_b), '[]')::text
+    FROM ras_assessments.comparison_matrix WHERE job_id = :job_id
+""")
+_SOURCE: Final = ("topic", "partition", "offset", "event_id")
+
+
+class _Reader:
+    """The questions themselves; who asks the database is for subclasses to say."""
+
+    async def page(self, job_id: str, wanted: PageRequest) -> DecisionPage | None:
+        """Return a page of a job's requests, None if no such job is known."""
+        rows = await self._rows(_PAGE, job_id=job_id, **wanted._asdict())
+        if not rows:
+            return None
+        row = rows[0]
+        return DecisionPage(
+            job_id=job_id,
+            batch_id=row["batch_id"],
+            position=row["position"],
+            finished=row["finished"],
+            decisions=row["decisions"].encode(),
+            next_cursor=row["last"] if row["more"] else None,
+        )
+
+    async def positions(self, batch_id: str) -> Mapping[str, int]:
+        """Return the jobs of a batch and the position of each, the one with the newest event first."""
+        rows = await self._rows(_POSITIONS, batch_id=batch_id)
+        return {row["job_id"]: row["position"] for row in rows}
+
+    async def facts(self, job_id: str) -> JobFacts:
+        """Return everything about a job that is known. Raises LookupError for one that is not."""
+        rows = await self._rows(_FACTS, job_id=job_id)
+        if not rows:
+            raise LookupError(f"There is no judging job {job_id}.")
+        row = rows[0]
+        return JobFacts(
+            job_id=job_id,
+            batch_id=row["batch_id"],
+            position=row["position"],
+            result=None if row["results"] is None else _published(row),
+            asked=[Asked(*asked) for asked in orjson.loads(row["asked"])],
+        )
+
+    async def matrix(self, job_id: str) -> Sequence[PairCount]:
+        """Return the pairs of a job that were judged, in the order of their names."""
+        rows = await self._rows(_MATRIX, job_id=job_id)
+        return [PairCount(*pair) for pair in orjson.loads(rows[0]["coalesce"])]
+
+    async def alive(self) -> None:
+        """Ask the database for a sign of life."""
+        await self._rows(text("SELECT 1"))
+
+    async def _rows(self, query: TextClause, **parameters: Any) -> list[RowMapping]:
+        raise NotImplementedError
+
+
+class PostgresAssessments(_Reader):
+    """The read model of judging jobs. Raises SQLAlchemy's errors when the database is away."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._several = engine.execution_options(isolation_level="REPEATABLE READ")
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[JobReader]:
+        """Lend a reader whose answers are all of the same moment."""
+        async with self._several.connect() as connection:
+            yield _Snapshot(connection)
+
+    async def _rows(self, query: TextClause, **parameters: Any) -> list[RowMapping]:
+        try:
+            return await self._ask(query, parameters)
+        except DBAPIError as error:
+            # A connection that died while it lay idle says so only now; the pool has thrown it away.
+            if not error.connection_invalidated:
+                raise
+            return await self._ask(query, parameters)
+
+    async def _ask(self, query: TextClause, parameters: Mapping[str, Any]) -> list[RowMapping]:
+        async with self._single.connect() as connection:
+            return list((await connection.execute(query, parameters)).mappings().all())
+
+
+class _Snapshot(_Reader):
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def _rows(self, query: TextClause, **parameters: Any) -> list[RowMapping]:
+        return list((await self._connection.execute(query, parameters)).mappings().all())
+
+
+def _published(row: RowMapping) -> PublishedResult:
+    body = {
+        "method": row["method"],
+        "model_used": row["model_used"],
+        "model_provider": row["model_provider"],
+        "model_version": row["model_version"],
+        "assignment_id": row["assignment_id"],
+        "assessed_at": row["assessed_at"],
+        "results": orjson.Fragment(row["results"]),
+        "metadata": orjson.Fragment(row["metadata"]),
+        "provenance": {"position": row["result_position"], **{name: row[name] for name in _SOURCE}},
+    }
+    return PublishedResult(body, orjson.loads(row["results"]))
