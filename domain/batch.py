@@ -33,9 +33,8 @@ from domain.batch_events import (
 )
 from domain.batch_state import BatchState, Conclusion, Registration, is_anchor
 from domain.parking import ParkableStream
-from domain.values import BatchStatus, Causation, Details, EssayResult, Phase, SpellcheckMetrics
+from domain.values import BatchStatus, Causation, Details, EssayResult, SpellcheckMetrics
 
-_SEEN_BY_ESSAY: Final = frozenset(phase.value for phase in Phase)
 _STREAM_PREFIX: Final = "batch-"
 
 
@@ -318,7 +317,7 @@ class BatchAggregate(ParkableStream):
         if status is None or status is self._state.announced_status:
             return
         total, completed, _ = self.counts
-        ended_at = self._ended_at(registration, status)
+        ended_at = self._state.ended_at(registration, status)
         self.trigger_event(
             BatchResultsReady,
             user_id=registration.user_id,
@@ -332,20 +331,6 @@ class BatchAggregate(ParkableStream):
             happened_at=ended_at,
             causation=causation,
         )
-
-    def _ended_at(self, registration: Registration, status: BatchStatus) -> datetime:
-        """Return the time of the last fact that the outcome rests on, never the time of arrival."""
-        essays = self._state.essays
-        times = [registration.at]
-        times += [at for e in registration.essay_ids if (at := essays[e].spellcheck_at) is not None]
-        if self._state.assessment is not None:
-            times.append(self._state.assessment.at)
-        times += [c.at for phase, c in self._state.conclusions.items() if phase not in _SEEN_BY_ESSAY]
-        if status.stops_the_batch:
-            times += [c.at for c in self._state.conclusions.values() if c.status is status]
-            if self._state.pipeline is not None:
-                times.append(self._state.pipeline.at)
-        return max(times)
 
     def _supersedes_spellcheck(self, essay_id: str, happened_at: datetime) -> bool:
         essay = self._state.essays.get(essay_id)

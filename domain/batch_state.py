@@ -29,9 +29,10 @@ from domain.completion import (
     required_phases,
     stopping_status,
 )
-from domain.values import BatchStatus, EssayResult, Ranking
+from domain.values import BatchStatus, EssayResult, Phase, Ranking
 
 _ANCHOR_PREFIX: Final = "ANCHOR_"
+_SEEN_BY_ESSAY: Final = frozenset(phase.value for phase in Phase)
 _GRAVITY: Final = {
     BatchStatus.COMPLETED_SUCCESSFULLY: 1,
     BatchStatus.COMPLETED_WITH_FAILURES: 2,
@@ -132,6 +133,20 @@ class BatchState:
         if self.stopped_as is not None or self.tally.pending:
             return self.stopped_as
         return completion_status(self.tally, **self._upstreams_word())
+
+    def ended_at(self, registration: Registration, status: BatchStatus) -> datetime:
+        """Return the time of the last fact that the outcome rests on, never the time of arrival."""
+        essays = self.essays
+        times = [registration.at]
+        times += [at for e in registration.essay_ids if (at := essays[e].spellcheck_at) is not None]
+        if self.assessment is not None:
+            times.append(self.assessment.at)
+        times += [c.at for phase, c in self.conclusions.items() if phase not in _SEEN_BY_ESSAY]
+        if status.stops_the_batch:
+            times += [c.at for c in self.conclusions.values() if c.status is status]
+            if self.pipeline is not None:
+                times.append(self.pipeline.at)
+        return max(times)
 
     def evolve(self, event: DomainEvent) -> None:
         """Take over one event."""

@@ -61,6 +61,23 @@ class Requirements:
         failed = frozenset(phase for phase, essays in self.failed_in.items() if essay_id in essays)
         return _standing(self.phases, self.concluded, spellchecked, ranked, failed)
 
+    def verdict(self, phase: str, essay_id: str, *, spellchecked: bool | None) -> bool | None:
+        """Return whether an essay came through `phase`, taken by itself; None while that is not known."""
+        own: dict[str, bool | None] = {
+            Phase.SPELLCHECK.value: spellchecked,
+            Phase.CJ_ASSESSMENT.value: None if self.ranked is None else essay_id in self.ranked,
+        }
+        return _verdict(phase, own, self.concluded, has_failed=essay_id in self.failed_in.get(phase, ()))
+
+
+def _verdict(
+    phase: str, own: Mapping[str, bool | None], concluded: frozenset[str], *, has_failed: bool
+) -> bool | None:
+    """A result of the essay's own decides; in a phase that has none, the end of the phase and its failures."""
+    if phase in own:
+        return own[phase]
+    return not has_failed if phase in concluded else None
+
 
 @lru_cache(maxsize=4096)
 def _standing(
@@ -79,7 +96,7 @@ def _standing(
     state, failed_phase = State.COMPLETED, None
     completed = []
     for phase in phases:
-        verdict = own.get(phase, phase not in failed if phase in concluded else None)
+        verdict = _verdict(phase, own, concluded, has_failed=phase in failed)
         if verdict and (state is not State.FAILED or phase in own):
             completed.append(phase)
         elif not verdict and state is State.COMPLETED:

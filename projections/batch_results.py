@@ -44,6 +44,7 @@ from domain.batch_events import (
     PipelineCompleted,
 )
 from domain.batch_state import is_anchor
+from domain.error_details import spellcheck_error
 from projections.projection import (
     Projection,
     Recorded,
@@ -306,21 +307,7 @@ def _spellcheck_part(event: EssaySpellchecked | EssaySpellcheckFailed) -> Row:
         "spellcheck_status": "failed",
         "spellcheck_corrected_text_id": None,
         "spellcheck_metrics": None,
-        "spellcheck_error": _error_detail(event),
-    }
-
-
-def _error_detail(event: EssaySpellcheckFailed) -> Row:
-    """Return the failure as upstream's clients know failures, with upstream's own account inside."""
-    message = event.error_info.get("error_message")
-    return {
-        "error_code": "SPELLCHECK_SERVICE_ERROR",
-        "message": message if isinstance(message, str) else "The spellcheck failed.",
-        "correlation_id": event.causation.correlation_id,
-        "service": "result_aggregator_service",
-        "operation": "spellcheck",
-        "timestamp": event.happened_at.isoformat(),
-        "details": dict(event.error_info),
+        "spellcheck_error": spellcheck_error(event),
     }
 
 

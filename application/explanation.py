@@ -1,0 +1,152 @@
+"""Why a batch is ready or is not, read from its stream and written as plain JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from application import topics
+from application.batch_at import BatchAt
+from application.history import ReadStream, UnknownBatchError, UnreadableEvent
+from domain.aggregate import DomainEvent
+from domain.batch import batch_stream_id
+from domain.batch_events import MessageParked
+from domain.narrative import NAMED, counted
+from domain.readiness import Message, PhaseReadiness, Readiness, explain
+
+_TOPICS: Final[Mapping[Message, str]] = {
+    Message.REGISTRATION: topics.BATCH_ESSAYS_REGISTERED,
+    Message.SPELLCHECK_RESULT: topics.SPELLCHECK_RESULTS,
+    Message.ASSESSMENT_RESULT: topics.ASSESSMENT_RESULT,
+    Message.PHASE_OUTCOME: topics.BATCH_PHASE_OUTCOME,
+}
+"""Where each awaited message would come from."""
+
+
+class ExplainReadiness:
+    """The use case. Blocks while it reads: keep it off the event loop."""
+
+    def __init__(self, read: ReadStream) -> None:
+        self._read = read
+
+    def __call__(self, batch_id: str, *, most: int | None = NAMED) -> dict[str, Any]:
+        """Return the explanation; lists of essays hold the first `most`, all of them for None.
+
+        Raises UnknownBatchError when nothing at all is recorded of the batch.
+        """
+        events: list[DomainEvent] = []
+        unreadable: UnreadableEvent | None = None
+        position = 0
+        for entry in self._read(batch_stream_id(batch_id), 0):
+            position = entry.notification_id
+            if isinstance(entry, UnreadableEvent):
+                unreadable = unreadable or entry
+            else:
+                events.append(entry.event)
+        if not events and unreadable is None:
+            raise UnknownBatchError("Nothing is recorded of a batch of this id.")
+        parked = [event for event in events if isinstance(event, MessageParked)]
+        head = {"batch_id": batch_id, "position": position}
+        if unreadable is not None:
+            return head | _unfoldable(unreadable, parked)
+        batch = BatchAt(events)
+        return head | _body(explain(batch.state, batch.expected, parked, named=most), parked, most)
+
+
+def _body(readiness: Readiness, parked: Sequence[MessageParked], most: int | None) -> dict[str, Any]:
+    return {
+        "state": _state(readiness),
+        "is_ready": readiness.is_ready,
+        "overall_status": readiness.overall_status,
+        "announced_status": readiness.announced_status,
+        "revision": readiness.revision,
+        "essays": {
+            "expected": readiness.expected,
+            "completed": readiness.completed,
+            "failed": readiness.failed,
+            "pending": readiness.pending,
+            "unexpected": _some(readiness.unexpected, most),
+        },
+        "pipeline_status": readiness.pipeline_status,
+        "assessment": None
+        if readiness.assessment_job_id is None
+        else {"job_id": readiness.assessment_job_id, "ranked": readiness.ranked},
+        "phases": [_phase(phase, most) for phase in readiness.phases],
+        "awaited": [
+            {
+                "message": awaited.message,
+                "phase": awaited.phase,
+                "count": awaited.count,
+                "topic": _TOPICS[awaited.message],
+            }
+            for awaited in readiness.awaited
+        ],
+        "parked": _parked(parked, most),
+        "sentences": list(readiness.sentences),
+    }
+
+
+def _state(readiness: Readiness) -> str:
+    if readiness.is_ready:
+        return "ready"
+    return "not_ready" if readiness.is_registered else "not_registered"
+
+
+def _phase(phase: PhaseReadiness, most: int | None) -> dict[str, Any]:
+    return {
+        "phase": phase.phase,
+        "required": phase.required,
+        "completed": phase.completed,
+        "failed": _some(phase.failed, most),
+        "missing": _some(phase.missing, most),
+        "upstream_status": phase.said,
+        "upstream_said_at": phase.said_at,
+    }
+
+
+def _unfoldable(unreadable: UnreadableEvent, parked: Sequence[MessageParked]) -> dict[str, Any]:
+    """Return what can be said where the state is not known: that, and what waits behind."""
+    return {
+        "state": "unreadable",
+        "is_ready": None,
+        "overall_status": None,
+        "announced_status": None,
+        "revision": None,
+        "essays": None,
+        "pipeline_status": None,
+        "assessment": None,
+        "phases": [],
+        "awaited": [],
+        "parked": _parked(parked, NAMED),
+        "sentences": list(_why_unfoldable(unreadable, len(parked))),
+    }
+
+
+def _why_unfoldable(unreadable: UnreadableEvent, parked: int) -> Iterator[str]:
+    yield (
+        f"Nobody can say: event {unreadable.version} of this batch ({unreadable.topic}) cannot be read by "
+        "this release."
+    )
+    if parked:
+        yield f"{counted(parked, 'message')} of this batch wait for a fix."
+
+
+def _parked(parked: Sequence[MessageParked], most: int | None) -> dict[str, Any]:
+    return {
+        "count": len(parked),
+        "messages": [
+            {
+                "version": event.originator_version,
+                "topic": event.causation.topic,
+                "partition": event.causation.partition,
+                "offset": event.causation.offset,
+                "parked_at": event.causation.received_at,
+            }
+            for event in islice(parked, most)
+        ],
+    }
+
+
+def _some(essay_ids: Sequence[str], most: int | None) -> dict[str, Any]:
+    return {"count": len(essay_ids), "essay_ids": list(islice(essay_ids, most))}
