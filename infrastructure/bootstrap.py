@@ -11,6 +11,7 @@ from application.ingest import IngestMicroBatch
 from domain.batch_events import PUBLISHED_EVENTS
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.eventstore.store import EventStore
+from infrastructure.eventstore.streams import StreamReader
 from infrastructure.followers.follower import Follower
 from infrastructure.followers.log import LogListener, NotificationLog
 from infrastructure.followers.projector import ProjectionSink
@@ -50,6 +51,11 @@ def servers_from(settings: Settings, *, kafka: bool = True) -> Servers:
 def event_store(database_url: str) -> EventStore:
     """Return the event store. Opens a connection: raises the library's OperationalError when it cannot."""
     return EventStore(event_datastore(database_url), event_codec())
+
+
+def stream_reader(database_url: str) -> StreamReader:
+    """Return a reader of single streams. Opens its connections when it is first asked."""
+    return StreamReader(event_datastore(database_url, pre_ping=True), event_codec())
 
 
 def ingester(

@@ -13,12 +13,15 @@ from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 
 from application.enrichment import NoAssessments
+from application.explanation import ExplainReadiness
+from application.history import BatchHistory
 from application.inbox import MarkNotificationRead
 from infrastructure.assessments_client.setup import assessments_client
-from infrastructure.bootstrap import Servers, event_store
+from infrastructure.bootstrap import Servers, event_store, stream_reader
 from infrastructure.eventstore.store import EventStore
 from infrastructure.health import CheckResult, Health, HealthChecks
 from infrastructure.http.app import create_app
+from infrastructure.http.history import Past
 from infrastructure.postgres.datastore import read_model_engine
 from infrastructure.postgres.views import PostgresQueries
 from infrastructure.settings import Settings
@@ -43,6 +46,7 @@ def query_app(
         return CheckResult(Health.OK)
 
     store = _StoreWhenNeeded(servers.database_url)
+    streams = stream_reader(servers.database_url)
 
     def mark_read(notification_id: UUID, teacher_id: str, *, correlation_id: str | None) -> None:
         MarkNotificationRead(store.get())(notification_id, teacher_id, correlation_id=correlation_id)
@@ -54,6 +58,7 @@ def query_app(
             await assessments.close()
         await engine.dispose()
         await asyncio.to_thread(store.close)
+        await asyncio.to_thread(streams.close)
 
     health.register("database", database)
     if assessments is not None:
@@ -61,6 +66,7 @@ def query_app(
     return create_app(
         batches=queries,
         assessments=assessments or NoAssessments(),
+        past=Past(BatchHistory(streams.read), ExplainReadiness(streams.read)),
         inbox=queries,
         mark_read=mark_read,
         dead_letters=queries,

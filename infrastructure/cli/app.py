@@ -24,6 +24,8 @@ _COMMANDS: Final = {
     "serve-assessments": "infrastructure.cli.roles:serve_assessments",
     "init": "infrastructure.cli.commands:init",
     "status": "infrastructure.cli.status:status",
+    "history": "infrastructure.cli.history:history",
+    "explain": "infrastructure.cli.history:explain",
     "replay": "infrastructure.cli.replay:replay",
     "openapi": "infrastructure.cli.commands:openapi",
     "bradley-terry": "infrastructure.cli.bradley_terry:bradley_terry",

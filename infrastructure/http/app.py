@@ -16,6 +16,7 @@ from infrastructure.health import HealthChecks
 from infrastructure.http.batches import batch_routes
 from infrastructure.http.dead_letters import dead_letter_routes
 from infrastructure.http.health import health_routes
+from infrastructure.http.history import Past, history_routes
 from infrastructure.http.inbox import MarkRead, inbox_routes
 from infrastructure.http.middleware import (
     AuthenticationMiddleware,
@@ -35,6 +36,7 @@ def create_app(
     *,
     batches: BatchQueries,
     assessments: Assessments,
+    past: Past,
     inbox: InboxQueries,
     mark_read: MarkRead,
     dead_letters: DeadLetterQueries,
@@ -49,7 +51,8 @@ def create_app(
 
     return assembled(
         [
-            *batch_routes(batches, assessments),
+            *batch_routes(batches, assessments, past),
+            *history_routes(past),
             *inbox_routes(inbox, mark_read),
             *dead_letter_routes(dead_letters),
             *health_routes(health, registry, environment=environment),

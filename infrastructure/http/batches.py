@@ -11,27 +11,33 @@ from application.enrichment import Assessments, batch_member, essay_member, with
 from application.queries import BatchQueries
 from domain.values import BatchStatus
 from infrastructure.http.enrichment import ASSESSMENT, wants_assessment
+from infrastructure.http.history import INVALID_BATCH_ID, Past, asks_for_the_past
 from infrastructure.http.kept_answers import KEPT_BYTES, KeptAnswer, KeptAnswers
 from infrastructure.http.problems import Problem
 from infrastructure.http.responses import json_response, path_id, whole_number
 from projections.batch_results import batch_results
 
-_INVALID_BATCH_ID = "Invalid batch ID"
-
 
 def batch_routes(
-    queries: BatchQueries, assessments: Assessments, *, kept_bytes: int = KEPT_BYTES
+    queries: BatchQueries, assessments: Assessments, past: Past, *, kept_bytes: int = KEPT_BYTES
 ) -> list[Route]:
     """Return the routes that answer from `queries`, and keep up to `kept_bytes` of what they answered.
 
     What `assessments` knows is put beside it for those who ask. Such an answer is as new as both its parts,
     and no position says how new that is: its ETag is a hash.
+    How a batch stood at an earlier time is asked of `past`.
     """
     kept = KeptAnswers(kept_bytes)
 
     async def status(request: Request) -> Response:
-        batch_id = path_id(request, "batch_id", error=_INVALID_BATCH_ID)
+        batch_id = path_id(request, "batch_id", error=INVALID_BATCH_ID)
         enriched = wants_assessment(request)
+        if asks_for_the_past(request):
+            if enriched:
+                raise Problem(
+                    400, "include and as_of do not go together: an assessment is told as it is now."
+                )
+            return await past.status_at(request, batch_id)
         known = kept.find(batch_id)
         if known is None or await queries.position(batch_id) != known.position:
             known = await _new_status(batch_id)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from domain.dead_letters import Reason
 from domain.values import BatchStatus
 from infrastructure.http.enrichment import ASSESSMENT
+from infrastructure.http.history_openapi import HISTORY_PATHS, TIME_TRAVEL
 from infrastructure.http.openapi_parts import CURSOR as _CURSOR
 from infrastructure.http.openapi_parts import document
 from infrastructure.http.openapi_parts import limit as _limit
@@ -33,13 +34,14 @@ def openapi_document() -> dict[str, Any]:
         paths={
             "/internal/v1/batches/{batch_id}/status": {
                 "get": _operation(
-                    "How a batch stands",
+                    "How a batch stands, or stood",
                     "BatchStatus",
                     path=["batch_id"],
-                    query=[_INCLUDE],
-                    problems=[400, 404],
+                    query=[_INCLUDE, *TIME_TRAVEL],
+                    problems=[400, 404, 500],
                 )
             },
+            **HISTORY_PATHS,
             "/internal/v1/batches/user/{user_id}": {
                 "get": _operation(
                     "A user's batches, newest first",

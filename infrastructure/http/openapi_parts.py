@@ -18,6 +18,7 @@ _PROBLEMS: Final = {
     401: "Headers are missing or not accepted",
     403: "Not for this service",
     404: "Not known",
+    500: "What is recorded cannot be read by this release",
     503: "The database is away; try again after `Retry-After` seconds",
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from infrastructure.http.history_schemas import HISTORY_SCHEMAS
+
 Schema = dict[str, Any]
 
 _TEXT: Final[Schema] = {"type": "string"}
@@ -166,6 +168,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
         ]
     },
     "DeadLetters": _object(dead_letters=_list("DeadLetterSummary"), next_cursor=_MAYBE_TEXT),
+    **HISTORY_SCHEMAS,
     "Health": {"type": "object", "additionalProperties": True, "required": ["status"]},
     "Problem": {
         "description": "RFC 9457, with upstream's `error` beside",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +13,8 @@ from sqlalchemy import RowMapping
 from application.queries import CLIENT_STATUS
 
 
-def batch_body(row: RowMapping) -> dict[str, Any]:
-    """Return a batch with its essays."""
+def batch_body(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return a batch with its essays, which `row` holds as the text of a JSON array."""
     status = CLIENT_STATUS[row["status"]]
     failed = row["total"] - row["completed"] if row["status"] == "failed_critically" else row["failed"]
     return {
@@ -35,7 +36,7 @@ def batch_body(row: RowMapping) -> dict[str, Any]:
     }
 
 
-def _current_phase(row: RowMapping) -> str | None:
+def _current_phase(row: Mapping[Any, Any]) -> str | None:
     if "spellcheck" in row["required"] and row["spellchecked"] < row["total"]:
         return "spellcheck"
     return "cj_assessment" if "cj_assessment" in row["required"] and row["assessed_at"] is None else None

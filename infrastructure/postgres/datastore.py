@@ -19,11 +19,12 @@ _LOCK_TIMEOUT_S: Final = 10
 _IDLE_IN_TRANSACTION_TIMEOUT_S: Final = 30
 
 
-def event_datastore(database_url: str, *, pool_size: int = 2) -> PostgresDatastore:
+def event_datastore(database_url: str, *, pool_size: int = 2, pre_ping: bool = False) -> PostgresDatastore:
     """Return the library's datastore for `database_url` (any libpq URL or keyword string).
 
     A writer waits at most ten seconds for the lock on the log, and one that stops in mid-transaction
-    loses its session after thirty, so that a hung process cannot stop the others for good.
+    loses its session after thirty, so that a hung process cannot stop the others for good. With `pre_ping`
+    a connection that died in the pool is found out before it is lent, at the price of a trip.
     """
     given = {key: value for key, value in conninfo_to_dict(database_url).items() if value is not None}
     datastore = PostgresDatastore(
@@ -36,6 +37,7 @@ def event_datastore(database_url: str, *, pool_size: int = 2) -> PostgresDatasto
         idle_in_transaction_session_timeout=_IDLE_IN_TRANSACTION_TIMEOUT_S,
         lock_timeout=_LOCK_TIMEOUT_S,
         pool_size=pool_size,
+        pre_ping=pre_ping,
         schema=SERVICE_SCHEMA,
         originator_id_type="text",
     )

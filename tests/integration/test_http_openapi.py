@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from domain.dead_letters import Reason
 from infrastructure.http.app import create_app
+from infrastructure.http.history import Past
 from infrastructure.http.openapi import openapi_document
 from infrastructure.http.schemas import SCHEMAS
 from tests.integration.test_http_operations import letter
@@ -97,6 +98,7 @@ def test_every_route_is_described_with_its_methods(school: School) -> None:
     app = create_app(
         batches=unused,
         assessments=unused,
+        past=Past(unused, unused),
         inbox=unused,
         mark_read=unused,
         dead_letters=unused,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import URL, Connection, create_engine
+from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from application.messages import IncomingMessage
@@ -25,11 +25,16 @@ from application.translate import Rejection, translate
 from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate, batch_stream_id
 from domain.dead_letters import DeadLetter, dead_letter_stream_id
+from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.postgres.schema import initialise
 from projections.catalogue import PROJECTIONS
 from projections.projection import Recorded
 
 RECEIVED_AT: Final = datetime(2026, 3, 9, 12, tzinfo=UTC)
+_RECORD: Final = text(
+    "INSERT INTO ras.stored_events (originator_id, originator_version, topic, state)"
+    " VALUES (:originator_id, :originator_version, :topic, :state)"
+)
 
 
 class Chain:
@@ -40,6 +45,7 @@ class Chain:
         self._database_url = database_url
         self._notification_ids = count(1)
         self._offsets = count()
+        self._codec = event_codec()
         initialise(database_url)
 
     def take(self, messages: Iterable[tuple[str, bytes | None, bytes | None]]) -> list[Recorded]:
@@ -51,8 +57,15 @@ class Chain:
         self.batches[batch_id] = BatchAggregate.replay(batch_stream_id(batch_id), [])
         self.project(events)
 
+    def record(self, events: Iterable[DomainEvent]) -> None:
+        """Put `events` into the event store too, for those who read it."""
+        rows = [vars(self._codec.to_stored_event(event)) for event in events]
+        with connected(self._database_url) as connection:
+            if rows:
+                connection.execute(_RECORD, rows)
+
     def project(self, events: Iterable[DomainEvent]) -> list[Recorded]:
-        """Give `events` places in the log and let every projection take them, in one transaction."""
+        """Give `events` places in a log and let every projection take them, in one transaction."""
         recorded = [Recorded(next(self._notification_ids), event) for event in events]
         with connected(self._database_url) as connection:
             for projection in PROJECTIONS:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from domain.batch import BatchAggregate, batch_stream_id
 from projections.projection import Recorded
-from tests.support.given import Message, caused_by
+from tests.support.given import Message, caused_by, minute
 from tests.support.http import Api, api
 from tests.support.projecting import Chain
 from tests.support.rest_contract import check_body
@@ -24,12 +24,22 @@ class School:
     url: str
     teachers: Iterator[str] = field(default_factory=lambda: map("teacher-{:04d}".format, range(1, 10_000)))
 
-    def hear(self, batch_id: str, *messages: Message) -> list[Recorded]:
-        """Let upstream say `messages` of a batch, and the read models know; return what was recorded."""
+    def hear(
+        self, batch_id: str, *messages: Message, received: Sequence[int] | None = None
+    ) -> list[Recorded]:
+        """Let upstream say `messages` of a batch, and event store and read models know; return what was recorded.
+
+        `received` are the minutes at which RAS took them in; one long after the story where not given.
+        """
         batch = self.chain.batches.setdefault(batch_id, BatchAggregate(batch_stream_id(batch_id)))
-        for message in messages:
-            message.tell(batch, caused_by(batch.version))
-        return self.chain.project(batch.collect_events())
+        for number, message in enumerate(messages):
+            causation = caused_by(batch.version)
+            if received is not None:
+                causation = replace(causation, received_at=minute(received[number]))
+            message.tell(batch, causation)
+        events = batch.collect_events()
+        self.chain.record(events)
+        return self.chain.project(events)
 
     def status(self, batch_id: str) -> dict[str, Any]:
         """Return how a batch stands."""
