@@ -8,7 +8,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("parse", "ingest", "growth", "memory", "publish", "latency", "status_route", "bradley_terry")
+BENCHMARKS = (
+    "parse",
+    "ingest",
+    "growth",
+    "memory",
+    "publish",
+    "latency",
+    "status_route",
+    "bradley_terry",
+    "history",
+)
 
 
 def main() -> None:
