@@ -1,18 +1,19 @@
 """Taking in a micro-batch of messages: one transaction for all their events and positions.
 
 Theory of operation. Messages are translated first (no state needed). Then, in one transaction, the
-batches they speak of are fetched, each message is applied to its batch, and all events go into the
-store with the positions behind the messages. Four things can go wrong, each with its own way out:
+aggregates they speak of (batches, judging jobs) are fetched, each message's commands are applied to them,
+and all events go into the store with the positions behind the messages. Four things can go wrong, each
+with its own way out:
 
-- Another ingester wrote to one of the batches (messages of one batch lie in several partitions, so this
-  is normal). The batches leave the cache and the work is done again under the store's lock, where
+- Another ingester wrote to one of the streams (messages of one batch lie in several partitions, so this
+  is normal). What was decided is dropped and the work is done again under the store's lock, where
   nobody can get ahead of it.
 - Another owner moved a position: we are a zombie, or were one. `StalePositionError` goes to the caller,
   who reads the positions again and seeks.
 - The store refuses what a message holds. The micro-batch is halved until the message is alone, which
   then becomes a dead letter.
-- Our own code fails on a message. That message is parked in its batch's stream, and what follows for
-  the batch waits behind it, while all other batches go on.
+- Our own code fails on a command. Its message is parked in the aggregate's stream, and what follows for
+  the aggregate waits behind it, while all others go on: those to which the same message speaks, too.
 
 Everything else (the database is away) goes to the caller; nothing was written and nothing was cached.
 """
@@ -25,7 +26,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final
 
-from application.batches import Batch, BatchCache, load_batches
+from application.aggregates import AggregateCache, Streams, load_aggregates
 from application.messages import IncomingMessage
 from application.ports import (
     Advance,
@@ -37,13 +38,16 @@ from application.ports import (
     UnstorableError,
     intake_position,
 )
-from application.translate import Command, Rejection
+from application.statements import Command, Statement
+from application.translate import Rejection
 from domain.aggregate import DomainEvent
-from domain.batch import batch_stream_id
 from domain.dead_letters import DeadLetter, Reason, dead_letter_stream_id
-from domain.parking import UnreadableStream
+from domain.parking import ParkableStream
 
-_WAITS: Final = "An earlier message of this batch is parked."
+_GRAVITY: Final = ("parked", "recorded", "repeated")
+"""A message that speaks to several streams is counted once: by the first of these that it came to anywhere."""
+
+_WAITS: Final = "An earlier message of this stream is parked."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Intake:
     """A message and what it was translated to."""
 
     message: IncomingMessage
-    outcome: Command | Rejection
+    outcome: Statement | Rejection
 
 
 @dataclass(slots=True)
@@ -81,14 +85,14 @@ class Taken:
 class IngestMicroBatch:
     """The use case. Not for several threads at once: it owns its cache."""
 
-    def __init__(self, store: EventStorePort, cache: BatchCache) -> None:
+    def __init__(self, store: EventStorePort, cache: AggregateCache) -> None:
         self._store = store
         self._cache = cache
         self._at_work = Lock()
 
     @property
-    def cache(self) -> BatchCache:
-        """The batches at hand."""
+    def cache(self) -> AggregateCache:
+        """The aggregates at hand."""
         return self._cache
 
     def forget(self) -> None:
@@ -127,9 +131,10 @@ class IngestMicroBatch:
         if not intakes:
             return Taken()
         streams = {
-            batch_stream_id(intake.outcome.batch_id)
+            command.stream_id: command.kind
             for intake in intakes
-            if isinstance(intake.outcome, Command)
+            if isinstance(intake.outcome, Statement)
+            for command in intake.outcome.commands
         }
         try:
             try:
@@ -148,7 +153,7 @@ class IngestMicroBatch:
         self,
         intakes: Sequence[Intake],
         positions: dict[tuple[str, int], int],
-        streams: set[str],
+        streams: Streams,
         *,
         exclusive: bool,
     ) -> Taken:
@@ -162,13 +167,13 @@ class IngestMicroBatch:
         with self._store.transaction() as transaction:
             if exclusive:
                 transaction.lock()
-            batches = self._cache.fetch(sorted(streams), transaction.load)
+            aggregates = self._cache.fetch(streams, transaction.load)
             # Looked up only after a conflict: a letter is there already when Kafka was read again from earlier.
             known_letters = frozenset(transaction.load(_letter_ids(intakes)) if exclusive else ())
-            taken = _decide(intakes, batches, known_letters, transaction)
+            taken = _decide(intakes, aggregates, known_letters, transaction)
             transaction.append(taken.events, moves)
             transaction.count(taken.counts)
-        self._cache.keep(batches)
+        self._cache.keep(aggregates)
         positions.update(reached)
         return taken
 
@@ -189,7 +194,7 @@ class IngestMicroBatch:
 
 def _decide(
     intakes: Sequence[Intake],
-    batches: dict[str, Batch],
+    aggregates: dict[str, ParkableStream],
     known_letters: frozenset[str],
     transaction: StoreTransaction,
 ) -> Taken:
@@ -203,44 +208,52 @@ def _decide(
             taken.events += _dead_letter(message, outcome)
             taken.count(message, "dead_lettered")
             continue
-        stream_id = batch_stream_id(outcome.batch_id)
-        batch = batches[stream_id]
-        reason = _WAITS
-        if not isinstance(batch, UnreadableStream) and not batch.is_parked:
-            try:
-                outcome.apply(batch)
-            except Exception as fault:  # noqa: BLE001 - whatever our own code does wrong, only this batch waits
-                reason = f"{type(fault).__name__}: {fault}"
-                batch = batches[stream_id] = _as_before(stream_id, taken, transaction)
-            else:
-                events = batch.collect_events()
-                taken.events += events
-                taken.count(message, "recorded" if events else "repeated")
-                continue
-        _park(batch, message, outcome, reason)
-        taken.events += batch.collect_events()
-        taken.count(message, "parked")
+        kinds = [_apply(each, message, outcome, aggregates, taken, transaction) for each in outcome.commands]
+        taken.count(message, min(kinds, key=_GRAVITY.index))
     return taken
 
 
-def _as_before(stream_id: str, taken: Taken, transaction: StoreTransaction) -> Batch:
-    """Return the batch as it was before the message on which our code failed half-way."""
-    batch = load_batches([stream_id], transaction.load)[stream_id]
-    for event in taken.events:
-        if event.originator_id == stream_id:
-            batch.apply(event)
-    return batch
-
-
-def _park(batch: Batch, message: IncomingMessage, command: Command, reason: str) -> None:
-    batch.park(
+def _apply(
+    command: Command,
+    message: IncomingMessage,
+    statement: Statement,
+    aggregates: dict[str, ParkableStream],
+    taken: Taken,
+    transaction: StoreTransaction,
+) -> str:
+    """Add what the command makes its aggregate record to `taken`; return what became of the message there."""
+    aggregate = aggregates[command.stream_id]
+    reason = _WAITS
+    if not aggregate.is_parked:
+        try:
+            command.apply(aggregate)
+        except Exception as fault:  # noqa: BLE001 - whatever our own code does wrong, only this stream waits
+            reason = f"{type(fault).__name__}: {fault}"
+            aggregate = aggregates[command.stream_id] = _as_before(command, taken, transaction)
+        else:
+            events = aggregate.collect_events()
+            taken.events += events
+            return "recorded" if events else "repeated"
+    aggregate.park(
         reason=reason,
         key=_base64(message.key),
         value=_base64(message.value),
         headers=tuple((name, b64encode(value).decode()) for name, value in message.headers),
-        happened_at=command.happened_at,
-        causation=command.causation,
+        happened_at=statement.happened_at,
+        causation=statement.causation,
     )
+    taken.events += aggregate.collect_events()
+    return "parked"
+
+
+def _as_before(command: Command, taken: Taken, transaction: StoreTransaction) -> ParkableStream:
+    """Return the aggregate as it was before the command on which our code failed half-way."""
+    stream_id = command.stream_id
+    aggregate = load_aggregates({stream_id: command.kind}, transaction.load)[stream_id]
+    for event in taken.events:
+        if event.originator_id == stream_id:
+            aggregate.apply(event)
+    return aggregate
 
 
 def _letter_id(message: IncomingMessage) -> str:

@@ -41,7 +41,10 @@ class UnreadableEvents:
 
 @dataclass(slots=True)
 class IntakeCounts:
-    """What became of the messages of one topic-partition; the last four add up to the first."""
+    """What became of the messages of one topic-partition; the last four add up to the first.
+
+    A message that waits in any stream is parked; else one that any stream recorded is recorded.
+    """
 
     taken_in: int = 0
     recorded: int = 0

@@ -10,6 +10,7 @@ SPELLCHECK_RESULTS: Final = "huleedu.essay.spellcheck.results.v1"
 BATCH_PHASE_OUTCOME: Final = "huleedu.els.batch.phase.outcome.v1"
 ASSESSMENT_RESULT: Final = "huleedu.assessment.result.published.v1"
 BATCH_PIPELINE_COMPLETED: Final = "huleedu.batch.pipeline.completed.v1"
+COMPARISON_RESULT: Final = "huleedu.llm_provider.comparison_result.v1"
 
 INPUT_TOPICS: Final = (
     BATCH_ESSAYS_REGISTERED,
@@ -18,6 +19,7 @@ INPUT_TOPICS: Final = (
     BATCH_PHASE_OUTCOME,
     ASSESSMENT_RESULT,
     BATCH_PIPELINE_COMPLETED,
+    COMPARISON_RESULT,
 )
 
 BATCH_RESULTS_READY: Final = "huleedu.ras.batch.results.ready.v1"

@@ -15,7 +15,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from application.batches import BatchCache
+from application.aggregates import AggregateCache
 from application.ingest import IngestMicroBatch, Intake
 from application.messages import IncomingMessage
 from application.translate import translate
@@ -61,7 +61,7 @@ def main() -> None:
 
 def _microseconds_a_message(url: str, messages: list[Message]) -> float:
     store = bootstrap.event_store(url)
-    use_case = IngestMicroBatch(store, BatchCache(400_000))
+    use_case = IngestMicroBatch(store, AggregateCache(400_000))
     positions = use_case.positions([(topic, 0) for topic in sorted({m[0] for m in messages})])
     begun = time.perf_counter()
     for start in range(0, len(messages), _MICRO_BATCH):

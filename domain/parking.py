@@ -1,7 +1,7 @@
-"""Messages that wait: our own code could not digest one, so it and its batch's later ones are kept.
+"""Messages that wait: our own code could not digest one, so it and its aggregate's later ones are kept.
 
-They are kept in the batch's own stream. That makes the parking itself subject to the stream's version:
-whoever writes to the batch at the same time learns of it by the conflict and parks its message too.
+They are kept in the aggregate's own stream. That makes the parking itself subject to the stream's version:
+whoever writes to the stream at the same time learns of it by the conflict and parks its message too.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ class ParkableStream(EventSourcedAggregate):
     @property
     def is_parked(self) -> bool:
         """Whether messages wait here for a fix of our own code."""
+        raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        """How many essays or judges' answers the aggregate holds in memory."""
         raise NotImplementedError
 
     def park(
@@ -54,6 +59,11 @@ class UnreadableStream(ParkableStream):
     def is_parked(self) -> bool:
         """Always: nothing can be decided here."""
         return True
+
+    @property
+    def size(self) -> int:
+        """Nothing is held."""
+        return 0
 
     def _evolve(self, event: DomainEvent) -> None:
         """Nothing is known of this stream but its version."""

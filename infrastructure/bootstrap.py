@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from opentelemetry.trace import Tracer
 
-from application.batches import BatchCache
+from application.aggregates import AggregateCache
 from application.ingest import IngestMicroBatch
 from domain.batch_events import PUBLISHED_EVENTS
 from infrastructure.eventstore.catalogue import event_codec
@@ -68,7 +68,7 @@ def ingester(
     tracer: Tracer | None = None,
 ) -> Ingester:
     """Return an ingester on `store`; it makes spans where there is a `tracer`."""
-    use_case = IngestMicroBatch(store, BatchCache(settings.cache_max_essays))
+    use_case = IngestMicroBatch(store, AggregateCache(settings.cache_max_essays))
     return Ingester(
         use_case, settings, servers.bootstrap_servers, metrics, status, tracer=_of_messages(tracer)
     )

@@ -164,3 +164,20 @@ class ContentType(StrEnum):
     RAW_UPLOAD_BLOB = "raw_upload_blob"
     EXTRACTED_PLAINTEXT = "extracted_plaintext"
     STUDENT_PROMPT_TEXT = "student_prompt_text"
+
+
+class EssayComparisonWinner(StrEnum):
+    """The essay that a judge preferred, by its place in the question."""
+
+    ESSAY_A = "Essay A"
+    ESSAY_B = "Essay B"
+
+
+class LLMProviderType(StrEnum):
+    """Who runs the model that judges."""
+
+    ANTHROPIC = "anthropic"
+    OPENAI = "openai"
+    GOOGLE = "google"
+    OPENROUTER = "openrouter"
+    MOCK = "mock"

@@ -9,18 +9,21 @@ version other than 1 is a contract we do not know, so it is refused rather than 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from application.contracts.enums import (
     ContentType,
     CourseCode,
+    EssayComparisonWinner,
     EssayStatus,
+    LLMProviderType,
     PhaseName,
     ProcessingEvent,
     ProcessingStage,
 )
+from application.contracts.error_codes import AnyErrorCode
 from domain.values import BatchStatus
 
 Timestamp = datetime
@@ -35,7 +38,8 @@ Uuid = Annotated[
 ]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Count = Annotated[int, Field(ge=0, le=2_147_483_647)]
-Duration = Annotated[float, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0)]
+"""A duration, a density, a cost."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -99,7 +103,7 @@ class SpellcheckMetrics(WireModel):
     l2_dictionary_corrections: Count
     spellchecker_corrections: Count
     word_count: Count
-    correction_density: Duration
+    correction_density: Amount
 
 
 class SpellcheckResult(WireModel):
@@ -185,11 +189,75 @@ class BatchPipelineCompleted(WireModel):
     batch_id: Identifier
     completed_phases: list[Annotated[str, StringConstraints(min_length=1, max_length=100)]]
     final_status: BatchStatus
-    processing_duration_seconds: Duration
+    processing_duration_seconds: Amount
     successful_essay_count: Count
     failed_essay_count: Count
     correlation_id: Uuid
     metadata: SystemProcessingMetadata
+
+
+class TokenUsage(WireModel):
+    """What a judge's answer took of the model."""
+
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    total_tokens: Count = 0
+
+
+class ErrorDetail(WireModel):
+    """Upstream's account of an error."""
+
+    error_code: Annotated[AnyErrorCode, Field(union_mode="left_to_right")]
+    message: str
+    correlation_id: Uuid
+    timestamp: Timestamp
+    service: str
+    operation: str
+    details: dict[str, Any] = Field(default_factory=dict)
+    stack_trace: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+
+
+class RequestMetadata(WireModel):
+    """What the asker sent along with a comparison; free-form upstream, but a decision belongs nowhere without
+    these. The job's number comes as a number or as text. Members that nobody knows are kept.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    essay_a_id: Identifier
+    essay_b_id: Identifier
+    cj_batch_id: Identifier | Annotated[int, Field(ge=0, le=9_223_372_036_854_775_807)]
+    bos_batch_id: Identifier | None = None
+
+
+class ComparisonResult(WireModel):
+    """A judge answered one request: winner, justification and confidence, or the error that took their place."""
+
+    request_id: Identifier
+    correlation_id: Uuid
+    winner: EssayComparisonWinner | None = None
+    justification: Annotated[str, StringConstraints(max_length=500)] | None = None
+    confidence: Annotated[float, Field(ge=1, le=5)] | None = None
+    error_detail: ErrorDetail | None = None
+    provider: LLMProviderType
+    model: Annotated[str, StringConstraints(max_length=255)]
+    response_time_ms: Count
+    token_usage: TokenUsage = Field(default_factory=TokenUsage)
+    cost_estimate: Amount
+    requested_at: Timestamp
+    completed_at: Timestamp
+    trace_id: str | None = None
+    request_metadata: RequestMetadata
+
+    @model_validator(mode="after")
+    def _decided_or_failed(self) -> Self:
+        if (self.winner is None) == (self.error_detail is None):
+            raise ValueError("needs either a winner or an error_detail, and not both")
+        if self.winner is not None and (self.justification is None or self.confidence is None):
+            raise ValueError("a winner needs justification and confidence")
+        return self
 
 
 Data = TypeVar("Data", bound=WireModel)

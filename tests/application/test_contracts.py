@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 from pydantic import ValidationError
 
-from application.contracts import enums
+from application.contracts import enums, error_codes
 from application.contracts import incoming as wire
 from application.topics import (
     ASSESSMENT_RESULT,
     BATCH_ESSAYS_REGISTERED,
     BATCH_PHASE_OUTCOME,
     BATCH_PIPELINE_COMPLETED,
+    COMPARISON_RESULT,
     ESSAY_SLOT_ASSIGNED,
     INPUT_TOPICS,
     SPELLCHECK_RESULTS,
@@ -46,6 +47,7 @@ MODELS: dict[str, type[wire.Envelope[Any]]] = {
     BATCH_PHASE_OUTCOME: wire.Envelope[wire.BatchPhaseOutcome],
     ASSESSMENT_RESULT: wire.Envelope[wire.AssessmentResult],
     BATCH_PIPELINE_COMPLETED: wire.Envelope[wire.BatchPipelineCompleted],
+    COMPARISON_RESULT: wire.Envelope[wire.ComparisonResult],
 }
 
 REFUSED_THOUGH_VALID = {
@@ -57,6 +59,14 @@ REFUSED_THOUGH_VALID = {
     "m37": "schema version 2 is a contract that nobody has written yet",
     "m42": "half a surrogate pair is no text",
     "m43": "no file name has 900,000 characters",
+}
+REQUIRED_THOUGH_OPTIONAL = {
+    (SPELLCHECK_RESULTS, ("data", "entity_id")): "a result of no essay says nothing",
+    (COMPARISON_RESULT, ("data", "request_metadata")): "a decision on nobody's essays says nothing",
+    (COMPARISON_RESULT, ("data", "request_metadata", "essay_a_id")): "a decision needs two essays",
+    (COMPARISON_RESULT, ("data", "request_metadata", "essay_b_id")): "a decision needs two essays",
+    (COMPARISON_RESULT, ("data", "request_metadata", "cj_batch_id")): "a decision of no job belongs nowhere",
+    (COMPARISON_RESULT, ("data", "error_detail")): "where nobody won there must be an error",
 }
 TAKEN_THOUGH_INVALID = {"m40": "upstream's writers mean UTC where they leave out the zone"}
 
@@ -166,10 +176,9 @@ def test_a_message_without_a_required_member_is_refused(topic: str, path: Place)
 
 @each(where=lambda topic, path: isinstance(path[-1], str) and not is_required(topic, path))
 def test_a_message_without_an_optional_member_is_taken(topic: str, path: Place) -> None:
-    if (topic, path) == (SPELLCHECK_RESULTS, ("data", "entity_id")):
-        assert not accepts(topic, altered(topic, path)), "a result of no essay says nothing"
-    else:
-        assert accepts(topic, altered(topic, path))
+    reason = REQUIRED_THOUGH_OPTIONAL.get((topic, path))
+
+    assert accepts(topic, altered(topic, path)) is (reason is None), reason
 
 
 @each(where=lambda topic, path: "enum" in schema_at(topic, path))
@@ -266,10 +275,43 @@ def test_formats_are_asserted(member: str, value: object, taken: bool) -> None:
         (ASSESSMENT_RESULT, ("data", "essay_results", 0, "letter_grade"), "A++"),
         (ESSAY_SLOT_ASSIGNED, ("data", "original_file_name"), "x" * 4097),
         (ESSAY_SLOT_ASSIGNED, ("schema_version",), 2),
+        (COMPARISON_RESULT, ("data", "request_id"), ""),
+        (COMPARISON_RESULT, ("data", "cost_estimate"), -0.1),
+        (COMPARISON_RESULT, ("data", "token_usage", "total_tokens"), 2**31),
+        (COMPARISON_RESULT, ("data", "request_metadata", "cj_batch_id"), -1),
+        (COMPARISON_RESULT, ("data", "request_metadata", "cj_batch_id"), 10**30),
+        (COMPARISON_RESULT, ("data", "request_metadata", "cj_batch_id"), 164.5),
+        (COMPARISON_RESULT, ("data", "request_metadata", "cj_batch_id"), ""),
+        (COMPARISON_RESULT, ("data", "request_metadata", "bos_batch_id"), 7),
     ],
 )
 def test_numbers_and_texts_out_of_range_are_refused(topic: str, path: Place, value: object) -> None:
     assert not accepts(topic, altered(topic, path, value))
+
+
+DECISION = {"winner": "Essay B", "justification": "", "confidence": 5, "error_detail": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "taken"),
+    [
+        ({}, True),
+        ({"winner": None}, False),
+        ({"justification": None}, False),
+        ({"confidence": None}, False),
+        ({"confidence": 0.99}, False),
+        ({"confidence": 5.01}, False),
+        ({"justification": "x" * 500}, True),
+        ({"justification": "x" * 501}, False),
+        ({"error_detail": FULLEST[COMPARISON_RESULT]["data"]["error_detail"]}, False),
+        ({"error_detail": FULLEST[COMPARISON_RESULT]["data"]["error_detail"], "winner": None}, True),
+    ],
+)
+def test_a_judge_decided_or_failed_and_not_both(changes: dict[str, Any], taken: bool) -> None:
+    message = altered(COMPARISON_RESULT, ("metadata",), None)
+    message["data"] |= DECISION | changes
+
+    assert accepts(COMPARISON_RESULT, message) is valid(COMPARISON_RESULT, message) is taken
 
 
 @pytest.mark.parametrize(
@@ -282,6 +324,9 @@ def test_numbers_and_texts_out_of_range_are_refused(topic: str, path: Place, val
         enums.PhaseName,
         enums.CourseCode,
         enums.ContentType,
+        enums.EssayComparisonWinner,
+        enums.LLMProviderType,
+        *get_args(error_codes.AnyErrorCode),
     ],
 )
 def test_enumerations_are_upstreams_value_for_value(known: type[StrEnum]) -> None:

@@ -85,7 +85,7 @@ def test_positions_know_messages_that_are_in(store: FakeEventStore) -> None:
 
 
 def test_a_batch_at_hand_is_not_loaded_again(store: FakeEventStore) -> None:
-    intakes = intakes_of(messages_of(small_batch()))
+    intakes = intakes_of(messages_of(small_batch(assessed=False)))
     ingestion = Ingestion(store)
     ingestion.insist(intakes[:1])
     steps: list[Step] = []

@@ -203,7 +203,7 @@ def test_a_message_that_our_code_fails_on_is_parked_with_what_follows_for_its_ba
     assert [b64decode(event.key or "") for event in parked] == [i.message.key for i in its_own[first:]]
     assert events[-len(parked) :] == parked
     assert parked[0].reason == "BugError: half-way"
-    assert {event.reason for event in parked[1:]} == {"An earlier message of this batch is parked."}
+    assert {event.reason for event in parked[1:]} == {"An earlier message of this stream is parked."}
     assert essay_id not in {e.essay_id for e in events if isinstance(e, EssaySpellchecked)}
     assert batch_of(store, sound).overall_status is BatchStatus.COMPLETED_SUCCESSFULLY
     assert total(store).parked == len(parked)
@@ -263,7 +263,7 @@ def test_messages_for_a_stream_that_cannot_be_read_are_parked_behind_it(store: F
     mine = [i for i in intakes if batch_id_of_intake(i) == script.batch_id]
     assert [event.originator_version for event in stored] == list(range(1, len(mine) + 2))
     assert [b64decode(event.value) for event in parked] == [i.message.value for i in mine]
-    assert {event.reason for event in parked} == {"An earlier message of this batch is parked."}
+    assert {event.reason for event in parked} == {"An earlier message of this stream is parked."}
     assert batch_of(store, sound).overall_status is BatchStatus.COMPLETED_SUCCESSFULLY
 
 

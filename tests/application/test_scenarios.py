@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from application.statements import Statement
 from application.topics import INPUT_TOPICS
-from application.translate import Command, Rejection, translate
-from domain.batch import BatchAggregate, batch_stream_id
+from application.translate import Rejection, translate
+from domain.batch import BatchAggregate, batch_id_of
 from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
 from domain.dead_letters import Reason
+from domain.parking import ParkableStream
+from tests.support.deciding import batches_among, decide
 from tests.support.upstream import RECEIVED_AT, SCENARIO_NAMES, StreamLine, expectations, scenario
 
 CLIENT_STATUS = {
@@ -46,12 +49,17 @@ ALL_BATCHES = [
 
 @dataclass
 class Played:
-    """What became of a stream: the batches, the announcements by line, the messages refused by line."""
+    """What became of a stream: the aggregates, the announcements by line, the messages refused by line."""
 
-    batches: dict[str, BatchAggregate] = field(default_factory=dict)
+    aggregates: dict[str, ParkableStream] = field(default_factory=dict)
     ready: dict[str, list[tuple[int, BatchResultsReady]]] = field(default_factory=dict)
     ranked: dict[str, list[tuple[int, BatchAssessmentCompleted]]] = field(default_factory=dict)
     refused: dict[int, Rejection] = field(default_factory=dict)
+
+    @property
+    def batches(self) -> dict[str, BatchAggregate]:
+        """The batches by their ids."""
+        return batches_among(self.aggregates)
 
     def hear(self, line: StreamLine) -> None:
         """Take in one message."""
@@ -59,14 +67,11 @@ class Played:
         if isinstance(read, Rejection):
             self.refused[line.number] = read
             return
-        stream_id = batch_stream_id(read.batch_id)
-        batch = self.batches.setdefault(read.batch_id, BatchAggregate(stream_id))
-        read.apply(batch)
-        for event in batch.collect_events():
+        for event in decide(read, self.aggregates):
             if isinstance(event, BatchResultsReady):
-                self.ready.setdefault(read.batch_id, []).append((line.number, event))
+                self.ready.setdefault(batch_id_of(event.originator_id), []).append((line.number, event))
             if isinstance(event, BatchAssessmentCompleted):
-                self.ranked.setdefault(read.batch_id, []).append((line.number, event))
+                self.ranked.setdefault(batch_id_of(event.originator_id), []).append((line.number, event))
 
 
 def play(lines: Iterable[StreamLine]) -> Played:
@@ -196,7 +201,7 @@ def test_a_malformed_message_ends_as_documented(case: str) -> None:
     if must == "dead-letter":
         assert isinstance(read, Rejection)
     elif must == "accept":
-        assert isinstance(read, Command)
+        assert isinstance(read, Statement)
     else:
         assert (read.reason if isinstance(read, Rejection) else None) == DECIDED[case]
 

@@ -10,18 +10,19 @@ import pytest
 
 from application.contracts.enums import EssayStatus
 from application.messages import IncomingMessage
+from application.statements import Statement
 from application.topics import (
     ASSESSMENT_RESULT,
     BATCH_ESSAYS_REGISTERED,
     BATCH_PHASE_OUTCOME,
     BATCH_PIPELINE_COMPLETED,
+    COMPARISON_RESULT,
     ESSAY_SLOT_ASSIGNED,
     INPUT_TOPICS,
     SPELLCHECK_RESULTS,
 )
-from application.translate import FUTURE_TOLERANCE, Command, Rejection, translate
+from application.translate import FUTURE_TOLERANCE, Rejection, translate
 from domain.aggregate import DomainEvent
-from domain.batch import BatchAggregate, batch_stream_id
 from domain.batch_events import (
     AssessmentCompleted,
     BatchRegistered,
@@ -33,6 +34,7 @@ from domain.batch_events import (
 )
 from domain.dead_letters import Reason
 from domain.values import BatchStatus, SpellcheckMetrics
+from tests.support.deciding import batch_id_in, decide
 from tests.support.upstream import RECEIVED_AT, RECORD_TIME, Place, altered, fullest_messages, record
 
 FULLEST = fullest_messages()
@@ -43,36 +45,35 @@ OWN_TIME: dict[str, Place] = {
     SPELLCHECK_RESULTS: ("data", "timestamp"),
     ASSESSMENT_RESULT: ("data", "assessed_at"),
     BATCH_PIPELINE_COMPLETED: ("data", "metadata", "timestamp"),
+    COMPARISON_RESULT: ("data", "completed_at"),
 }
 """Where each payload bears its own time; a phase outcome has none."""
 
 
-def command(topic: str, value: dict[str, Any]) -> Command:
+def statement(topic: str, value: dict[str, Any]) -> Statement:
     """Translate what must be understood."""
     read = translate(record(topic, value), received_at=RECEIVED_AT)
-    assert isinstance(read, Command), read
+    assert isinstance(read, Statement), read
     return read
 
 
 def recorded(topic: str, value: dict[str, Any]) -> DomainEvent:
-    """Return the one event that the message makes a new batch record."""
-    asked = command(topic, value)
-    batch = BatchAggregate(batch_stream_id(asked.batch_id))
-    asked.apply(batch)
-    [event] = batch.collect_events()
-    assert event.happened_at == asked.happened_at
-    assert event.causation == asked.causation
+    """Return the event that the message makes a new batch record, or a job where it is for no batch."""
+    told = statement(topic, value)
+    event, *others = decide(told, {})
+    assert {event.happened_at for event in (event, *others)} == {told.happened_at}
+    assert {id(event.causation) for event in (event, *others)} == {id(told.causation)}
     return event
 
 
 # What each topic's message asks for.
 
 
-@pytest.mark.parametrize("topic", INPUT_TOPICS)
+@pytest.mark.parametrize("topic", [topic for topic in INPUT_TOPICS if topic != COMPARISON_RESULT])
 def test_a_message_is_for_the_batch_that_its_payload_names(topic: str) -> None:
     member = "entity_id" if topic == BATCH_ESSAYS_REGISTERED else "batch_id"
 
-    assert command(topic, FULLEST[topic]).batch_id == FULLEST[topic]["data"][member]
+    assert batch_id_in(statement(topic, FULLEST[topic])) == FULLEST[topic]["data"][member]
 
 
 def test_a_registration_registers_the_batch() -> None:
@@ -203,39 +204,39 @@ def test_the_letters_of_an_escaped_nul_are_only_letters() -> None:
 def test_the_payloads_own_time_is_the_time_of_the_fact(topic: str) -> None:
     message = altered(topic, OWN_TIME[topic], "2026-03-07T10:11:12.131415Z")
 
-    assert command(topic, message).happened_at == datetime(2026, 3, 7, 10, 11, 12, 131415, tzinfo=UTC)
+    assert statement(topic, message).happened_at == datetime(2026, 3, 7, 10, 11, 12, 131415, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("topic", INPUT_TOPICS)
+@pytest.mark.parametrize("topic", [topic for topic in INPUT_TOPICS if topic != COMPARISON_RESULT])
 @pytest.mark.parametrize("absent", [..., None], ids=["left-out", "null"])
 def test_without_a_time_of_its_own_the_envelopes_stands_and_then_the_records(topic: str, absent: Any) -> None:
     message = altered(topic, OWN_TIME[topic], absent) if topic in OWN_TIME else altered(topic, ("key",), None)
     if topic == ASSESSMENT_RESULT:
         message["data"]["timestamp"] = None
     sent_at = datetime.fromisoformat(message["event_timestamp"])
-    assert command(topic, message).happened_at == sent_at
+    assert statement(topic, message).happened_at == sent_at
 
     message["event_timestamp"] = None
-    assert command(topic, message).happened_at == RECORD_TIME
+    assert statement(topic, message).happened_at == RECORD_TIME
 
 
 def test_an_assessment_without_its_time_was_made_at_the_payloads() -> None:
     message = altered(ASSESSMENT_RESULT, ("data", "assessed_at"))
     message["data"]["timestamp"] = "2026-03-07T10:00:00Z"
 
-    assert command(ASSESSMENT_RESULT, message).happened_at == datetime(2026, 3, 7, 10, tzinfo=UTC)
+    assert statement(ASSESSMENT_RESULT, message).happened_at == datetime(2026, 3, 7, 10, tzinfo=UTC)
 
 
 def test_a_time_without_a_zone_is_utc() -> None:
     message = altered(SPELLCHECK_RESULTS, ("data", "timestamp"), "2026-03-07T10:00:00")
 
-    assert command(SPELLCHECK_RESULTS, message).happened_at == datetime(2026, 3, 7, 10, tzinfo=UTC)
+    assert statement(SPELLCHECK_RESULTS, message).happened_at == datetime(2026, 3, 7, 10, tzinfo=UTC)
 
 
 def test_a_time_in_another_zone_is_the_same_moment() -> None:
     message = altered(SPELLCHECK_RESULTS, ("data", "timestamp"), "2026-03-07T12:00:00+02:00")
 
-    assert command(SPELLCHECK_RESULTS, message).happened_at == datetime(2026, 3, 7, 10, tzinfo=UTC)
+    assert statement(SPELLCHECK_RESULTS, message).happened_at == datetime(2026, 3, 7, 10, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +256,7 @@ def test_a_fact_from_too_far_ahead_is_refused(ahead: timedelta, tolerance: timed
     read = translate(message, received_at=RECEIVED_AT, future_tolerance=tolerance)
 
     if taken:
-        assert isinstance(read, Command)
+        assert isinstance(read, Statement)
     else:
         assert isinstance(read, Rejection)
         assert read.reason is Reason.IMPLAUSIBLE_TIME
@@ -289,11 +290,11 @@ def test_a_record_time_beyond_the_calendar_is_refused_where_it_is_all_there_is()
 # What caused it.
 
 
-def test_a_command_carries_where_its_message_lay_and_what_it_belongs_to() -> None:
+def test_a_statement_carries_where_its_message_lay_and_what_it_belongs_to() -> None:
     traceparent = "00-b42611c1654ec55d1d4bd701ede1dd80-2fdfd3b4fe09b99b-01"
     message = altered(SPELLCHECK_RESULTS, ("metadata",), {"traceparent": traceparent, "more": 1})
 
-    causation = command(SPELLCHECK_RESULTS, message).causation
+    causation = statement(SPELLCHECK_RESULTS, message).causation
 
     assert (causation.topic, causation.partition, causation.offset) == (SPELLCHECK_RESULTS, 2, 4711)
     assert causation.received_at == RECEIVED_AT
@@ -307,6 +308,6 @@ def test_a_message_without_ids_has_none_to_carry(metadata: dict[str, Any] | None
     message = altered(SPELLCHECK_RESULTS, ("metadata",), metadata)
     del message["event_id"], message["correlation_id"]
 
-    causation = command(SPELLCHECK_RESULTS, message).causation
+    causation = statement(SPELLCHECK_RESULTS, message).causation
 
     assert (causation.event_id, causation.correlation_id, causation.traceparent) == (None, None, None)

@@ -16,20 +16,22 @@ import pytest
 from application.envelopes import outgoing_messages
 from application.messages import IncomingMessage
 from application.ports import IntakeCounts
+from application.statements import Statement
 from application.topics import (
     BATCH_ASSESSMENT_COMPLETED,
     BATCH_RESULTS_READY,
     TEACHER_NOTIFICATION_REQUESTED,
 )
-from application.translate import Command, translate
-from domain.batch import BatchAggregate, batch_stream_id
+from application.translate import translate
 from domain.batch_events import PUBLISHED_EVENTS
 from domain.notifications import published_event_id
+from domain.parking import ParkableStream
 from domain.values import BatchStatus
 from infrastructure.demo.ledger import Ledger
 from infrastructure.demo.observer import HeardRecord
 from infrastructure.demo.stream import Scenario, stream
 from infrastructure.demo.verdict import Evidence, judge
+from tests.support.deciding import decide
 
 RECEIVED_AT = datetime(2026, 3, 8, tzinfo=UTC)
 CLIENT_STATUS = {
@@ -48,18 +50,16 @@ def scenario() -> Scenario:
 @pytest.fixture(scope="module")
 def good(scenario: Scenario) -> Evidence:
     """What a service without faults would show: the domain's own output, heard once each."""
-    batches: dict[str, BatchAggregate] = {}
+    aggregates: dict[str, ParkableStream] = {}
     heard: list[HeardRecord] = []
     due = {}
     sent = recorded = events = 0
     for message in scenario:
         incoming = IncomingMessage(message.topic, 0, sent, 0, message.key, message.value)
         sent += 1
-        command = translate(incoming, received_at=RECEIVED_AT)
-        assert isinstance(command, Command)
-        batch = batches.setdefault(command.batch_id, BatchAggregate(batch_stream_id(command.batch_id)))
-        command.apply(batch)
-        collected = batch.collect_events()
+        statement = translate(incoming, received_at=RECEIVED_AT)
+        assert isinstance(statement, Statement)
+        collected = decide(statement, aggregates)
         recorded += bool(collected)
         events += len(collected)
         for event in collected:

@@ -37,6 +37,8 @@ def batches_in(database: PostgresProbe) -> dict[str, BatchAggregate]:
     codec = event_codec()
     batches: dict[str, BatchAggregate] = {}
     for stored in database.stored():
+        if not str(stored.originator_id).startswith("batch-"):
+            continue
         event = codec.to_domain_event(stored)
         batches.setdefault(event.originator_id, BatchAggregate(event.originator_id)).apply(event)
     return batches

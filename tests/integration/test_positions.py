@@ -7,7 +7,7 @@ from threading import Barrier
 
 import pytest
 
-from application.batches import BatchCache
+from application.aggregates import AggregateCache
 from application.ingest import IngestMicroBatch
 from application.ports import Advance, StalePositionError
 from infrastructure.eventstore.positions import projection_position
@@ -78,7 +78,7 @@ def test_a_position_can_be_set_back_by_who_knows_where_it_stands(store: EventSto
 
 
 def test_an_ingester_asks_for_its_partitions_by_name(store: EventStore, database: PostgresProbe) -> None:
-    use_case = IngestMicroBatch(store, BatchCache(0))
+    use_case = IngestMicroBatch(store, AggregateCache(0))
     partitions = [("topic-a", 0), ("topic-a", 1), ("topic-b", 0)]
 
     assert use_case.positions(partitions) == dict.fromkeys(partitions, -1)

@@ -7,17 +7,19 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from zlib import crc32
 
-from application.batches import BatchCache
+from application.aggregates import AggregateCache
 from application.ingest import IngestMicroBatch, Intake, Taken
 from application.messages import IncomingMessage
 from application.ports import EventStorePort, IntakeCounts, StalePositionError
-from application.translate import Command, translate
+from application.statements import Statement
+from application.translate import translate
 from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate, batch_stream_id
 from infrastructure.demo.message import UpstreamMessage
 from infrastructure.demo.script import START, BatchScript, draw_script
 from infrastructure.demo.upstream import batch_messages
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
+from tests.support.deciding import batch_id_in
 from tests.support.fake_store import FakeEventStore, summed
 from tests.support.upstream import RECEIVED_AT
 
@@ -78,14 +80,14 @@ def intakes_of(messages: Iterable[UpstreamMessage]) -> list[Intake]:
 
 def batch_id_of_intake(intake: Intake) -> str | None:
     """Return the batch that a message speaks of, None where it is to become a dead letter."""
-    return intake.outcome.batch_id if isinstance(intake.outcome, Command) else None
+    return batch_id_in(intake.outcome) if isinstance(intake.outcome, Statement) else None
 
 
 class Ingestion:
     """What the ingester does around the use case: it keeps the positions, skips what is in, and tries again."""
 
     def __init__(self, store: EventStorePort, *, max_essays: int = 10_000) -> None:
-        self.use_case = IngestMicroBatch(store, BatchCache(max_essays))
+        self.use_case = IngestMicroBatch(store, AggregateCache(max_essays))
         self.positions: dict[Partition, int] = {}
 
     def seek(self, intakes: Iterable[Intake]) -> None:

@@ -25,10 +25,12 @@ from application.translate import Rejection, translate
 from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate, batch_stream_id
 from domain.dead_letters import DeadLetter, dead_letter_stream_id
+from domain.parking import ParkableStream
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.postgres.schema import initialise
 from projections.catalogue import PROJECTIONS
 from projections.projection import Recorded
+from tests.support.deciding import decide
 
 RECEIVED_AT: Final = datetime(2026, 3, 9, 12, tzinfo=UTC)
 _RECORD: Final = text(
@@ -41,7 +43,7 @@ class Chain:
     """One imaginary RAS: its batches, its log, and the database in which its read models live."""
 
     def __init__(self, database_url: str) -> None:
-        self.batches: dict[str, BatchAggregate] = {}
+        self.aggregates: dict[str, ParkableStream] = {}
         self._database_url = database_url
         self._notification_ids = count(1)
         self._offsets = count()
@@ -54,7 +56,7 @@ class Chain:
 
     def tell(self, batch_id: str, events: Iterable[DomainEvent]) -> None:
         """Bring the read models up to date with events that a test has made itself."""
-        self.batches[batch_id] = BatchAggregate.replay(batch_stream_id(batch_id), [])
+        self.batch(batch_id)
         self.project(events)
 
     def record(self, events: Iterable[DomainEvent]) -> None:
@@ -63,6 +65,13 @@ class Chain:
         with connected(self._database_url) as connection:
             if rows:
                 connection.execute(_RECORD, rows)
+
+    def batch(self, batch_id: str) -> BatchAggregate:
+        """Return a batch, a new one if nothing was heard of it yet."""
+        stream_id = batch_stream_id(batch_id)
+        batch = self.aggregates.setdefault(stream_id, BatchAggregate(stream_id))
+        assert isinstance(batch, BatchAggregate)
+        return batch
 
     def project(self, events: Iterable[DomainEvent]) -> list[Recorded]:
         """Give `events` places in a log and let every projection take them, in one transaction."""
@@ -77,24 +86,20 @@ class Chain:
     def _decide(self, topic: str, key: bytes | None, value: bytes | None) -> Sequence[DomainEvent]:
         offset = next(self._offsets)
         message = IncomingMessage(topic, 0, offset, int(RECEIVED_AT.timestamp() * 1000), key, value)
-        command = translate(message, received_at=RECEIVED_AT)
-        if isinstance(command, Rejection):
+        statement = translate(message, received_at=RECEIVED_AT)
+        if isinstance(statement, Rejection):
             letter = DeadLetter(dead_letter_stream_id(topic, 0, offset, message.timestamp_ms))
             letter.record(
-                reason=command.reason,
-                detail=command.detail,
+                reason=statement.reason,
+                detail=statement.detail,
                 key=None,
                 value=None,
                 headers=(),
                 happened_at=RECEIVED_AT,
-                causation=command.causation,
+                causation=statement.causation,
             )
             return letter.collect_events()
-        batch = self.batches.get(command.batch_id)
-        if batch is None:
-            batch = self.batches[command.batch_id] = BatchAggregate(batch_stream_id(command.batch_id))
-        command.apply(batch)
-        return batch.collect_events()
+        return decide(statement, self.aggregates)
 
 
 def stream_file(path: Path) -> Iterator[tuple[str, bytes | None, bytes | None]]:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from domain.batch import BatchAggregate, batch_stream_id
 from projections.projection import Recorded
 from tests.support.given import Message, caused_by, minute
 from tests.support.http import Api, api
@@ -31,7 +30,7 @@ class School:
 
         `received` are the minutes at which RAS took them in; one long after the story where not given.
         """
-        batch = self.chain.batches.setdefault(batch_id, BatchAggregate(batch_stream_id(batch_id)))
+        batch = self.chain.batch(batch_id)
         for number, message in enumerate(messages):
             causation = caused_by(batch.version)
             if received is not None:

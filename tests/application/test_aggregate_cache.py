@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from application.batches import Batch, BatchCache, load_batches
+from application.aggregates import AggregateCache, load_aggregates
 from application.ports import UnreadableEvents
 from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate
 from domain.batch_events import EssaySlotAssigned
 from domain.inbox import NotificationRead
-from domain.parking import UnreadableStream
+from domain.parking import ParkableStream, UnreadableStream
 from tests.application.event_store_contract import recorded_by
 from tests.golden.expected_events import EXPECTED
 from tests.support.given import registered, slot_assigned
@@ -29,12 +29,12 @@ def batch(stream_id: str, essays: int = 1) -> BatchAggregate:
     return BatchAggregate.replay(stream_id, events)
 
 
-def kept(cache: BatchCache, *stream_ids: str) -> list[str]:
+def kept(cache: AggregateCache, *stream_ids: str) -> list[str]:
     """Return which of the streams are in the cache."""
     return [stream_id for stream_id in stream_ids if stream_id not in asked_for(cache, stream_id)]
 
 
-def asked_for(cache: BatchCache, *stream_ids: str) -> list[str]:
+def asked_for(cache: AggregateCache, *stream_ids: str) -> list[str]:
     """Return which of the streams the cache has to load."""
     missing: list[str] = []
 
@@ -42,13 +42,13 @@ def asked_for(cache: BatchCache, *stream_ids: str) -> list[str]:
         missing.extend(wanted)
         return {}
 
-    cache.fetch(stream_ids, load)
+    cache.fetch(dict.fromkeys(stream_ids, BatchAggregate), load)
     return missing
 
 
-def filled(max_essays: int, *batches: BatchAggregate) -> BatchCache:
+def filled(max_essays: int, *batches: BatchAggregate) -> AggregateCache:
     """Return a cache that was given `batches`, one after the other."""
-    cache = BatchCache(max_essays)
+    cache = AggregateCache(max_essays)
     for each in batches:
         cache.keep({each.id: each})
     return cache
@@ -64,7 +64,7 @@ def test_what_is_kept_is_not_loaded_and_all_that_is_missing_is_loaded_at_once() 
         loads.append(list(wanted))
         return {"batch-2": events}
 
-    found = cache.fetch(["batch-1", "batch-2", "batch-3", "batch-2"], load)
+    found = cache.fetch(dict.fromkeys(["batch-1", "batch-2", "batch-3", "batch-2"], BatchAggregate), load)
 
     assert loads == [["batch-2", "batch-3"]]
     assert found["batch-1"] is one
@@ -73,8 +73,8 @@ def test_what_is_kept_is_not_loaded_and_all_that_is_missing_is_loaded_at_once() 
 
 
 def test_what_was_fetched_is_kept_only_once_it_is_saved() -> None:
-    cache = BatchCache(100)
-    cache.fetch(["batch-1"], lambda _wanted: {})
+    cache = AggregateCache(100)
+    cache.fetch(dict.fromkeys(["batch-1"], BatchAggregate), lambda _wanted: {})
 
     assert len(cache) == 0
 
@@ -113,10 +113,10 @@ def test_with_a_bound_of_zero_nothing_is_kept() -> None:
 @pytest.mark.parametrize("rounds", [1, 50])
 def test_keeping_fetching_and_clearing_leave_no_weight_behind(rounds: int) -> None:
     room_for_two = 2 * (BATCH_WEIGHT + 3)
-    cache = BatchCache(room_for_two)
+    cache = AggregateCache(room_for_two)
     for _ in range(rounds):
         cache.keep({"batch-1": batch("batch-1", essays=3)})
-        cache.fetch(["batch-1", "batch-unknown"], lambda _missing: {})
+        cache.fetch(dict.fromkeys(["batch-1", "batch-unknown"], BatchAggregate), lambda _missing: {})
         cache.keep({"batch-2": batch("batch-2", essays=3)})
         cache.clear()
     assert len(cache) == 0
@@ -128,7 +128,7 @@ def test_keeping_fetching_and_clearing_leave_no_weight_behind(rounds: int) -> No
 
 def test_an_unreadable_stream_is_loaded_each_time_and_drives_its_old_state_out() -> None:
     cache = filled(100, batch("batch-1"))
-    unreadable: dict[str, Batch] = {"batch-1": UnreadableStream("batch-1", 7)}
+    unreadable: dict[str, ParkableStream] = {"batch-1": UnreadableStream("batch-1", 7)}
     cache.keep(unreadable)
 
     assert len(cache) == 0
@@ -136,7 +136,9 @@ def test_an_unreadable_stream_is_loaded_each_time_and_drives_its_old_state_out()
 
 
 def test_events_that_cannot_be_read_make_an_unreadable_stream_of_their_version() -> None:
-    found = load_batches(["batch-1"], lambda _wanted: {"batch-1": UnreadableEvents(7, "unknown topic")})
+    found = load_aggregates(
+        {"batch-1": BatchAggregate}, lambda _wanted: {"batch-1": UnreadableEvents(7, "unknown topic")}
+    )
 
     stream = found["batch-1"]
     assert isinstance(stream, UnreadableStream)
@@ -145,7 +147,7 @@ def test_events_that_cannot_be_read_make_an_unreadable_stream_of_their_version()
 
 def test_events_that_cannot_be_folded_make_an_unreadable_stream_of_their_version() -> None:
     foreign = EXPECTED[NotificationRead.topic]
-    found = load_batches(["batch-1"], lambda _wanted: {"batch-1": [foreign]})
+    found = load_aggregates({"batch-1": BatchAggregate}, lambda _wanted: {"batch-1": [foreign]})
 
     stream = found["batch-1"]
     assert isinstance(stream, UnreadableStream)

@@ -1,0 +1,104 @@
+"""The aggregates at hand: a bounded cache, least recently used first out.
+
+The cache is a convenience, never the truth: it must not hold a state with events that were never recorded.
+A batch is taken out of it while it is decided on, and comes back after the commit. A judging job, which
+may hold a thousand times as much, stays: what is decided on is a draft of it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+
+from application.ports import UnreadableEvents
+from domain.aggregate import DomainEvent
+from domain.assessment import AssessmentAggregate
+from domain.batch import BatchAggregate
+from domain.parking import ParkableStream, UnreadableStream
+
+Load = Callable[[Sequence[str]], Mapping[str, list[DomainEvent] | UnreadableEvents]]
+Kind = type[BatchAggregate] | type[AssessmentAggregate]
+Streams = Mapping[str, Kind]
+"""Stream ids, and what their events are folded into."""
+
+_COST_OF_AN_AGGREGATE = 4
+"""What an aggregate weighs beside its essays or answers, in essays (measured: about 1.5 kB against 0.4 kB)."""
+
+
+class AggregateCache:
+    """Aggregates by stream id. `max_size` bounds the essays and answers held in all; 0 keeps nothing."""
+
+    def __init__(self, max_size: int) -> None:
+        self._max_weight = max_size
+        self._weight = 0
+        self._aggregates: OrderedDict[str, tuple[ParkableStream, int]] = OrderedDict()
+        self.hits = 0
+        self.misses = 0
+
+    def __len__(self) -> int:
+        return len(self._aggregates)
+
+    def fetch(self, streams: Streams, load: Load) -> dict[str, ParkableStream]:
+        """Return aggregates to decide on; what is not at hand is got by one `load` of all that is missing.
+
+        Until `keep` brings one back after the commit, its decisions are not found here: whatever goes wrong
+        in between, the next `fetch` begins from what was recorded.
+        """
+        found: dict[str, ParkableStream] = {}
+        missing: dict[str, Kind] = {}
+        for stream_id, kind in streams.items():
+            cached = self._aggregates.get(stream_id)
+            if cached is None:
+                missing[stream_id] = kind
+            elif isinstance(cached[0], AssessmentAggregate):
+                found[stream_id] = cached[0].draft()
+            else:
+                found[stream_id] = cached[0]
+                self._drop(stream_id)
+        self.hits += len(found)
+        self.misses += len(missing)
+        if missing:
+            found.update(load_aggregates(missing, load))
+        return found
+
+    def keep(self, aggregates: Mapping[str, ParkableStream]) -> None:
+        """Take over `aggregates` as saved, and let go of the least recently used beyond the bound."""
+        for stream_id, aggregate in aggregates.items():
+            self._drop(stream_id)
+            if isinstance(aggregate, UnreadableStream):
+                continue
+            if isinstance(aggregate, AssessmentAggregate):
+                aggregate.settle()
+            weight = aggregate.size + _COST_OF_AN_AGGREGATE
+            self._aggregates[stream_id] = (aggregate, weight)
+            self._weight += weight
+        while self._weight > self._max_weight:
+            self._drop(next(iter(self._aggregates)))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._aggregates.clear()
+        self._weight = 0
+
+    def _drop(self, stream_id: str) -> None:
+        dropped = self._aggregates.pop(stream_id, None)
+        if dropped is not None:
+            self._weight -= dropped[1]
+
+
+def load_aggregates(streams: Streams, load: Load) -> dict[str, ParkableStream]:
+    """Return the aggregates of `streams`, new ones where nothing is recorded yet."""
+    recorded = load(list(streams))
+    return {
+        stream_id: _replay(kind, stream_id, recorded.get(stream_id, []))
+        for stream_id, kind in streams.items()
+    }
+
+
+def _replay(kind: Kind, stream_id: str, events: list[DomainEvent] | UnreadableEvents) -> ParkableStream:
+    if isinstance(events, UnreadableEvents):
+        return UnreadableStream(stream_id, events.version)
+    try:
+        return kind.replay(stream_id, events)
+    except Exception:  # noqa: BLE001 - a bug in folding one stream must not stop the others
+        return UnreadableStream(stream_id, events[-1].originator_version)
