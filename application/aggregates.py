@@ -8,7 +8,8 @@ may hold a thousand times as much, stays: what is decided on is a draft of it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from typing import Final, Protocol
 
 from application.ports import UnreadableEvents
 from domain.aggregate import DomainEvent
@@ -16,10 +17,21 @@ from domain.assessment import AssessmentAggregate
 from domain.batch import BatchAggregate
 from domain.parking import ParkableStream, UnreadableStream
 
-Load = Callable[[Sequence[str]], Mapping[str, list[DomainEvent] | UnreadableEvents]]
+
+class Load(Protocol):
+    """Reads streams on from the versions given: `StoreTransaction.load`."""
+
+    def __call__(
+        self, after: Mapping[str, int], *, most: int
+    ) -> Mapping[str, list[DomainEvent] | UnreadableEvents]: ...
+
+
 Kind = type[BatchAggregate] | type[AssessmentAggregate]
 Streams = Mapping[str, Kind]
 """Stream ids, and what their events are folded into."""
+
+_STRETCH: Final = 1000
+"""How many events of one stream are read at a time."""
 
 _COST_OF_AN_AGGREGATE = 4
 """What an aggregate weighs beside its essays or answers, in essays (measured: about 1.5 kB against 0.4 kB)."""
@@ -39,7 +51,7 @@ class AggregateCache:
         return len(self._aggregates)
 
     def fetch(self, streams: Streams, load: Load) -> dict[str, ParkableStream]:
-        """Return aggregates to decide on; what is not at hand is got by one `load` of all that is missing.
+        """Return aggregates to decide on; what is not at hand is loaded, all at once.
 
         Until `keep` brings one back after the commit, its decisions are not found here: whatever goes wrong
         in between, the next `fetch` begins from what was recorded.
@@ -88,17 +100,38 @@ class AggregateCache:
 
 def load_aggregates(streams: Streams, load: Load) -> dict[str, ParkableStream]:
     """Return the aggregates of `streams`, new ones where nothing is recorded yet."""
-    recorded = load(list(streams))
-    return {
-        stream_id: _replay(kind, stream_id, recorded.get(stream_id, []))
-        for stream_id, kind in streams.items()
+    aggregates: dict[str, ParkableStream] = {
+        stream_id: kind(stream_id) for stream_id, kind in streams.items()
     }
+    catch_up(aggregates, load)
+    return aggregates
 
 
-def _replay(kind: Kind, stream_id: str, events: list[DomainEvent] | UnreadableEvents) -> ParkableStream:
+def catch_up(aggregates: dict[str, ParkableStream], load: Load) -> bool:
+    """Bring `aggregates` up to what is recorded by now; return whether there was anything new.
+
+    Long streams are read in stretches, so that a large job is never in memory as events. A stream that
+    cannot be read or folded is exchanged for an UnreadableStream.
+    """
+    behind = {stream_id: aggregate.version for stream_id, aggregate in aggregates.items()}
+    is_news = False
+    while behind:
+        longer: dict[str, int] = {}
+        for stream_id, events in load(behind, most=_STRETCH).items():
+            is_news = True
+            aggregate = aggregates[stream_id] = _folded(aggregates[stream_id], events)
+            if aggregate.version - behind[stream_id] == _STRETCH:
+                longer[stream_id] = aggregate.version
+        behind = longer
+    return is_news
+
+
+def _folded(aggregate: ParkableStream, events: list[DomainEvent] | UnreadableEvents) -> ParkableStream:
     if isinstance(events, UnreadableEvents):
-        return UnreadableStream(stream_id, events.version)
+        return UnreadableStream(aggregate.id, events.version)
     try:
-        return kind.replay(stream_id, events)
+        for event in events:
+            aggregate.apply(event)
     except Exception:  # noqa: BLE001 - a bug in folding one stream must not stop the others
-        return UnreadableStream(stream_id, events[-1].originator_version)
+        return UnreadableStream(aggregate.id, events[-1].originator_version)
+    return aggregate

@@ -30,7 +30,7 @@ class MarkNotificationRead:
             now = datetime.now(UTC)
             try:
                 with self._store.transaction() as transaction:
-                    events = transaction.load([stream_id]).get(stream_id, [])
+                    events = transaction.load({stream_id: 0}, most=1).get(stream_id, [])
                     if isinstance(events, UnreadableEvents):
                         raise UnreadableStreamError(events.reason)
                     notification = InboxNotification.replay(stream_id, events)

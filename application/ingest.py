@@ -7,7 +7,9 @@ with its own way out:
 
 - Another ingester wrote to one of the streams (messages of one batch lie in several partitions, so this
   is normal). What was decided is dropped and the work is done again under the store's lock, where
-  nobody can get ahead of it.
+  nobody can get ahead of it. What is not at hand is loaded before the lock is taken; under it only what
+  others have added since is read, so the size of a stream does not matter there. As long as there is
+  something, the next micro-batch begins under the lock at once.
 - Another owner moved a position: we are a zombie, or were one. `StalePositionError` goes to the caller,
   who reads the positions again and seeks.
 - The store refuses what a message holds. The micro-batch is halved until the message is alone, which
@@ -26,7 +28,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final
 
-from application.aggregates import AggregateCache, Streams, load_aggregates
+from application.aggregates import AggregateCache, Streams, catch_up, load_aggregates
 from application.messages import IncomingMessage
 from application.ports import (
     Advance,
@@ -89,6 +91,7 @@ class IngestMicroBatch:
         self._store = store
         self._cache = cache
         self._at_work = Lock()
+        self._is_contended = False
 
     @property
     def cache(self) -> AggregateCache:
@@ -138,7 +141,7 @@ class IngestMicroBatch:
         }
         try:
             try:
-                return self._attempt(intakes, positions, streams, exclusive=False)
+                return self._attempt(intakes, positions, streams, exclusive=self._is_contended)
             except StreamConflictError:
                 taken = self._attempt(intakes, positions, streams, exclusive=True)
                 taken.conflicts += 1
@@ -165,11 +168,13 @@ class IngestMicroBatch:
             for partition, offset in reached.items()
         ]
         with self._store.transaction() as transaction:
+            aggregates = self._cache.fetch(streams, transaction.load)
             if exclusive:
                 transaction.lock()
-            aggregates = self._cache.fetch(streams, transaction.load)
+                self._is_contended = catch_up(aggregates, transaction.load)
             # Looked up only after a conflict: a letter is there already when Kafka was read again from earlier.
-            known_letters = frozenset(transaction.load(_letter_ids(intakes)) if exclusive else ())
+            letters = dict.fromkeys(_letter_ids(intakes), 0) if exclusive else {}
+            known_letters = frozenset(transaction.load(letters, most=1) if letters else ())
             taken = _decide(intakes, aggregates, known_letters, transaction)
             transaction.append(taken.events, moves)
             transaction.count(taken.counts)

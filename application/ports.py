@@ -33,7 +33,7 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableEvents:
-    """A stream that cannot be decoded: its last version, and why."""
+    """Events of a stream of which one cannot be decoded: the version of the last, and why."""
 
     version: int
     reason: str
@@ -59,8 +59,13 @@ class StoreTransaction(Protocol):
     def lock(self) -> None:
         """Keep other writers out from here on: what is loaded after this cannot be outrun."""
 
-    def load(self, stream_ids: Sequence[str]) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
-        """Return the events of those of `stream_ids` that exist, in version order."""
+    def load(
+        self, after: Mapping[str, int], *, most: int
+    ) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
+        """Return the events of each stream after the version given (0: all of them), in version order.
+
+        At most `most` of a stream: whoever gets so many asks again for more. Streams without are left out.
+        """
 
     def claim(self, names: Sequence[str], *, start: int) -> Mapping[str, int]:
         """Return the positions of `names`, those that never were set to `start` first."""

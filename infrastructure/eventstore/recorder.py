@@ -10,7 +10,7 @@ inserts without the lock is not even created.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -35,8 +35,10 @@ class EventRecorder(PostgresApplicationRecorder):
             "COPY {}.{} (originator_id, originator_version, topic, state) FROM STDIN (FORMAT BINARY)"
         ).format(Identifier(datastore.schema), Identifier(EVENTS_TABLE))
         self._select_streams: Final = SQL(
-            "SELECT originator_id, originator_version, topic, state FROM {}.{}"
-            " WHERE originator_id = ANY(%s) ORDER BY originator_id, originator_version"
+            "SELECT e.* FROM unnest(%s::text[], %s::bigint[]) AS s (id, after) CROSS JOIN LATERAL"
+            " (SELECT originator_id, originator_version, topic, state FROM {}.{}"
+            " WHERE originator_id = s.id AND originator_version > s.after"
+            " ORDER BY originator_version LIMIT %s) AS e ORDER BY e.originator_id, e.originator_version"
         ).format(Identifier(datastore.schema), Identifier(EVENTS_TABLE))
 
     @contextmanager
@@ -60,9 +62,11 @@ class EventRecorder(PostgresApplicationRecorder):
                 copy.write_row((event.originator_id, event.originator_version, event.topic, event.state))
         self._notify_channel(cursor)
 
-    def select_streams(self, cursor: Cursor[DictRow], stream_ids: Sequence[str]) -> list[StoredEvent]:
-        """Return the events of several streams, stream by stream in version order."""
-        cursor.execute(self._select_streams, (list(stream_ids),), prepare=True)
+    def select_streams(
+        self, cursor: Cursor[DictRow], after: Mapping[str, int], most: int
+    ) -> list[StoredEvent]:
+        """Return of each stream at most `most` events after a version, stream by stream in version order."""
+        cursor.execute(self._select_streams, (list(after), list(after.values()), most), prepare=True)
         return [StoredEvent(**row) for row in cursor.fetchall()]
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:

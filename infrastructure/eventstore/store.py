@@ -47,10 +47,12 @@ class Transaction:
         """Keep other writers out from here on: what is loaded now cannot be outrun."""
         self._recorder.lock(self._cursor)
 
-    def load(self, stream_ids: Sequence[str]) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
-        """Return the events of those of `stream_ids` that exist, in version order."""
+    def load(
+        self, after: Mapping[str, int], *, most: int
+    ) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
+        """Return the events of each stream after the version given, at most `most` of a stream."""
         stored: dict[str, list[StoredEvent]] = {}
-        for event in self._recorder.select_streams(self._cursor, stream_ids):
+        for event in self._recorder.select_streams(self._cursor, after, most):
             stored.setdefault(str(event.originator_id), []).append(event)
         return {stream_id: self._decoded(events) for stream_id, events in stored.items()}
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pytest
 
-from application.aggregates import AggregateCache, load_aggregates
+from application.aggregates import AggregateCache, Load, load_aggregates
 from application.ports import UnreadableEvents
 from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate
@@ -29,6 +29,15 @@ def batch(stream_id: str, essays: int = 1) -> BatchAggregate:
     return BatchAggregate.replay(stream_id, events)
 
 
+def gives(events: Mapping[str, list[DomainEvent] | UnreadableEvents]) -> Load:
+    """Return what loads `events`, whatever is asked for."""
+
+    def load(after: Mapping[str, int], *, most: int) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
+        return events
+
+    return load
+
+
 def kept(cache: AggregateCache, *stream_ids: str) -> list[str]:
     """Return which of the streams are in the cache."""
     return [stream_id for stream_id in stream_ids if stream_id not in asked_for(cache, stream_id)]
@@ -38,8 +47,8 @@ def asked_for(cache: AggregateCache, *stream_ids: str) -> list[str]:
     """Return which of the streams the cache has to load."""
     missing: list[str] = []
 
-    def load(wanted: Sequence[str]) -> Mapping[str, list[DomainEvent]]:
-        missing.extend(wanted)
+    def load(after: Mapping[str, int], *, most: int) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
+        missing.extend(after)
         return {}
 
     cache.fetch(dict.fromkeys(stream_ids, BatchAggregate), load)
@@ -60,8 +69,8 @@ def test_what_is_kept_is_not_loaded_and_all_that_is_missing_is_loaded_at_once() 
     loads: list[list[str]] = []
     events = recorded_by(registered("e1"), batch_id="2")
 
-    def load(wanted: Sequence[str]) -> Mapping[str, list[DomainEvent]]:
-        loads.append(list(wanted))
+    def load(after: Mapping[str, int], *, most: int) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
+        loads.append(list(after))
         return {"batch-2": events}
 
     found = cache.fetch(dict.fromkeys(["batch-1", "batch-2", "batch-3", "batch-2"], BatchAggregate), load)
@@ -74,7 +83,7 @@ def test_what_is_kept_is_not_loaded_and_all_that_is_missing_is_loaded_at_once() 
 
 def test_what_was_fetched_is_kept_only_once_it_is_saved() -> None:
     cache = AggregateCache(100)
-    cache.fetch(dict.fromkeys(["batch-1"], BatchAggregate), lambda _wanted: {})
+    cache.fetch(dict.fromkeys(["batch-1"], BatchAggregate), gives({}))
 
     assert len(cache) == 0
 
@@ -116,7 +125,7 @@ def test_keeping_fetching_and_clearing_leave_no_weight_behind(rounds: int) -> No
     cache = AggregateCache(room_for_two)
     for _ in range(rounds):
         cache.keep({"batch-1": batch("batch-1", essays=3)})
-        cache.fetch(dict.fromkeys(["batch-1", "batch-unknown"], BatchAggregate), lambda _missing: {})
+        cache.fetch(dict.fromkeys(["batch-1", "batch-unknown"], BatchAggregate), gives({}))
         cache.keep({"batch-2": batch("batch-2", essays=3)})
         cache.clear()
     assert len(cache) == 0
@@ -137,7 +146,7 @@ def test_an_unreadable_stream_is_loaded_each_time_and_drives_its_old_state_out()
 
 def test_events_that_cannot_be_read_make_an_unreadable_stream_of_their_version() -> None:
     found = load_aggregates(
-        {"batch-1": BatchAggregate}, lambda _wanted: {"batch-1": UnreadableEvents(7, "unknown topic")}
+        {"batch-1": BatchAggregate}, gives({"batch-1": UnreadableEvents(7, "unknown topic")})
     )
 
     stream = found["batch-1"]
@@ -147,7 +156,7 @@ def test_events_that_cannot_be_read_make_an_unreadable_stream_of_their_version()
 
 def test_events_that_cannot_be_folded_make_an_unreadable_stream_of_their_version() -> None:
     foreign = EXPECTED[NotificationRead.topic]
-    found = load_aggregates({"batch-1": BatchAggregate}, lambda _wanted: {"batch-1": [foreign]})
+    found = load_aggregates({"batch-1": BatchAggregate}, gives({"batch-1": [foreign]}))
 
     stream = found["batch-1"]
     assert isinstance(stream, UnreadableStream)

@@ -60,7 +60,7 @@ REFUSED_THOUGH_VALID = {
     "m42": "half a surrogate pair is no text",
     "m43": "no file name has 900,000 characters",
 }
-REQUIRED_THOUGH_OPTIONAL = {
+REQUIRED_THOUGH_OPTIONAL: dict[tuple[str, Place], str] = {
     (SPELLCHECK_RESULTS, ("data", "entity_id")): "a result of no essay says nothing",
     (COMPARISON_RESULT, ("data", "request_metadata")): "a decision on nobody's essays says nothing",
     (COMPARISON_RESULT, ("data", "request_metadata", "essay_a_id")): "a decision needs two essays",

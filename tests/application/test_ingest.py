@@ -145,7 +145,8 @@ def test_a_conflict_between_loading_and_appending_is_decided_again_under_the_loc
     taken = one.insist(intakes[1:])
 
     assert taken.conflicts == 1
-    assert steps[steps.index(Step.BEGIN) + 1] is Step.LOCK
+    again = steps[steps.index(Step.BEGIN) :]
+    assert again[1:5] == [Step.LOAD, Step.LOCK, Step.LOAD, Step.APPEND]
     assert batch_of(store, script).overall_status is BatchStatus.COMPLETED_SUCCESSFULLY
 
 

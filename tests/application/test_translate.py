@@ -23,6 +23,14 @@ from application.topics import (
 )
 from application.translate import FUTURE_TOLERANCE, Rejection, translate
 from domain.aggregate import DomainEvent
+from domain.assessment import AssessmentAggregate
+from domain.assessment_events import (
+    AssessmentResultRecorded,
+    JudgeDecisionFailed,
+    JudgeDecisionRecorded,
+    Side,
+)
+from domain.batch import BatchAggregate
 from domain.batch_events import (
     AssessmentCompleted,
     BatchRegistered,
@@ -180,6 +188,118 @@ def test_a_pipeline_message_completes_the_pipeline() -> None:
         "failed_essay_count",
     ):
         assert getattr(event, member) == data[member]
+
+
+def test_an_assessment_is_for_its_batch_and_for_its_job() -> None:
+    data = FULLEST[ASSESSMENT_RESULT]["data"]
+    told = statement(ASSESSMENT_RESULT, FULLEST[ASSESSMENT_RESULT])
+
+    assert [(command.stream_id, command.kind) for command in told.commands] == [
+        (f"batch-{data['batch_id']}", BatchAggregate),
+        (f"assessment-{data['cj_assessment_job_id']}", AssessmentAggregate),
+    ]
+    ranked, concluded = decide(told, {})
+    assert isinstance(ranked, AssessmentCompleted)
+    assert isinstance(concluded, AssessmentResultRecorded)
+    assert concluded.batch_id == data["batch_id"]
+    for shared in ("assignment_id", "method", "model_used", "model_provider", "results", "metadata"):
+        assert getattr(concluded, shared) == getattr(ranked, shared)
+
+
+DECISION = {"winner": "Essay B", "justification": "clearer", "confidence": 4, "error_detail": None}
+
+
+def answer(**changes: Any) -> dict[str, Any]:
+    """Return a judge's decision with `changes` to its data."""
+    message = altered(COMPARISON_RESULT, ("metadata",), None)
+    message["data"] |= DECISION | changes
+    return message
+
+
+def asked(**changes: Any) -> dict[str, Any]:
+    """Return a judge's decision with `changes` to what the asker sent along."""
+    return answer(request_metadata=FULLEST[COMPARISON_RESULT]["data"]["request_metadata"] | changes)
+
+
+def test_a_judges_decision_is_recorded_in_its_job() -> None:
+    message = answer()
+    data, metadata = message["data"], message["data"]["request_metadata"]
+
+    event = recorded(COMPARISON_RESULT, message)
+
+    assert isinstance(event, JudgeDecisionRecorded)
+    assert event.originator_id == f"assessment-{metadata['cj_batch_id']}"
+    assert event.batch_id == metadata["bos_batch_id"]
+    assert (event.essay_a_id, event.essay_b_id) == (metadata["essay_a_id"], metadata["essay_b_id"])
+    assert (event.winner, event.justification, event.confidence) == (Side.B, "clearer", 4.0)
+    for member in ("request_id", "provider", "model", "response_time_ms"):
+        assert getattr(event, member) == data[member]
+    for member in ("prompt_tokens", "completion_tokens", "total_tokens"):
+        assert getattr(event, member) == data["token_usage"][member]
+    assert event.cost == data["cost_estimate"]
+    assert event.requested_at == datetime.fromisoformat(data["requested_at"])
+    assert event.happened_at == datetime.fromisoformat(data["completed_at"])
+    assert event.request_metadata == metadata
+    assert event.judge is None
+
+
+def test_a_judges_failure_keeps_upstreams_account_of_the_error() -> None:
+    error = {
+        "error_code": "LLM_PROVIDER_TIMEOUT",
+        "message": "no answer",
+        "correlation_id": "4102bee7-b25b-4952-b322-e6820f7e7e8c",
+        "timestamp": "2026-03-07T09:14:41Z",
+        "service": "llm_provider_service",
+        "operation": "compare",
+        "details": {"attempt": 3},
+    }
+    message = answer(winner=None, justification=None, confidence=None, error_detail=error)
+
+    event = recorded(COMPARISON_RESULT, message)
+
+    assert isinstance(event, JudgeDecisionFailed)
+    assert event.error_code == "LLM_PROVIDER_TIMEOUT"
+    assert event.error == error | {"stack_trace": None, "trace_id": None, "span_id": None}
+
+
+@pytest.mark.parametrize("job_id", [164, "164"])
+def test_a_job_is_the_same_as_a_number_and_as_text(job_id: int | str) -> None:
+    event = recorded(COMPARISON_RESULT, asked(cj_batch_id=job_id))
+
+    assert event.originator_id == "assessment-164"
+
+
+@pytest.mark.parametrize(
+    ("sent", "judge"),
+    [
+        ({"judge": "judge-07"}, "judge-07"),
+        ({"judge_id": "judge-08"}, "judge-08"),
+        ({"judge": "judge-07", "judge_id": "judge-08"}, "judge-07"),
+        ({"judge": 7, "judge_id": "judge-08"}, "judge-08"),
+        ({"judge": ""}, None),
+        ({"judge": "x" * 256}, None),
+        ({"judge": {"name": "judge-07"}}, None),
+    ],
+)
+def test_a_judge_has_a_name_where_the_asker_sent_one(sent: dict[str, Any], judge: str | None) -> None:
+    event = recorded(COMPARISON_RESULT, asked(**sent))
+
+    assert isinstance(event, JudgeDecisionRecorded)
+    assert event.judge == judge
+    assert event.request_metadata.items() >= sent.items()
+
+
+@pytest.mark.parametrize("absent", [{}, {"bos_batch_id": None}])
+def test_an_answer_may_come_without_a_batch(absent: dict[str, Any]) -> None:
+    message = asked(**absent)
+    if not absent:
+        del message["data"]["request_metadata"]["bos_batch_id"]
+
+    event = recorded(COMPARISON_RESULT, message)
+
+    assert isinstance(event, JudgeDecisionRecorded)
+    assert event.batch_id is None
+    assert event.request_metadata == message["data"]["request_metadata"]
 
 
 def test_messages_are_told_apart_by_topic_and_not_by_event_type() -> None:

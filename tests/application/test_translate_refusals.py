@@ -10,6 +10,7 @@ import pytest
 from application.topics import (
     ASSESSMENT_RESULT,
     BATCH_ESSAYS_REGISTERED,
+    COMPARISON_RESULT,
     ESSAY_SLOT_ASSIGNED,
     INPUT_TOPICS,
     SPELLCHECK_RESULTS,
@@ -130,6 +131,23 @@ def test_a_text_that_the_store_cannot_hold_is_refused(topic: str, place: Place, 
 )
 def test_a_refusal_can_always_be_stored(topic: str, place: Place, value: object) -> None:
     assert "\0" not in rejection(topic, altered(topic, place, value)).detail
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        (("data", "request_metadata", "cj_batch_id"), "data.request_metadata.cj_batch_id: Field required"),
+        (("data", "request_metadata", "essay_a_id"), "data.request_metadata.essay_a_id: Field required"),
+        (
+            ("data", "error_detail"),
+            "data: Value error, needs either a winner or an error_detail, and not both",
+        ),
+    ],
+)
+def test_an_answer_that_belongs_nowhere_is_refused_with_what_it_lacks(place: Place, says: str) -> None:
+    refused = rejection(COMPARISON_RESULT, altered(COMPARISON_RESULT, place))
+
+    assert (refused.reason, refused.detail) == (Reason.CONTRACT_VIOLATION, says)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

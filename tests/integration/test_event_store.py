@@ -113,7 +113,7 @@ def test_a_session_that_is_ended_in_mid_transaction_is_a_transient_fault(
             transaction.append(recorded_by(registered("e1")), [])
             [writer] = database.sessions_with_the_lock()
             database.terminate(writer)
-            transaction.load(["batch-b1"])
+            transaction.load({"batch-b1": 0}, most=1000)
 
     with pytest.raises(TRANSIENT_ERRORS):
         be_ended()

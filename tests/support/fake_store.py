@@ -113,9 +113,14 @@ class FakeTransaction:
         self._store.on_step(Step.LOCK)
         self._store.take_lock(self)
 
-    def load(self, stream_ids: Sequence[str]) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
-        """Return the events of those of `stream_ids` that exist, in version order."""
-        found = {stream_id: self._stored(stream_id) for stream_id in stream_ids}
+    def load(
+        self, after: Mapping[str, int], *, most: int
+    ) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
+        """Return the events of each stream after the version given, at most `most` of a stream."""
+        found = {
+            stream_id: [s for s in self._stored(stream_id) if s.originator_version > version][:most]
+            for stream_id, version in after.items()
+        }
         loaded = {stream_id: self._decoded(stored) for stream_id, stored in found.items() if stored}
         self._store.on_step(Step.LOAD)  # after reading: what others write from here on is not in it
         return loaded
