@@ -8,23 +8,24 @@ from random import Random
 
 import pytest
 
-from application.translate import Command
+from application.statements import Statement
 from domain.aggregate import DomainEvent
-from domain.batch import BatchAggregate, batch_stream_id
 from domain.batch_events import PUBLISHED_EVENTS, BatchRegistered
+from domain.parking import ParkableStream
 from infrastructure.demo.message import UpstreamMessage
 from tests.support.accounts import check_streams_as_undisturbed
+from tests.support.deciding import decide
 from tests.support.ingesting import intakes_of, messages_of, small_batch
 
 
 def recorded(messages: Iterable[UpstreamMessage]) -> list[DomainEvent]:
-    """Return what one batch records of its messages, read in this order."""
-    batch: BatchAggregate | None = None
+    """Return what is recorded of one batch's messages, read in this order."""
+    aggregates: dict[str, ParkableStream] = {}
+    events: list[DomainEvent] = []
     for intake in intakes_of(messages):
-        assert isinstance(intake.outcome, Command)
-        batch = batch or BatchAggregate(batch_stream_id(intake.outcome.batch_id))
-        intake.outcome.apply(batch)
-    return list(batch.pending_events) if batch else []
+        assert isinstance(intake.outcome, Statement)
+        events += decide(intake.outcome, aggregates)
+    return events
 
 
 def announcements(events: Iterable[DomainEvent]) -> list[DomainEvent]:

@@ -272,7 +272,7 @@ def test_an_unregistered_batch_says_what_it_knows(school: School) -> None:
 
 def test_parked_messages_explain_why_a_batch_stands_still(school: School) -> None:
     school.hear("parked", registered("e1"))
-    batch = school.chain.batches["parked"]
+    batch = school.chain.batch("parked")
     batch.park(
         reason="KeyError: 'a name'",
         key=None,
