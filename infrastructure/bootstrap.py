@@ -68,6 +68,7 @@ def ingester(
     tracer: Tracer | None = None,
 ) -> Ingester:
     """Return an ingester on `store`; it makes spans where there is a `tracer`."""
+    metrics.watch(status)
     use_case = IngestMicroBatch(store, AggregateCache(settings.cache_max_essays))
     return Ingester(
         use_case, settings, servers.bootstrap_servers, metrics, status, tracer=_of_messages(tracer)

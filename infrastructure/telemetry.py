@@ -1,16 +1,27 @@
-"""Prometheus metrics of the roles, and structured logs. No personal data in either."""
+"""Prometheus metrics of the roles, and structured logs. No personal data in either.
+
+Labels are bounded: roles, topics and their partitions, reasons and states from closed lists. No id of a
+batch, an essay or a person is ever one. `deploy/` holds a dashboard and alerts on these names.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+from functools import partial
 from typing import Final
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import REGISTRY
 
+from domain.dead_letters import Reason
+from infrastructure.resilience import BreakerState, CircuitBreaker
+from infrastructure.status import Condition, RoleStatus
+
 _SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+_DELAYS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
+_OUTCOMES: Final = ("recorded", "repeated", "dead_lettered", "parked")
 _SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
 
@@ -24,6 +35,8 @@ class RoleMetrics:
             ["outcome"],
             registry=registry,
         )
+        for outcome in _OUTCOMES:
+            self.messages.labels(outcome)
         self.conflicts = Counter(
             "ras_ingest_conflicts", "Micro-batches done again after a conflict.", registry=registry
         )
@@ -36,15 +49,45 @@ class RoleMetrics:
         self.ingest_lag = Gauge(
             "ras_ingest_lag_messages", "Messages not yet taken in.", ["topic", "partition"], registry=registry
         )
+        self.ingest_lag_seconds = Gauge(
+            "ras_ingest_lag_seconds",
+            "How long the oldest message not yet taken in has lain in Kafka, at most.",
+            ["topic", "partition"],
+            registry=registry,
+        )
         self.cached_batches = Gauge("ras_ingest_cached_batches", "Aggregates in memory.", registry=registry)
         self.cache_lookups = Counter(
             "ras_ingest_cache_lookups", "Aggregates looked up.", ["result"], registry=registry
         )
-        self.dead_letters = Counter("ras_dead_letters", "Dead letters.", ["reason"], registry=registry)
+        self.dead_letters = Counter(
+            "ras_dead_letters", "Messages that became dead letters.", ["reason"], registry=registry
+        )
+        for reason in Reason:
+            self.dead_letters.labels(reason.value)
         self.follower_lag = Gauge(
             "ras_follower_lag_events",
-            "Notification ids behind the head of the log.",
+            "Events not yet handled, counted to 100,000.",
             ["name"],
+            registry=registry,
+        )
+        self.follower_lag_seconds = Gauge(
+            "ras_follower_lag_seconds",
+            "How long ago the message was received that caused the oldest event not yet handled.",
+            ["name"],
+            registry=registry,
+        )
+        self.follower_batch_size = Histogram(
+            "ras_follower_batch_events",
+            "Events in one transaction.",
+            ["name"],
+            buckets=_SIZES,
+            registry=registry,
+        )
+        self.follower_delay = Histogram(
+            "ras_follower_delay_seconds",
+            "From the receipt of a message to the effect of its event, for the oldest event of a transaction.",
+            ["name"],
+            buckets=_DELAYS,
             registry=registry,
         )
         self.follower_events = Counter("ras_follower_events", "Events handled.", ["name"], registry=registry)
@@ -56,6 +99,38 @@ class RoleMetrics:
             registry=registry,
         )
         self.faults = Counter("ras_faults", "Faults waited out.", ["role"], registry=registry)
+        self._condition = Gauge(
+            "ras_role_condition",
+            "Condition of a role: 1 at the one that it is in.",
+            ["role", "condition"],
+            registry=registry,
+        )
+        self._breaker = Gauge(
+            "ras_follower_breaker",
+            "State of a follower's circuit breaker: 1 at the one that it is in.",
+            ["name", "state"],
+            registry=registry,
+        )
+
+    def watch(self, status: RoleStatus) -> None:
+        """Show the condition of a role, whenever somebody looks."""
+        self.faults.labels(status.name)
+        for condition in Condition:
+            shown = self._condition.labels(status.name, condition.value)
+            shown.set_function(partial(_is_in_condition, status, condition))
+
+    def watch_breaker(self, name: str, breaker: CircuitBreaker) -> None:
+        """Show the state of a follower's circuit breaker, whenever somebody looks."""
+        for state in BreakerState:
+            self._breaker.labels(name, state.value).set_function(partial(_is_in_state, breaker, state))
+
+
+def _is_in_condition(status: RoleStatus, condition: Condition) -> float:
+    return float(status.condition is condition)
+
+
+def _is_in_state(breaker: CircuitBreaker, state: BreakerState) -> float:
+    return float(breaker.state is state)
 
 
 def configure_logging(level: str, form: str) -> None:

@@ -10,7 +10,9 @@ again, because after a fault it is the only thing that is certain.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from time import monotonic, perf_counter
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -18,7 +20,7 @@ import psycopg
 import structlog
 
 from application.ports import StalePositionError
-from infrastructure.followers.log import LogListener, NotificationLog
+from infrastructure.followers.log import LogListener, NotificationLog, Slice
 from infrastructure.garbage import PacedCollector
 from infrastructure.resilience import Backoff, BreakerState, CircuitBreaker
 from infrastructure.status import RoleStatus
@@ -58,9 +60,13 @@ class Sink(Protocol):
 
 
 class _Ready(NamedTuple):
-    """A stretch of the log, read and prepared: how many events, up to where, and whether there is more."""
+    """A stretch of the log, read and prepared: how many events, up to where, and whether there is more.
+
+    `since` is when the message was received that caused the first of them.
+    """
 
     events: int
+    since: datetime | None
     prepared: Any
     reached: int
     is_full: bool
@@ -96,6 +102,9 @@ class Follower:
         self._stopping = asyncio.Event()
         self._collector = PacedCollector()
         self._lag_measured_at = 0.0
+        self._position: int | None = None
+        metrics.watch(status)
+        metrics.watch_breaker(name, breaker)
 
     def stop(self) -> None:
         """Ask the loop to end after the transaction at hand."""
@@ -143,7 +152,7 @@ class Follower:
     async def _ready(self, after: int) -> _Ready:
         stretch = await self._source.read(after, self._max_events)
         prepared = await self._sink.prepare(stretch.events) if stretch.events else None
-        return _Ready(len(stretch.events), prepared, stretch.reached, stretch.is_full)
+        return _Ready(len(stretch.events), _since(stretch), prepared, stretch.reached, stretch.is_full)
 
     async def _apply(self, ready: _Ready, position: int) -> None:
         if ready.events:
@@ -151,19 +160,29 @@ class Follower:
             await self._sink.apply(ready.prepared, expected=position, to=ready.reached)
             self._metrics.follower_seconds.labels(self.name).observe(perf_counter() - started)
             self._metrics.follower_events.labels(self.name).inc(ready.events)
+            self._metrics.follower_batch_size.labels(self.name).observe(ready.events)
+            self._metrics.follower_delay.labels(self.name).observe(_age_s(ready.since))
             self._collector.after(ready.events)
         else:
             await self._sink.idle(ready.reached)
-        await self._measure_lag(ready)
+        self._position = ready.reached
+        if ready.is_full:
+            await self._measure_lag(ready.reached)
+        else:
+            self._show_lag(0, None)
         self._recovered()
 
-    async def _measure_lag(self, ready: _Ready) -> None:
-        """Say how far behind the follower is; counting costs, so in a backlog it is done once a second."""
-        if ready.is_full and monotonic() - self._lag_measured_at < _LAG_INTERVAL_S:
+    async def _measure_lag(self, position: int) -> None:
+        """Say how far behind `position` is; counting costs, so it is done once a second at most."""
+        if monotonic() - self._lag_measured_at < _LAG_INTERVAL_S:
             return
-        self.status.lag = await self._source.count_after(ready.reached) if ready.is_full else 0
+        self._show_lag(await self._source.count_after(position), _since(await self._source.read(position, 1)))
         self._lag_measured_at = monotonic()
-        self._metrics.follower_lag.labels(self.name).set(self.status.lag)
+
+    def _show_lag(self, events: int, since: datetime | None) -> None:
+        self.status.lag = events
+        self._metrics.follower_lag.labels(self.name).set(events)
+        self._metrics.follower_lag_seconds.labels(self.name).set(_age_s(since))
 
     def _recovered(self) -> None:
         self._backoff.reset()
@@ -180,6 +199,19 @@ class Follower:
         self._metrics.faults.labels(self.name).inc()
         is_open = self._breaker.state is BreakerState.OPEN
         self.status.degraded(f"{reason}{' (circuit breaker open)' if is_open else ''}")
+        if self._position is not None:
+            with contextlib.suppress(
+                psycopg.Error
+            ):  # where it is the database that is away, nobody can count
+                await self._measure_lag(self._position)
         await self._backoff.wait(self._stopping)
         while self._breaker.state is BreakerState.OPEN and not self._stopping.is_set():
             await self._backoff.wait(self._stopping)
+
+
+def _since(stretch: Slice) -> datetime | None:
+    return stretch.events[0].event.causation.received_at if stretch.events else None
+
+
+def _age_s(since: datetime | None) -> float:
+    return 0.0 if since is None else max(0.0, (datetime.now(UTC) - since).total_seconds())

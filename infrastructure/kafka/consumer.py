@@ -34,9 +34,11 @@ from application.ingest import IngestMicroBatch, Intake, Taken
 from application.messages import IncomingMessage
 from application.ports import StalePositionError
 from application.topics import INPUT_TOPICS
-from application.translate import Rejection, translate
+from application.translate import translate
+from domain.dead_letters import MessageDeadLettered
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
 from infrastructure.garbage import PacedCollector
+from infrastructure.kafka.lag import IntakeLag
 from infrastructure.resilience import Backoff
 from infrastructure.settings import Settings
 from infrastructure.status import RoleStatus
@@ -86,6 +88,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._tolerance = timedelta(days=settings.future_tolerance_days)
         self._backoff = Backoff(settings.retry_initial_s, settings.retry_max_s)
         self._positions: dict[Partition, int] = {}
+        self._lag = IntakeLag(metrics)
         self._epoch = 0
         self._at_work = asyncio.Lock()
         self._stopping = asyncio.Event()
@@ -251,6 +254,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         async with self._at_work:
             for partition in revoked:
                 self._positions.pop((partition.topic, partition.partition), None)
+                self._lag.forget(partition.topic, partition.partition)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Seek to the stored positions; others may have written to our batches meanwhile."""
@@ -315,15 +319,17 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         if self._backoff.attempt == 0:
             _log.warning("ingest.waiting", reason=reason)
         self._status.degraded(reason)
-        self._metrics.faults.labels("ingest").inc()
+        self._metrics.faults.labels(self._status.name).inc()
         await self._backoff.wait(self._stopping)
 
     def _measure(self, taken: Taken, intakes: Sequence[Intake], seconds: float) -> None:
         metrics = self._metrics
         metrics.ingest_batch_size.observe(len(intakes))
-        for intake in intakes:
-            if isinstance(intake.outcome, Rejection):
-                metrics.dead_letters.labels(intake.outcome.reason).inc()
+        self._lag.taken_in(intakes)
+        if any(counts.dead_lettered for counts in taken.counts.values()):
+            for event in taken.events:
+                if isinstance(event, MessageDeadLettered):
+                    metrics.dead_letters.labels(event.reason).inc()
         metrics.ingest_seconds.observe(seconds)
         metrics.conflicts.inc(taken.conflicts)
         for counts in taken.counts.values():
@@ -346,14 +352,11 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             except (KafkaError, TimeoutError) as error:
                 self._status.degraded(f"Kafka does not answer: {error!r}")
                 continue
-            lag = 0
-            for partition, end in ends.items():
-                position = self._positions.get((partition.topic, partition.partition))
-                if position is not None:
-                    behind = max(0, end - 1 - position)
-                    lag += behind
-                    self._metrics.ingest_lag.labels(partition.topic, partition.partition).set(behind)
-            self._status.lag = lag
+            self._status.lag = sum(
+                self._lag.show(p.topic, p.partition, max(0, end - 1 - position))
+                for p, end in ends.items()
+                if (position := self._positions.get((p.topic, p.partition))) is not None
+            )
             if self._backoff.attempt == 0:
                 self._status.well()
             await self._commit_for_lag_tools()
