@@ -75,18 +75,20 @@ def test_every_schema_is_one() -> None:
         Draft202012Validator.check_schema(schema)
 
 
-def test_every_reference_leads_somewhere() -> None:
-    def references(value: Any) -> Iterator[str]:
-        if isinstance(value, dict):
-            for name, each in value.items():
-                if name == "$ref":
-                    yield each
-                else:
-                    yield from references(each)
-        elif isinstance(value, list):
-            for each in value:
+def references(value: Any) -> Iterator[str]:
+    """Yield every `$ref` in a document."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            if name == "$ref":
+                yield each
+            else:
                 yield from references(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from references(each)
 
+
+def test_every_reference_leads_somewhere() -> None:
     for reference in set(references(DOCUMENT)):
         place: Any = DOCUMENT
         for step in reference.removeprefix("#/").split("/"):

@@ -12,6 +12,7 @@ from typing import Any, Final
 import httpx
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 from domain.aggregate import DomainEvent
 from infrastructure.assessment_api import assessment_app
@@ -28,6 +29,7 @@ PREFIX: Final = "/internal/v1/assessments"
 class Assessors:
     """One installation. Tests that share it take jobs and batches of their own."""
 
+    app: Starlette
     api: Api
     chain: Chain
 
@@ -66,19 +68,17 @@ def lines_of(response: httpx.Response) -> list[dict[str, str]]:
 def assessors_on(database_url: str, *, kept_bytes: int = KEPT_BYTES) -> Iterator[Assessors]:
     """An installation on a database that is empty, or has been used before without this object."""
     chain = Chain(database_url)
-    with app_client(database_url, kept_bytes=kept_bytes) as api:
-        yield Assessors(api, chain)
+    app = app_on(database_url, kept_bytes=kept_bytes)
+    with client_of(app) as api:
+        yield Assessors(app, api, chain)
 
 
-@contextmanager
-def app_client(database_url: str, *, kept_bytes: int = KEPT_BYTES) -> Iterator[Api]:
-    """A client of a new assessment app in this process."""
-    app = assessment_app(
+def app_on(database_url: str, *, kept_bytes: int = KEPT_BYTES) -> Starlette:
+    """A new assessment app."""
+    return assessment_app(
         Servers(database_url, ""),
         Settings(_env_file=None, environment="test"),
         SecretStr(API_KEY),
         registry=CollectorRegistry(auto_describe=True),
         kept_bytes=kept_bytes,
     )
-    with client_of(app) as client:
-        yield client

@@ -1,0 +1,175 @@
+"""The tables of the assessment app as CSV."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from subprocess import run
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.support.assessing import PREFIX, Assessors, assessors_on, lines_of
+from tests.support.judging import Job, round_robin
+from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
+
+ESSAYS = [f"essay-{number:02}" for number in range(1, 8)]
+JUDGES = ["teacher-0007", "teacher-0008"]
+AWKWARD = '=1+1, "quoted"\r\n@ é'
+
+
+@pytest.fixture(scope="module")
+def assessors(postgres_server: PostgresServerUnderTest) -> Iterator[Assessors]:
+    """An installation with a finished job of two judges, and an awkward one."""
+    with fresh_database(postgres_server.url) as url, assessors_on(url) as running:
+        job = Job("164", "b1")
+        running.hear(
+            [
+                *round_robin(job, ESSAYS, JUDGES),
+                job.fails(*ESSAYS[:2], judge=JUDGES[0]),
+                job.ends(*ESSAYS),
+            ]
+        )
+        awkward = Job("awkward", "b-awkward")
+        running.hear([awkward.decides(AWKWARD, "-e2", judge="+judge", justification=AWKWARD)])
+        yield running
+
+
+def as_text(value: Any) -> str:
+    """Return a JSON value as a cell."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def test_items_are_the_table_unless_another_is_asked_for(assessors: Assessors) -> None:
+    lines, items = assessors.table("164/detailed.csv"), assessors.detailed("164")["items"]
+
+    assert len(lines) == len(items)
+    for line, item in zip(lines, items, strict=True):
+        published = item.pop("published")
+        assert {name: line[name] for name in item} == {name: as_text(value) for name, value in item.items()}
+        assert line["published_letter_grade"] == published["letter_grade"]
+        assert float(line["theta"]) == item["theta"]
+
+
+def test_the_matrix_has_names(assessors: Assessors) -> None:
+    lines, matrix = assessors.table("164/detailed.csv?table=matrix"), assessors.detailed("164")["matrix"]
+
+    assert [(matrix["items"][a], matrix["items"][b], n, w, n - w) for a, b, n, w in matrix["pairs"]] == [
+        (line["item_a"], line["item_b"], int(line["judged"]), int(line["a_wins"]), int(line["b_wins"]))
+        for line in lines
+    ]
+
+
+def test_judges_have_their_agreement(assessors: Assessors) -> None:
+    lines = assessors.table("164/detailed.csv?table=judges")
+
+    assert [(line["judge"], line["decisions"], line["failures"]) for line in lines] == [
+        ("teacher-0007", "21", "1"),
+        ("teacher-0008", "21", "0"),
+    ]
+    assert all(int(line["shared_pairs"]) == 21 and float(line["rate"]) <= 1 for line in lines)
+
+
+def test_decisions_are_what_the_command_reads(assessors: Assessors) -> None:
+    answer = assessors.api.get(f"{PREFIX}/164/detailed.csv?table=decisions&outcome=decided")
+    scored = run(
+        [sys.executable, "-m", "infrastructure.cli", "bradley-terry", "--json", "-"],
+        input=answer.content,
+        capture_output=True,
+        check=True,
+    )
+
+    theirs = {item["item"]: item for item in orjson.loads(scored.stdout)["items"]}
+    for item in assessors.detailed("164")["items"]:
+        assert {name: item[name] for name in theirs[item["item"]]} == theirs[item["item"]]
+
+
+def test_a_failure_has_no_choice(assessors: Assessors) -> None:
+    [line] = assessors.table("164/detailed.csv?table=decisions&outcome=failed")
+
+    assert (line["chosen"], line["not_chosen"], line["winner"], line["error_code"]) == ("", "", "", "TIMEOUT")
+    assert (line["essay_a_id"], line["judge"]) == ("essay-01", "teacher-0007")
+
+
+def test_pages_of_decisions_are_linked(assessors: Assessors) -> None:
+    path = "164/detailed.csv?table=decisions&limit=20"
+    requests: list[str] = []
+    while path:
+        answer = assessors.api.get(f"{PREFIX}/{path}")
+        requests += [line["request_id"] for line in lines_of(answer)]
+        link = answer.headers.get("Link", "")
+        assert not link or link.endswith('>; rel="next"')
+        path = f"164/detailed.csv{link.removeprefix('<').partition('>')[0]}" if link else ""
+
+    assert requests == [each["request_id"] for each in assessors.detailed("164")["decisions"]]
+    assert len(requests) == 43
+
+
+def test_the_summary_is_a_line_per_text(assessors: Assessors) -> None:
+    lines, [job] = assessors.table("b1/summary.csv"), assessors.summary("b1")["jobs"]
+
+    assert [line["item"] for line in lines] == [line["item"] for line in job["ranking"]]
+    assert {line["batch_id"] for line in lines} == {"b1"}
+    assert {line["ssr"] for line in lines} == {as_text(job["reliability"]["ssr"])}
+
+
+def test_a_job_without_texts_has_a_line_in_the_summary(assessors: Assessors) -> None:
+    assessors.hear([Job("csv-failures", "csv-failures").fails("e1", "e2")])
+
+    [line] = assessors.table("csv-failures/summary.csv")
+
+    assert (line["job_id"], line["state"], line["item"]) == ("csv-failures", "running", "")
+
+
+def test_names_and_texts_are_data_whatever_they_hold(assessors: Assessors) -> None:
+    [decision] = assessors.table("awkward/detailed.csv?table=decisions")
+    answer = assessors.api.get(f"{PREFIX}/awkward/detailed.csv")
+
+    assert (decision["judge"], decision["chosen"], decision["not_chosen"]) == ("+judge", AWKWARD, "-e2")
+    assert decision["justification"] == AWKWARD
+    assert {line["item"] for line in lines_of(answer)} == {AWKWARD, "-e2"}
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="awkward-items.csv"'
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8; header=present"
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_csv"),
+    [
+        ("text/csv", True),
+        ("TEXT/CSV; q=0.9, application/json;q=0.8", True),
+        ("application/json, text/csv", False),
+        ("application/json;q=0.5, text/csv;header=present", True),
+        ("text/csv;q=0", False),
+        ("text/*, */*;q=0.1", True),
+        ("*/*", False),
+        ("text/html,application/xhtml+xml", False),
+        ("text/csv;q=much", False),
+        ("", False),
+    ],
+)
+def test_accept_chooses(assessors: Assessors, accept: str, is_csv: bool) -> None:
+    for path in ("164/detailed", "b1/summary"):
+        answer = assessors.api.get(f"{PREFIX}/{path}", Accept=accept)
+
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"].startswith("text/csv" if is_csv else "application/json")
+        assert answer.headers["Vary"] == "Accept"
+
+
+def test_each_form_of_an_answer_has_an_etag_of_its_own(assessors: Assessors) -> None:
+    paths = [
+        *("164/detailed", "164/detailed?limit=3", "164/detailed?outcome=failed", "164/detailed?cursor=3"),
+        *(f"164/detailed.csv?table={table}" for table in ("items", "matrix", "judges", "decisions")),
+        *("b1/summary", "b1/summary.csv"),
+    ]
+    answers = {path: assessors.api.get(f"{PREFIX}/{path}") for path in paths}
+    etags = {path: answer.headers["ETag"] for path, answer in answers.items()}
+
+    assert len(set(etags.values())) == len(paths)
+    for path, etag in etags.items():
+        assert "bradley-terry-eps0.3/1" in etag
+        unchanged = assessors.api.get(f"{PREFIX}/{path}", If_None_Match=etag)
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
