@@ -97,27 +97,11 @@ def _unavailable(reason: str) -> bytes:
 
 
 def _of_essay(job: Mapping[str, Any], essay_id: str) -> dict[str, Any] | None:
-    line = _line_of(job.get("ranking"), essay_id)
+    ranking, misfits = job.get("ranking"), job.get("misfits")
+    lines = ranking if isinstance(ranking, list) else []
+    line = next((line for line in lines if isinstance(line, dict) and line.get("item") == essay_id), None)
     if line is None:
         return None
     shared = {name: value for name, value in job.items() if name not in _PER_ESSAY}
-    return {**shared, "essay": line, "misfit": _names(job.get("misfits"), essay_id)}
-
-
-def _line_of(ranking: object, essay_id: str) -> Mapping[str, Any] | None:
-    """Find the essay's line, in a list or in lists by component."""
-    if isinstance(ranking, dict):
-        if essay_id in (ranking.get("item"), ranking.get("essay_id")):
-            return ranking
-        ranking = list(ranking.values())
-    if not isinstance(ranking, list):
-        return None
-    return next((line for part in ranking if (line := _line_of(part, essay_id)) is not None), None)
-
-
-def _names(misfits: object, essay_id: str) -> bool:
-    if isinstance(misfits, dict):
-        misfits = list(misfits.values())
-    if isinstance(misfits, list):
-        return any(_names(part, essay_id) for part in misfits)
-    return misfits == essay_id
+    misfitting = misfits.get("items") if isinstance(misfits, dict) else None
+    return {**shared, "essay": line, "misfit": essay_id in (misfitting or ())}

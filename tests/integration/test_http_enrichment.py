@@ -121,7 +121,14 @@ def test_of_a_summary_an_essay_gets_its_own_part(school: School, app: Assessment
 
 
 @pytest.mark.parametrize(
-    "jobs", [[], [{}], [{"ranking": None}], [{"ranking": [None, 1, "e1", {"item": "e2"}]}], [{"ranking": 7}]]
+    "jobs",
+    [
+        [],
+        [{}],
+        [{"ranking": None}],
+        [{"ranking": [None, 1, "e1", {"item": "e2"}, {"item": ["e1"]}]}],
+        [{"ranking": 7}],
+    ],
 )
 def test_an_essay_that_no_judging_ranks_has_no_assessment(
     school: School, app: AssessmentServer, jobs: list[dict[str, Any]]
