@@ -79,9 +79,9 @@ class _Tally:
         self.total_tokens += asked.total_tokens
 
     def costs_body(self) -> dict[str, Any]:
-        """Return the costs; `fsum`, so that the order of the requests makes no difference."""
+        """Return the costs."""
         return {
-            "usd": round(fsum(self.costs), DECIMALS),
+            "usd": _sum(self.costs),
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "total_tokens": self.total_tokens,
@@ -273,6 +273,14 @@ def _judge(name: str, tally: _Tally, fit: JudgeFit | None, flagged: bool) -> dic
         "mean_response_time_ms": _mean(tally.times),
         "costs": tally.costs_body(),
     }
+
+
+def _sum(values: Sequence[float]) -> float | None:
+    """Add up in a way that does not depend on the order; None beyond all numbers."""
+    try:
+        return round(fsum(values), DECIMALS)
+    except OverflowError:
+        return None
 
 
 def _mean(values: Sequence[float]) -> float | None:

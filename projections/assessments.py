@@ -26,6 +26,7 @@ from sqlalchemy import (
     FromClause,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -39,6 +40,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
+from domain.assessment import job_id_of
 from domain.assessment_events import (
     AssessmentResultRecorded,
     JudgeDecisionFailed,
@@ -57,7 +59,6 @@ from projections.projection import (
 )
 
 NAME: Final = "assessments"
-_STREAM_PREFIX: Final = "assessment-"
 
 metadata: Final = MetaData(schema=schema_of(NAME))
 _Time: Final = DateTime(timezone=True)
@@ -131,8 +132,10 @@ comparison_matrix: Final = Table(
     "comparison_matrix",
     metadata,
     Column("job_id", Text, primary_key=True),
-    Column("item_a", _Name, primary_key=True),
-    Column("item_b", _Name, primary_key=True),
+    # A digest of the two names: three names of 255 letters outside ASCII do not fit into one index entry.
+    Column("pair", LargeBinary, primary_key=True),
+    Column("item_a", _Name, nullable=False),
+    Column("item_b", _Name, nullable=False),
     Column("judged", Integer, nullable=False),
     Column("a_wins", Integer, nullable=False),
 )
@@ -143,7 +146,7 @@ Index(
 _RESULT: Final = tuple(column.name for column in assessment_results.columns)
 _DECISION: Final = tuple(column.name for column in judge_decisions.columns)
 _JUDGED: Final = ("job_id", "request_id", "essay_a_id", "essay_b_id", "winner")
-_PAIR: Final = ("job_id", "item_a", "item_b", "judged", "a_wins")
+_PAIR: Final = ("job_id", "pair", "item_a", "item_b", "judged", "a_wins")
 
 
 def _matrix_change() -> Executable:
@@ -153,11 +156,14 @@ def _matrix_change() -> Executable:
     replaced = old.join(new, (old.c.job_id == new.c.job_id) & (old.c.request_id == new.c.request_id))
     shares = union_all(_shares(new, new, 1), _shares(old, replaced, -1)).subquery("shares")
     judged, a_wins = func.sum(shares.c.judged), func.sum(shares.c.a_wins)
-    pair = (shares.c.job_id, shares.c.item_a, shares.c.item_b)
-    changed = select(*pair, judged, a_wins).group_by(*pair).having((judged != 0) | (a_wins != 0))
+    job_id, item_a, item_b = shares.c.job_id, shares.c.item_a, shares.c.item_b
+    names = func.octet_length(item_a).cast(Text) + ":" + item_a + item_b
+    pair = func.sha256(func.convert_to(names, "UTF8"))
+    changed = select(job_id, pair, item_a, item_b, judged, a_wins)
+    changed = changed.group_by(job_id, item_a, item_b).having((judged != 0) | (a_wins != 0))
     statement = insert(comparison_matrix).from_select(list(_PAIR), changed)
     return statement.on_conflict_do_update(
-        index_elements=["job_id", "item_a", "item_b"],
+        index_elements=["job_id", "pair"],
         set_={name: comparison_matrix.c[name] + statement.excluded[name] for name in ("judged", "a_wins")},
     )
 
@@ -207,7 +213,7 @@ class _Changes:
     def take(self, recorded: Recorded) -> None:
         """Fold one event in."""
         event = recorded.event
-        job_id = event.originator_id.removeprefix(_STREAM_PREFIX)
+        job_id = job_id_of(event.originator_id)
         job = self.jobs.setdefault(job_id, {"job_id": job_id, "batch_id": None})
         job["position"] = recorded.notification_id
         job["batch_id"] = event.batch_id or job["batch_id"]

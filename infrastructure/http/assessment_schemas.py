@@ -237,7 +237,7 @@ ASSESSMENT_SCHEMAS: Final[dict[str, Schema]] = {
         costs=_ref("Costs"),
     ),
     "Counts": _object(decisions=_COUNT, failures=_COUNT, items=_COUNT, anchors=_COUNT, judges=_COUNT),
-    "Costs": _object(usd=_NUMBER, **_TOKENS),
+    "Costs": _object(usd=_MAYBE_NUMBER, **_TOKENS),
     "Agreement": _object(
         overall=_object(**_RATE),
         judges=_list(_object(judge=_TEXT, **_RATE)),

@@ -98,6 +98,13 @@ def test_costs_and_judges_count_failures_too(assessors: Assessors) -> None:
     assert (failing["decisions"], failing["failures"], failing["infit"]) == (0, 1, None)
 
 
+def test_costs_beyond_all_numbers_are_no_fault_of_ours(assessors: Assessors) -> None:
+    job = Job("beyond")
+    assessors.hear([job.decides("e1", "e2", cost=1.7e308), job.decides("e1", "e2", cost=1.7e308)])
+
+    assert assessors.detailed("beyond")["costs"]["usd"] is None
+
+
 def test_a_running_job_answers_with_what_is_known_and_says_so(assessors: Assessors) -> None:
     job = Job("running")
     assessors.hear([job.decides("e1", "e2"), job.decides("e2", "ANCHOR_9")])

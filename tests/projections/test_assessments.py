@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Set as AbstractSet
+from random import Random
 from typing import Any
 
 import pytest
@@ -17,8 +18,9 @@ from projections.assessments import assessment_results, assessments, comparison_
 from projections.projection import Recorded
 from tests.support.given import caused_by, minute
 from tests.support.judging import Job
-from tests.support.projecting import connected
+from tests.support.projecting import Chain, connected, stream_file
 from tests.support.read_models import emptied, numbered, project, rows
+from tests.support.upstream import SCENARIOS, expectations
 
 Matrix = dict[tuple[str, str], tuple[int, int]]
 
@@ -105,6 +107,23 @@ def test_the_items_of_a_pair_are_ordered_by_bytes(connection: Connection) -> Non
     project_events(connection, job.decides("a", "B"), job.decides("é", "z"), job.decides("10", "9"))
 
     assert matrix(connection) == {("B", "a"): (1, 0), ("z", "é"): (1, 0), ("10", "9"): (1, 1)}
+
+
+def test_the_longest_names_that_come_in_can_be_stored(connection: Connection) -> None:
+    random = Random(1)  # what repeats would be compressed
+    longest = ["".join(chr(random.randrange(0x10000, 0x10FFFF)) for _ in range(255)) for _ in range(4)]
+    job_id, request, one, other = longest
+    job = Job(job_id[:244], batch_id=request)
+    project_events(connection, job.decides(one, other, request=request), job.ends(one, other))
+
+    assert matrix(connection, job_id[:244]).keys() == {(min(one, other), max(one, other))}
+
+
+def test_names_that_run_into_each_other_are_two_pairs(connection: Connection) -> None:
+    job = Job()
+    project_events(connection, job.decides("1", "2:3"), job.decides("1", "2:3"), job.decides("12", ":3"))
+
+    assert matrix(connection) == {("1", "2:3"): (2, 2), ("12", ":3"): (1, 1)}
 
 
 @pytest.mark.parametrize("winner", list(Side))
@@ -216,6 +235,28 @@ def counted(events: list[Any]) -> Matrix:
             judged[pair] += 1
             wins[pair] += pair[0] == (event.essay_a_id if event.winner is Side.A else event.essay_b_id)
     return {pair: (n, wins[pair]) for pair, n in judged.items()}
+
+
+def test_the_scenario_is_counted_as_expected(database_url: str) -> None:
+    expected = expectations("comparisons-120")
+    Chain(database_url).take(stream_file(SCENARIOS / "comparisons-120.jsonl"))
+    with connected(database_url) as connection:
+        found, decisions = matrix(connection, expected["cj_batch_id"]), rows(connection, judge_decisions)
+        [job] = rows(connection, jobs)
+
+    wins: Counter[str] = Counter()
+    losses: Counter[str] = Counter()
+    for (one, other), (judged, one_won) in found.items():
+        wins.update({one: one_won, other: judged - one_won})
+        losses.update({other: one_won, one: judged - one_won})
+    assert {name: n for name, n in wins.items() if n} == {
+        name: n for name, n in expected["wins"].items() if n
+    }
+    assert losses == Counter(expected["losses"])
+    assert wins + losses == Counter(expected["appearances"])
+    assert len(decisions) == expected["distinct_request_ids"]
+    assert sum(row["winner"] is None for row in decisions) == expected["errors"]
+    assert (job["batch_id"], job["position"]) == (expected["bos_batch_id"], len(decisions))
 
 
 def test_statements_do_not_grow_with_the_events() -> None:
