@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry
@@ -18,10 +19,13 @@ from application.history import BatchHistory
 from application.inbox import MarkNotificationRead
 from infrastructure.assessments_client.setup import assessments_client
 from infrastructure.bootstrap import Servers, event_store, stream_reader
+from infrastructure.check.run import CheckUnderWayError, check
 from infrastructure.eventstore.store import EventStore
 from infrastructure.health import CheckResult, Health, HealthChecks
 from infrastructure.http.app import create_app
 from infrastructure.http.history import Past
+from infrastructure.http.problems import Problem
+from infrastructure.outbox import read_outbox
 from infrastructure.postgres.datastore import read_model_engine
 from infrastructure.postgres.views import PostgresQueries
 from infrastructure.settings import Settings
@@ -60,6 +64,18 @@ def query_app(
         await asyncio.to_thread(store.close)
         await asyncio.to_thread(streams.close)
 
+    async def outbox(limit: int) -> dict[str, Any]:
+        return (await read_outbox(servers, settings.transactional_id, limit=limit)).as_json()
+
+    async def accounts() -> dict[str, Any]:
+        try:
+            report = await check(
+                servers, settings.transactional_id, incremental=True, progress=lambda *_progress: None
+            )
+        except CheckUnderWayError as error:
+            raise Problem(409, str(error)) from error
+        return report.as_json()
+
     health.register("database", database)
     if assessments is not None:
         health.register("assessments", assessments.health)
@@ -70,6 +86,8 @@ def query_app(
         inbox=queries,
         mark_read=mark_read,
         dead_letters=queries,
+        read_outbox=outbox,
+        check=accounts,
         health=health,
         api_key=api_key.get_secret_value(),
         allowed_services=settings.allowed_services,

@@ -26,6 +26,8 @@ _COMMANDS: Final = {
     "status": "infrastructure.cli.status:status",
     "history": "infrastructure.cli.history:history",
     "explain": "infrastructure.cli.history:explain",
+    "check": "infrastructure.cli.check:check",
+    "outbox": "infrastructure.cli.outbox:outbox",
     "replay": "infrastructure.cli.replay:replay",
     "openapi": "infrastructure.cli.commands:openapi",
     "bradley-terry": "infrastructure.cli.bradley_terry:bradley_terry",

@@ -8,6 +8,7 @@ import psycopg
 import sqlalchemy.exc
 from aiokafka.errors import KafkaError
 
+from infrastructure.check.run import CheckUnderWayError
 from infrastructure.embedded.processes import EmbeddedServerError
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
 from infrastructure.kafka.consumer import OffsetGapError
@@ -17,6 +18,7 @@ from infrastructure.postgres.schema import SchemaVersionError
 from infrastructure.settings import SettingsError
 
 _SENTENCES: Final = (
+    CheckUnderWayError,
     EmbeddedServerError,
     OffsetGapError,
     PublisherFencedError,

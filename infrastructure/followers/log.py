@@ -38,7 +38,7 @@ class Slice:
     is_full: bool
 
 
-class _Row(NamedTuple):
+class StoredRow(NamedTuple):
     """An event as the log's select returns it."""
 
     notification_id: int
@@ -118,7 +118,7 @@ class NotificationLog:
         return self._connection
 
     def _recorded(self, row: TupleRow) -> Recorded:
-        return Recorded(row[0], self._codec.to_domain_event(_Row._make(row)))
+        return Recorded(row[0], self._codec.to_domain_event(StoredRow._make(row)))
 
 
 class LogListener:

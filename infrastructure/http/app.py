@@ -25,6 +25,7 @@ from infrastructure.http.middleware import (
 )
 from infrastructure.http.openapi import openapi_document
 from infrastructure.http.openapi_parts import documentation_routes
+from infrastructure.http.operations import Check, ReadOutbox, operation_routes
 from infrastructure.http.problems import HANDLERS
 from infrastructure.tracing.requests import TracingMiddleware
 from infrastructure.tracing.setup import current_tracer
@@ -40,6 +41,8 @@ def create_app(
     inbox: InboxQueries,
     mark_read: MarkRead,
     dead_letters: DeadLetterQueries,
+    read_outbox: ReadOutbox,
+    check: Check,
     health: HealthChecks,
     api_key: str,
     allowed_services: Sequence[str],
@@ -55,6 +58,7 @@ def create_app(
             *history_routes(past),
             *inbox_routes(inbox, mark_read),
             *dead_letter_routes(dead_letters),
+            *operation_routes(read_outbox, check),
             *health_routes(health, registry, environment=environment),
             *documentation_routes(openapi_document()),
         ],

@@ -22,7 +22,7 @@ def dead_letter_routes(queries: DeadLetterQueries) -> list[Route]:
     """Return the routes that answer from `queries`."""
 
     async def letters(request: Request) -> Response:
-        _operators_only(request)
+        operators_only(request)
         reason = request.query_params.get("reason") or None
         if reason is not None and reason not in _REASONS:
             raise Problem(400, f"reason must be one of {', '.join(_REASONS)}.")
@@ -34,7 +34,7 @@ def dead_letter_routes(queries: DeadLetterQueries) -> list[Route]:
         return json_response(request, body)
 
     async def letter(request: Request) -> Response:
-        _operators_only(request)
+        operators_only(request)
         given = request.path_params["position"]
         known = given.isascii() and given.isdigit() and len(given) <= 18
         body = await queries.letter(int(given)) if known else None
@@ -46,6 +46,7 @@ def dead_letter_routes(queries: DeadLetterQueries) -> list[Route]:
     return [Route(base, letters), Route(base + "/{position}", letter)]
 
 
-def _operators_only(request: Request) -> None:
+def operators_only(request: Request) -> None:
+    """Raise Problem 403 for a service that is not the operators' own."""
     if request.headers.get("x-service-id") != OPERATOR_SERVICE:
-        raise Problem(403, f"Only {OPERATOR_SERVICE} may look at dead letters.")
+        raise Problem(403, f"Only {OPERATOR_SERVICE} may do this.")

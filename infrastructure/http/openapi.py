@@ -106,5 +106,22 @@ def openapi_document() -> dict[str, Any]:
                     "One of them, with its bytes", "DeadLetter", path=["position"], problems=[403, 404]
                 )
             },
+            "/internal/v1/ops/outbox": {
+                "get": _operation(
+                    "What is recorded and not yet published, and what was published lately",
+                    "Outbox",
+                    query=[_limit(20, 500)],
+                    problems=[403],
+                )
+            },
+            "/internal/v1/ops/check": {
+                "get": _operation(
+                    "Whether what came in, is recorded, is shown and went out agrees",
+                    "Check",
+                    problems=[403, 409],
+                    description="Looks at what has come since the last check that found everything in order;"
+                    " `ras check` at the terminal looks at everything.",
+                )
+            },
         },
     )

@@ -19,6 +19,7 @@ _PROBLEMS: Final = {
     403: "Not for this service",
     404: "Not known",
     500: "What is recorded cannot be read by this release",
+    409: "Something else is under way; try again later",
     503: "The database is away; try again after `Retry-After` seconds",
 }
 

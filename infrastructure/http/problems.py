@@ -25,6 +25,7 @@ _TITLES: Final = {
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
+    409: "Conflict",
     500: "Internal server error",
     503: "Service unavailable",
 }

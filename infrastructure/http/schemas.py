@@ -9,6 +9,7 @@ from infrastructure.http.history_schemas import HISTORY_SCHEMAS
 Schema = dict[str, Any]
 
 _TEXT: Final[Schema] = {"type": "string"}
+_TEXTS: Final[Schema] = {"type": "array", "items": {"type": "string"}}
 _MAYBE_TEXT: Final[Schema] = {"type": ["string", "null"]}
 _NUMBER: Final[Schema] = {"type": ["number", "null"]}
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
@@ -169,6 +170,37 @@ SCHEMAS: Final[dict[str, Schema]] = {
     },
     "DeadLetters": _object(dead_letters=_list("DeadLetterSummary"), next_cursor=_MAYBE_TEXT),
     **HISTORY_SCHEMAS,
+    "OutboxEntry": _object(
+        position=_COUNT,
+        aggregate=_TEXT,
+        version=_COUNT,
+        event_type=_TEXT,
+        topic=_TEXT,
+        key=_TEXT,
+        event_id={"type": "string", "format": "uuid"},
+        recorded_at={"type": "string", "format": "date-time"},
+        published_at={"type": ["string", "null"], "format": "date-time"},
+    ),
+    "Outbox": _object(
+        position=_COUNT,
+        pending_events=_COUNT,
+        pending=_list("OutboxEntry"),
+        published=_list("OutboxEntry"),
+        notes=_TEXTS,
+    ),
+    "CheckAccount": _object(
+        name=_TEXT, expected=_COUNT, found=_COUNT, unit=_TEXT, agrees={"type": "boolean"}
+    ),
+    "CheckFinding": _object(account=_TEXT, id=_TEXT, detail=_TEXT),
+    "Check": _object(
+        consistent={"type": "boolean"},
+        since=_COUNT,
+        position=_COUNT,
+        accounts=_list("CheckAccount"),
+        findings=_list("CheckFinding"),
+        unnamed_findings=_COUNT,
+        notes=_TEXTS,
+    ),
     "Health": {"type": "object", "additionalProperties": True, "required": ["status"]},
     "Problem": {
         "description": "RFC 9457, with upstream's `error` beside",

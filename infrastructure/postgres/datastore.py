@@ -8,8 +8,9 @@ import psycopg
 from eventsourcing.postgres import PostgresDatastore
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
-from sqlalchemy import URL
+from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 SERVICE_SCHEMA: Final = "ras"
 """Where events and positions live; each read model has a schema of its own."""
@@ -71,3 +72,10 @@ def read_model_engine(
         pool_pre_ping=False,
         pool_timeout=_CONNECT_TIMEOUT_S,
     )
+
+
+def maintenance_engine(database_url: str) -> Engine:
+    """Return an engine for commands that look after the tables: it blocks, and keeps no connection open."""
+    given = {key: str(value) for key, value in conninfo_to_dict(database_url).items() if value is not None}
+    given.setdefault("connect_timeout", str(_CONNECT_TIMEOUT_S))
+    return create_engine(URL.create("postgresql+psycopg"), connect_args=given, poolclass=NullPool)

@@ -8,12 +8,10 @@ from typing import Final
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import URL, Connection, Engine, create_engine, inspect, text
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.schema import CreateSchema
 
-from infrastructure.postgres.datastore import SERVICE_SCHEMA
+from infrastructure.postgres.datastore import SERVICE_SCHEMA, maintenance_engine
 from projections.catalogue import PROJECTIONS
 from projections.projection import Projection, schema_of
 
@@ -31,7 +29,7 @@ def initialise(database_url: str) -> None:
 
     Read models whose version changed are left as they are: `ras rebuild` replaces those.
     """
-    with _engine(database_url).begin() as connection:
+    with maintenance_engine(database_url).begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
         connection.execute(CreateSchema(SERVICE_SCHEMA, if_not_exists=True))
         config = _config()
@@ -44,7 +42,7 @@ def initialise(database_url: str) -> None:
 def check(database_url: str) -> None:
     """Raise SchemaVersionError unless the tables are those of this release."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
-    with _engine(database_url).connect() as connection:
+    with maintenance_engine(database_url).connect() as connection:
         if not inspect(connection).has_table("schema_version", schema=SERVICE_SCHEMA):
             raise SchemaVersionError("The database has no tables of RAS yet: run `ras init`.")
         found = connection.execute(text("SELECT version_num FROM ras.schema_version")).scalar_one_or_none()
@@ -74,12 +72,6 @@ def _create_read_model(connection: Connection, projection: Projection) -> None:
         text("INSERT INTO ras.read_models (name, version) VALUES (:name, :version) ON CONFLICT DO NOTHING"),
         {"name": projection.name, "version": projection.version},
     )
-
-
-def _engine(database_url: str) -> Engine:
-    settings = {key: str(value) for key, value in conninfo_to_dict(database_url).items() if value is not None}
-    settings.setdefault("connect_timeout", "5")
-    return create_engine(URL.create("postgresql+psycopg"), connect_args=settings, poolclass=NullPool)
 
 
 def _config() -> Config:

@@ -104,6 +104,8 @@ def test_every_route_is_described_with_its_methods(school: School) -> None:
         inbox=unused,
         mark_read=unused,
         dead_letters=unused,
+        read_outbox=unused,
+        check=unused,
         health=unused,
         api_key="key",
         allowed_services=(),

@@ -1,0 +1,134 @@
+"""The account of what went out: publishable events = records on the out-topics, each exactly once.
+
+Read as consumers read, committed records only. The publisher goes on meanwhile, so three moments are told
+apart: what was published before the reading began must be found, what has been published since may be,
+and anything else has no business there. Where a topic's oldest records have expired, what is missing cannot
+be told from what was deleted by age; a note says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+import orjson
+from aiokafka.structs import ConsumerRecord
+
+from application.conservation import Account, Finding, Report
+from application.envelopes import outgoing_messages
+from application.topics import OUTPUT_TOPICS
+from infrastructure.followers.log import NotificationLog
+from infrastructure.kafka.committed import Partition, committed_records, event_id_of
+
+_EVENTS_AT_A_TIME: Final = 5000
+
+Record = tuple[str, str]
+"""Topic and event id."""
+
+
+@dataclass(slots=True)
+class Reached:
+    """How far the account goes: the notification id published last, and the next offset of each partition."""
+
+    published: int = 0
+    offsets: dict[Partition, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """The records of the out-topics: how often each was seen, where first, and whose beginnings have expired."""
+
+    times: Counter[Record] = field(default_factory=Counter)
+    places: dict[Record, tuple[int, int]] = field(default_factory=dict)
+    ends: dict[Partition, int] = field(default_factory=dict)
+    expired: set[str] = field(default_factory=set)
+
+    def place(self, record: Record) -> str:
+        partition, offset = self.places[record]
+        return f"{record[0]}/{partition}/{offset}"
+
+
+async def check_out_topics(
+    log: NotificationLog, bootstrap_servers: str, published: int, since: Reached, report: Report
+) -> Reached:
+    """Check the events after `since` up to the notification id `published`, which the publisher has reached.
+
+    Raises aiokafka's errors when the broker is away. Returns where the next check goes on.
+    """
+    seen = await _read(bootstrap_servers, since)
+    expected = await _records(log, since.published, published)
+    early = await _records(log, published, await log.head())
+    for topic in OUTPUT_TOPICS:
+        due = {record for record in expected if record[0] == topic}
+        there = {record for record in seen.times if record[0] == topic}
+        missing = due - there
+        if topic in seen.expired and missing:
+            report.notes.append(
+                f"{topic}: the oldest records have expired in Kafka; {len(missing)} older than the rest were not checked."
+            )
+            due -= missing
+            missing = set()
+        extra = there - due - early.keys()
+        report.found(
+            Finding(topic, event_id, f"The record of {expected[topic, event_id]} is missing.")
+            for _, event_id in sorted(missing)
+        )
+        report.found(
+            Finding(topic, event_id, f"No event calls for this record ({seen.place((topic, event_id))}).")
+            for _, event_id in sorted(extra)
+        )
+        twice = [record for record in sorted(there) if seen.times[record] > 1]
+        report.found(
+            Finding(
+                topic,
+                record[1],
+                f"This record is there {seen.times[record]} times, first at {seen.place(record)}.",
+            )
+            for record in twice
+        )
+        found = sum(seen.times[record] for record in there - early.keys())
+        report.accounts.append(Account(topic, len(due), found, "records"))
+    offsets = dict(seen.ends)
+    for record in early.keys() & seen.places.keys():
+        partition, offset = seen.places[record]
+        offsets[record[0], partition] = min(offsets[record[0], partition], offset)
+    return Reached(published, offsets)
+
+
+async def _records(log: NotificationLog, after: int, to: int) -> dict[Record, str]:
+    """Return the records that the published events in (after, to] call for, and the event of each."""
+    found: dict[Record, str] = {}
+    while after < to:
+        stretch = await log.read(after, _EVENTS_AT_A_TIME)
+        for recorded in stretch.events:
+            if recorded.notification_id > to:
+                return found
+            event = recorded.event
+            for message in outgoing_messages(event):
+                event_id = dict(message.headers)["event_id"].decode()
+                found[message.topic, event_id] = f"{event.originator_id}/{event.originator_version}"
+        if not stretch.is_full:
+            break
+        after = stretch.reached
+    return found
+
+
+async def _read(bootstrap_servers: str, since: Reached) -> _Seen:
+    seen = _Seen()
+    async with committed_records(bootstrap_servers, OUTPUT_TOPICS) as there:
+        seen.ends.update(there.ends)
+        seen.expired |= {key[0] for key, first in there.first.items() if first > since.offsets.get(key, 0)}
+        async for record in there.read(since.offsets):
+            key = (record.topic, event_id_of(record) or _id_within(record))
+            seen.times[key] += 1
+            seen.places.setdefault(key, (record.partition, record.offset))
+    return seen
+
+
+def _id_within(record: ConsumerRecord) -> str:
+    """Return the envelope's event id of a record that is not ours by its headers, or its coordinates."""
+    try:
+        return str(orjson.loads(record.value)["event_id"])
+    except (ValueError, TypeError, KeyError):
+        return f"{record.topic}/{record.partition}/{record.offset}"

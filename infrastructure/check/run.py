@@ -1,0 +1,133 @@
+"""`ras check`: all accounts, one after the other, beside the running service.
+
+Each account is taken in a snapshot of its own, so nothing has to stand still. A whole check looks at
+everything; an incremental one at what has come since the last that found everything in order, whose place and
+sums are kept in `ras.check_state`. A check that finds something leaves the state where it was, so that the
+next one finds it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import psycopg
+from psycopg import Connection, IsolationLevel
+from psycopg.rows import TupleRow
+from sqlalchemy import text
+
+from application.conservation import Report
+from domain.batch_events import PUBLISHED_EVENTS
+from infrastructure.bootstrap import Servers
+from infrastructure.check.intake import Counted, Counts, check_intake, count_messages, gaps
+from infrastructure.check.out_topics import Reached, check_out_topics
+from infrastructure.check.read_models import ReadModelCheck, orphans, scratch_tables, streams
+from infrastructure.check.state import CheckState, read_state, write_state
+from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.followers.log import NotificationLog
+from infrastructure.kafka.position_copy import PositionCopy
+from infrastructure.postgres.datastore import maintenance_engine
+
+_LOCK_KEY: Final = 0x52415302
+"""Advisory lock: one check at a time keeps its state."""
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being looked at, how much of it is done, and how much there is."""
+
+
+class CheckUnderWayError(Exception):
+    """Another check runs on this database: wait for its end."""
+
+
+async def check(servers: Servers, transactional_id: str, *, incremental: bool, progress: Progress) -> Report:
+    """Hold all accounts against each other; the out-topics only where `servers` names a broker.
+
+    Raises CheckUnderWayError, and the drivers' errors when a server is away.
+    """
+    connection = await asyncio.to_thread(_connected, servers.database_url)
+    try:
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK_KEY,)).fetchone()
+        if row != (True,):
+            raise CheckUnderWayError("Another check is under way on this database; wait until it has ended.")
+        since = read_state(connection) if incremental else CheckState()
+        report = Report(since=since.position)
+        counts = await asyncio.to_thread(_check_store, connection, since, report, progress)
+        await asyncio.to_thread(_check_read_models, servers.database_url, report, progress)
+        reached = await _check_what_went_out(servers, transactional_id, since.reached, report, progress)
+        if report.consistent:
+            write_state(connection, CheckState(report.position, counts, reached))
+        return report
+    finally:
+        await asyncio.to_thread(connection.close)
+
+
+def _connected(database_url: str) -> Connection[TupleRow]:
+    return psycopg.connect(database_url, connect_timeout=5, autocommit=True)
+
+
+def _check_store(
+    connection: Connection[TupleRow], since: CheckState, report: Report, progress: Progress
+) -> Counts:
+    progress("messages and their events", 0, 1)
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    with connection.transaction():
+        head = connection.execute(
+            "SELECT coalesce(max(notification_id), 0) FROM ras.stored_events"
+        ).fetchone()
+        report.position = max(int(head[0]) if head else 0, since.position)
+        counts = dict(since.counts)
+        for partition, counted in count_messages(connection, since.position, report.position).items():
+            counts[partition] = counts.get(partition, Counted()).plus(counted)
+        check_intake(connection, report, counts)
+        report.found(gaps(connection, since.position, report.position))
+    progress("messages and their events", 1, 1)
+    return counts
+
+
+def _check_read_models(database_url: str, report: Report, progress: Progress) -> None:
+    what = "read models"
+    checker = ReadModelCheck(event_codec())
+    engine = maintenance_engine(database_url)
+    with engine.connect() as connection:
+        connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        total = connection.execute(
+            text(
+                "SELECT count(DISTINCT originator_id) FROM ras.stored_events"
+                " WHERE notification_id > :since AND notification_id <= :to"
+            ),
+            {"since": report.since, "to": report.position},
+        ).scalar_one()
+        connection.commit()
+        scratch = scratch_tables(connection)
+        connection.commit()
+        done, after = 0, ""
+        progress(what, 0, total)
+        while some := streams(connection, report.since, report.position, after):
+            report.found(checker.portion(connection, scratch, some))
+            connection.commit()
+            done, after = done + len(some), some[-1]
+            progress(what, done, total)
+        if not report.since:
+            report.found(orphans(connection))
+    checker.accounts(report)
+
+
+async def _check_what_went_out(
+    servers: Servers, transactional_id: str, since: Reached, report: Report, progress: Progress
+) -> Reached:
+    what = "records of the out-topics"
+    if not servers.bootstrap_servers:
+        report.notes.append("RAS_KAFKA_BOOTSTRAP_SERVERS is not set: the out-topics were not looked at.")
+        return since
+    progress(what, 0, 1)
+    copy = PositionCopy(servers.database_url, transactional_id)
+    log = NotificationLog(servers.database_url, event_codec(), [event.topic for event in PUBLISHED_EVENTS])
+    try:
+        published = await copy.read()
+        reached = await check_out_topics(log, servers.bootstrap_servers, published, since, report)
+    finally:
+        await copy.close()
+        await log.close()
+    progress(what, 1, 1)
+    return reached

@@ -1,0 +1,81 @@
+"""`ras check`: is the event store consistent with the read models, the intake and the out-topics?"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from application.conservation import Report
+from infrastructure.bootstrap import servers_from
+from infrastructure.check.run import check as run_check
+from infrastructure.cli.output import console
+from infrastructure.cli.roles import prepared, run
+from infrastructure.postgres import schema
+
+
+def check(
+    incremental: Annotated[
+        bool,
+        typer.Option(
+            "--incremental", help="Look only at what has come since the last check that found all in order."
+        ),
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Count what came in, what is recorded, what the read models hold and what went out against each other.
+
+    Runs beside the service. Exit code 1 where something does not fit; each thing is named.
+    """
+    settings = prepared()
+    servers = servers_from(settings, kafka=False)
+    schema.check(servers.database_url)
+    report = Report()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=json_output) as bar:
+        tasks = {
+            what: bar.add_task(what, total=None)
+            for what in ("messages and their events", "read models", "records of the out-topics")
+        }
+
+        async def work() -> None:
+            nonlocal report
+            report = await run_check(
+                servers,
+                settings.transactional_id,
+                incremental=incremental,
+                progress=lambda what, done, total: bar.update(tasks[what], completed=done, total=total),
+            )
+
+        run(work())
+    if json_output:
+        typer.echo(json.dumps(report.as_json()))
+    else:
+        _print(report)
+    if not report.consistent:
+        raise typer.Exit(1)
+
+
+def _print(report: Report) -> None:
+    out = console()
+    table = Table("account", "expected", "found", "of", "")
+    for account in report.accounts:
+        verdict = "agrees" if account.agrees else "DIFFERS"
+        table.add_row(account.name, f"{account.expected:,}", f"{account.found:,}", account.unit, verdict)
+    out.print(table)
+    for finding in report.findings:
+        out.print(f"{finding.account}: {finding.id}: {finding.detail}")
+    if report.unnamed_findings:
+        out.print(f"… and {report.unnamed_findings} more.")
+    for note in report.notes:
+        out.print(note)
+    span = (
+        f"events {report.since + 1} to {report.position}"
+        if report.position > report.since
+        else "no new event"
+    )
+    out.print(f"{span}: {'everything agrees.' if report.consistent else 'something does not fit.'}")

@@ -1,0 +1,65 @@
+"""`ras outbox`: what is to be published, and what was published lately."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from infrastructure.bootstrap import servers_from
+from infrastructure.cli.output import console
+from infrastructure.cli.roles import prepared
+from infrastructure.outbox import Entry, read_outbox
+from infrastructure.postgres import schema
+
+
+def outbox(
+    limit: Annotated[
+        int, typer.Option(min=1, max=10_000, help="At most this many events of each kind.")
+    ] = 20,
+    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Show what is recorded and not yet published, and what was published lately."""
+    settings = prepared()
+    servers = servers_from(settings, kafka=False)
+    schema.check(servers.database_url)
+    found = asyncio.run(
+        read_outbox(
+            servers,
+            settings.transactional_id,
+            limit=limit,
+        )
+    )
+    if json_output:
+        typer.echo(json.dumps(found.as_json()))
+        return
+    out = console()
+    out.print(f"Published up to {found.position}; {found.pending_events} events are waiting.")
+    _print("to be published, next first", found.pending)
+    _print("published, last first", found.published)
+    for note in found.notes:
+        out.print(note)
+
+
+def _print(title: str, entries: Sequence[Entry]) -> None:
+    if not entries:
+        return
+    table = Table(
+        "position", "aggregate", "event", "topic", "key", "event id", "recorded", "published", title=title
+    )
+    for entry in entries:
+        table.add_row(
+            str(entry.position),
+            f"{entry.aggregate}/{entry.version}",
+            entry.event_type,
+            entry.topic,
+            entry.key,
+            entry.event_id,
+            entry.recorded_at,
+            entry.published_at or "",
+        )
+    console().print(table)

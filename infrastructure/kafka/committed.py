@@ -1,0 +1,75 @@
+"""Reading topics as they stand now: committed records only, from given offsets up to today's ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from infrastructure.kafka.topics import partitions_by_topic
+
+Partition = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedRecords:
+    """Topics between the first offset that Kafka still has and the end when it was asked (exclusive)."""
+
+    consumer: AIOKafkaConsumer
+    first: Mapping[Partition, int]
+    ends: Mapping[Partition, int]
+
+    async def read(self, starts: Mapping[Partition, int]) -> AsyncIterator[ConsumerRecord]:
+        """Yield each partition's records from its start on, in order of the partition."""
+        unread: dict[TopicPartition, int] = {}
+        for key, end in self.ends.items():
+            partition = TopicPartition(*key)
+            start = max(starts.get(key, 0), self.first[key])
+            if start < end:
+                self.consumer.seek(partition, start)
+                unread[partition] = end
+        while unread:
+            for records in (await self.consumer.getmany(*unread, timeout_ms=200)).values():
+                for record in records:
+                    if record.offset < self.ends[record.topic, record.partition]:
+                        yield record
+            for partition, end in list(unread.items()):
+                # Not the last record tells the end: markers of transactions take up offsets too.
+                if await self.consumer.position(partition) >= end:
+                    del unread[partition]
+
+
+@asynccontextmanager
+async def committed_records(bootstrap_servers: str, topics: Sequence[str]) -> AsyncIterator[CommittedRecords]:
+    """Lend a reader of `topics`. Raises aiokafka's errors when the broker is away."""
+    counts = partitions_by_topic()
+    partitions = [TopicPartition(topic, number) for topic in topics for number in range(counts[topic])]
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    try:
+        await consumer.start()
+        consumer.assign(partitions)
+        first = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        yield CommittedRecords(
+            consumer,
+            {(p.topic, p.partition): offset for p, offset in first.items()},
+            {(p.topic, p.partition): offset for p, offset in ends.items()},
+        )
+    finally:
+        await consumer.stop()
+
+
+def event_id_of(record: ConsumerRecord) -> str | None:
+    """Return the event id in a record's headers, None where there is none."""
+    for name, value in record.headers:
+        if name == "event_id" and value:
+            return str(value.decode("utf-8", "replace"))
+    return None

@@ -1,0 +1,104 @@
+"""`ras check` and `ras outbox` on everything: what came in, is recorded, is shown and went out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pytest
+
+from application.envelopes import OutgoingMessage
+from application.topics import BATCH_RESULTS_READY, TEACHER_NOTIFICATION_REQUESTED
+from infrastructure.demo.stream import stream
+from infrastructure.kafka.position_copy import publisher_position
+from tests.support.accounts import announced, wait_until_settled
+from tests.support.postgres_probe import PostgresProbe
+from tests.support.role_process import Installation
+from tests.support.topics import Sender, Topics
+from tests.support.waiting import wait_until
+
+_MESSAGES: Final = list(stream(20_261_125, 8, class_sizes=(1, 4)))
+
+
+def report(ras: Installation, *options: str) -> dict[str, Any]:
+    """Run `ras check` and return what it says."""
+    run = ras.run("check", "--json", *options)
+    found: dict[str, Any] = json.loads(run.output.strip().splitlines()[-1])
+    assert run.exit_code == (0 if found["consistent"] else 1)
+    return found
+
+
+@pytest.fixture
+def settled(ras: Installation, ras_topics: Topics, store: PostgresProbe) -> Installation:
+    """RAS after a few batches have gone through all of it; every role is still at work."""
+    for role in ("ingest", "publish", "project"):
+        ras.start(role).wait_until_ready()
+    with Sender(ras.bootstrap_servers) as sender:
+        sender.send(_MESSAGES)
+    wait_until_settled(store, ras_topics, ras.transactional_id)
+    wait_until(
+        lambda: store.positions().get(publisher_position(ras.transactional_id), 0) > 0,
+        what="the publisher has left its copy",
+    )
+    return ras
+
+
+def test_everything_agrees_and_what_is_tampered_with_in_kafka_is_named(
+    settled: Installation, ras_topics: Topics, store: PostgresProbe
+) -> None:
+    whole = report(settled)
+    assert whole["findings"] == []
+    assert whole["notes"] == []
+    counts = {account["name"]: account["found"] for account in whole["accounts"]}
+    assert counts[TEACHER_NOTIFICATION_REQUESTED] == counts["teacher_inbox.notifications"]
+    assert counts[BATCH_RESULTS_READY] == 8
+    assert report(settled, "--incremental")["since"] == whole["position"]
+
+    sent = announced(store)[0]
+    foreign = OutgoingMessage(sent.topic, sent.key, b'{"event_id": "made-up"}', ())
+    ras_topics.send([sent, foreign])
+
+    tampered = report(settled, "--incremental")
+    twice = dict(sent.headers)["event_id"].decode()
+    assert {(f["account"], f["id"]) for f in tampered["findings"]} == {
+        (sent.topic, twice),
+        (sent.topic, "made-up"),
+    }
+    again = report(settled)
+    details = {f["id"]: f["detail"] for f in again["findings"]}
+    assert details.keys() == {twice, "made-up"}
+    assert "2 times" in details[twice]
+
+
+def test_a_record_that_never_went_out_is_named(
+    settled: Installation, ras_topics: Topics, store: PostgresProbe
+) -> None:
+    lost = {dict(m.headers)["event_id"].decode() for m in announced(store) if m.topic == BATCH_RESULTS_READY}
+    ras_topics.delete(BATCH_RESULTS_READY)
+    ras_topics.create(BATCH_RESULTS_READY, {})
+
+    found = report(settled)
+
+    assert {f["id"] for f in found["findings"] if f["account"] == BATCH_RESULTS_READY} == lost
+
+
+def test_the_outbox_shows_what_was_published_and_what_waits(
+    settled: Installation, store: PostgresProbe
+) -> None:
+    shown = json.loads(settled.run("outbox", "--json", "--limit", "100").output)
+
+    assert (shown["pending_events"], shown["pending"], shown["notes"]) == (0, [], [])
+    published = {(entry["topic"], entry["event_id"], entry["key"]) for entry in shown["published"]}
+    assert published == {
+        (m.topic, dict(m.headers)["event_id"].decode(), m.key.decode()) for m in announced(store)
+    }
+    assert all(entry["published_at"] >= entry["recorded_at"] for entry in shown["published"])
+
+    store.execute(
+        "UPDATE ras.positions SET position = 0 WHERE name = %s", publisher_position(settled.transactional_id)
+    )
+    waiting = json.loads(settled.run("outbox", "--json", "--limit", "3").output)
+
+    assert waiting["pending_events"] == len(announced(store)) // 2
+    assert len(waiting["pending"]) == 6
+    assert waiting["published"] == []

@@ -1,0 +1,243 @@
+"""`ras check` on real tables: everything agrees after honest work, and whatever is tampered with is named."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import psycopg
+import pytest
+
+from application.conservation import Finding, Report
+from application.inbox import MarkNotificationRead
+from application.topics import BATCH_PIPELINE_COMPLETED
+from infrastructure.bootstrap import Servers
+from infrastructure.check.read_models import OWNERS
+from infrastructure.check.run import CheckUnderWayError, check
+from infrastructure.demo.stream import stream
+from infrastructure.eventstore.positions import projection_position
+from infrastructure.eventstore.store import EventStore
+from projections.catalogue import PROJECTIONS
+from tests.support.following import at_work, crew, until
+from tests.support.ingesting import Ingestion, dead_letter, intakes_of, messages_of, small_batch
+from tests.support.postgres_probe import PostgresProbe
+
+LATER = small_batch("later", essays=2)
+
+
+class Installation:
+    """A store with its read models. `checked` runs `ras check` on it."""
+
+    def __init__(self, store: EventStore, database: PostgresProbe, url: str) -> None:
+        self.store = store
+        self.database = database
+        self._url = url
+        scenario = list(stream(20_261_124, 12, class_sizes=(1, 5), repeats=0.3))
+        intakes = intakes_of([*scenario, *messages_of(LATER)])
+        self._first, self._later = intakes[: len(scenario)], intakes[len(scenario) :]
+        self._ingestion = Ingestion(store)
+
+    def begin(self) -> None:
+        """A few batches and a dead letter are taken in, a teacher reads a notification, all is projected."""
+        for start in range(0, len(self._first), 40):
+            self._ingestion.insist(self._first[start : start + 40])
+        self._ingestion.insist([dead_letter(BATCH_PIPELINE_COMPLETED, partition=7)])
+        self.project()
+        [[notification_id, teacher_id]] = self.database.rows(
+            "SELECT notification_id, teacher_id FROM ras_teacher_inbox.notifications ORDER BY position LIMIT 1"
+        )
+        MarkNotificationRead(self.store)(notification_id, teacher_id, correlation_id=None)
+        self.project()
+
+    def take_in_more(self) -> None:
+        """One more batch is taken in."""
+        self._ingestion.insist(self._later)
+
+    def project(self) -> None:
+        """Bring every read model up to date."""
+        project(self._url, self.database)
+
+    def checked(self, *, incremental: bool = False) -> Report:
+        """Check without a broker: the out-topics are looked at in tests/e2e."""
+        told: list[tuple[str, int, int]] = []
+        report = asyncio.run(
+            check(
+                Servers(self._url, ""),
+                "ras-publisher",
+                incremental=incremental,
+                progress=lambda *progress: told.append(progress),
+            )
+        )
+        assert told[-1][1] == told[-1][2]
+        return report
+
+
+@pytest.fixture
+def ras(store: EventStore, database: PostgresProbe, store_url: str) -> Installation:
+    """An installation that has done honest work."""
+    tables = [t.fullname for p in PROJECTIONS for t in p.metadata.sorted_tables]
+    with psycopg.connect(store_url, autocommit=True) as connection:
+        connection.execute(f"TRUNCATE ras.check_state, {', '.join(tables)}".encode())
+    installation = Installation(store, database, store_url)
+    installation.begin()
+    return installation
+
+
+def project(store_url: str, database: PostgresProbe) -> None:
+    """Bring every read model up to date."""
+
+    async def follow() -> None:
+        head = database.value("SELECT max(notification_id) FROM ras.stored_events")
+
+        def up_to_date() -> bool:
+            positions = database.positions()
+            return all(positions.get(projection_position(p.name), 0) >= head for p in PROJECTIONS)
+
+        async with (
+            crew(store_url) as members,
+            at_work(members, *(members.follower(projection) for projection in PROJECTIONS)),
+        ):
+            await until(up_to_date, what="the read models are up to date")
+
+    asyncio.run(follow())
+
+
+def names(findings: Sequence[Finding]) -> set[tuple[str, str]]:
+    """Return account and id of each finding."""
+    return {(finding.account, finding.id) for finding in findings}
+
+
+def test_honest_work_agrees(ras: Installation, database: PostgresProbe) -> None:
+    report = ras.checked()
+
+    assert report.findings == []
+    assert report.consistent
+    found = {account.name: account.found for account in report.accounts}
+    assert found["dead_letters.letters"] == 1
+    assert found["batch_results.batches"] == 12
+    assert sum(n for name, n in found.items() if name.startswith("intake/")) == database.value(
+        "SELECT sum(taken_in) FROM ras.intake_counts"
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ("ras_batch_results.batches", ["batch_id"]),
+        ("ras_batch_results.essays", ["batch_id", "essay_id"]),
+        ("ras_batch_results.rankings", ["batch_id", "essay_id"]),
+        ("ras_batch_results.phases", ["batch_id", "phase"]),
+        ("ras_teacher_inbox.notifications", ["notification_id"]),
+        ("ras_dead_letters.letters", ["position"]),
+    ],
+)
+def test_a_lost_row_is_named(ras: Installation, database: PostgresProbe, table: str, key: list[str]) -> None:
+    place = f"ctid = (SELECT ctid FROM {table} ORDER BY {', '.join(key)} DESC LIMIT 1)"
+    [values] = database.rows(f"SELECT {', '.join(key)} FROM {table} WHERE {place}")
+    database.execute(f"DELETE FROM {table} WHERE {place}")
+
+    report = ras.checked()
+
+    name = ", ".join(f"{k}={v}" for k, v in zip(key, values, strict=True))
+    assert names(report.findings) == {(f"read model {table.removeprefix('ras_')}", name)}
+    assert "missing" in report.findings[0].detail
+    assert not report.consistent
+
+
+def test_an_altered_row_is_named_with_its_columns(ras: Installation, database: PostgresProbe) -> None:
+    [[batch_id, essay_id]] = database.rows(
+        "UPDATE ras_batch_results.rankings SET rank = rank + 1, letter_grade = 'U' WHERE ctid ="
+        " (SELECT min(ctid) FROM ras_batch_results.rankings) RETURNING batch_id, essay_id"
+    )
+
+    [finding] = ras.checked().findings
+
+    assert finding.id == f"batch_id={batch_id}, essay_id={essay_id}"
+    assert "rank, letter_grade" in finding.detail
+
+
+def test_rows_that_no_event_calls_for_are_named(ras: Installation, database: PostgresProbe) -> None:
+    database.execute(
+        "INSERT INTO ras_batch_results.phases SELECT 'no-such-batch', phase, status, processed_count,"
+        " failed_essay_ids, concluded_at FROM ras_batch_results.phases LIMIT 1"
+    )
+    database.execute(
+        "INSERT INTO ras_batch_results.phases SELECT batch_id, 'invented', status, processed_count,"
+        " failed_essay_ids, concluded_at FROM ras_batch_results.phases LIMIT 1"
+    )
+
+    findings = ras.checked().findings
+
+    assert len(findings) == 2
+    assert any("phase=invented" in finding.id for finding in findings)
+    assert any("batch_id=no-such-batch" in finding.id for finding in findings)
+
+
+def test_a_lost_event_is_named_by_stream_and_version(ras: Installation, database: PostgresProbe) -> None:
+    [[stream_id]] = database.rows(
+        "DELETE FROM ras.stored_events WHERE originator_version = 2 AND originator_id ="
+        " (SELECT min(originator_id) FROM ras.stored_events WHERE originator_version = 2)"
+        " RETURNING originator_id"
+    )
+
+    report = ras.checked()
+
+    assert ("event store", f"{stream_id}/2") in names(report.findings)
+    assert [account for account in report.accounts if not account.agrees]
+
+
+def test_an_event_added_by_hand_is_named(ras: Installation, database: PostgresProbe) -> None:
+    [[stream_id, version]] = database.rows(
+        "INSERT INTO ras.stored_events (originator_id, originator_version, topic, state)"
+        " SELECT originator_id, (SELECT max(originator_version) + 1 FROM ras.stored_events x"
+        "     WHERE x.originator_id = e.originator_id), topic, state"
+        " FROM ras.stored_events e WHERE topic = 'ras.batch.essay-spellchecked.v1' LIMIT 1"
+        " RETURNING originator_id, originator_version"
+    )
+
+    assert ("intake", f"{stream_id}/{version}") in names(ras.checked().findings)
+
+
+def test_a_lost_count_of_the_intake_is_named(ras: Installation, database: PostgresProbe) -> None:
+    [[topic, partition]] = database.rows(
+        "DELETE FROM ras.intake_counts WHERE recorded > 0 AND ctid ="
+        " (SELECT min(ctid) FROM ras.intake_counts WHERE recorded > 0) RETURNING topic, partition"
+    )
+
+    assert ("intake", f"{topic}/{partition}") in names(ras.checked().findings)
+
+
+def test_an_incremental_check_looks_at_what_is_new(ras: Installation, database: PostgresProbe) -> None:
+    first = ras.checked()
+    assert first.consistent
+    again = ras.checked(incremental=True)
+    assert (again.since, again.consistent) == (first.position, True)
+    assert [account for account in again.accounts if account.unit == "rows" and account.found] == []
+
+    ras.take_in_more()
+    ras.project()
+    database.execute("DELETE FROM ras_batch_results.rankings WHERE batch_id = %s", LATER.batch_id)
+
+    later = ras.checked(incremental=True)
+    assert {finding.account for finding in later.findings} == {"read model batch_results.rankings"}
+    assert ras.checked(incremental=True).since == first.position, "what does not fit is found again"
+
+
+def test_read_models_that_are_behind_are_no_fault(ras: Installation) -> None:
+    ras.take_in_more()
+
+    assert ras.checked().consistent
+
+
+def test_one_check_at_a_time(ras: Installation, store_url: str) -> None:
+    with psycopg.connect(store_url, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", (0x52415302,))
+        with pytest.raises(CheckUnderWayError, match="Another check"):
+            ras.checked()
+
+
+def test_every_projection_says_whose_its_rows_are() -> None:
+    assert OWNERS.keys() == {projection.name for projection in PROJECTIONS}
+    for projection in PROJECTIONS:
+        for table in projection.metadata.sorted_tables:
+            assert OWNERS[projection.name][0] in table.columns
