@@ -1,6 +1,7 @@
-"""The account of the read models: a fold of the event store = the rows of each of them.
+"""The accounts that are taken stream by stream: a fold of the event store = the rows of each read model, and
+what was announced = what the facts call for.
 
-Stream by stream. A portion of streams is read with everything that belongs to them, each projection makes its rows of
+A portion of streams is read with everything that belongs to them, each projection makes its rows of
 them in temporary tables, by the same statements that make the live ones, and the database compares. All of it
 is one snapshot (REPEATABLE READ), at the position that the projection had in it: the service goes on meanwhile.
 """
@@ -14,6 +15,9 @@ from uuid import UUID
 from sqlalchemy import Connection, Table, text
 
 from application.conservation import Account, Finding, Report
+from domain.aggregate import DomainEvent
+from domain.announcement_check import check_announcements
+from domain.batch import batch_stream_id
 from domain.batch_events import PUBLISHED_EVENTS
 from domain.inbox import inbox_stream_id
 from domain.notifications import teacher_notification
@@ -25,10 +29,11 @@ from projections.projection import Projection, Recorded, schema_of
 
 STREAMS_AT_A_TIME: Final = 200
 _SCRATCH: Final = "pg_temp"
+_BATCH: Final = batch_stream_id("")
 
 OWNERS: Final[dict[str, tuple[str, str]]] = {
-    "batch_results": ("batch_id", "batch-"),
-    "teacher_inbox": ("batch_id", "batch-"),
+    "batch_results": ("batch_id", _BATCH),
+    "teacher_inbox": ("batch_id", _BATCH),
     "dead_letters": ("stream_id", ""),
     "assessments": ("job_id", "assessment-"),
 }
@@ -36,7 +41,7 @@ OWNERS: Final[dict[str, tuple[str, str]]] = {
 
 _LOAD: Final = text("""
     SELECT notification_id, originator_id, originator_version, topic, state FROM ras.stored_events
-    WHERE originator_id = ANY(:streams) AND notification_id <= :to ORDER BY notification_id
+    WHERE originator_id = ANY(:streams) ORDER BY notification_id
 """)
 
 
@@ -75,8 +80,8 @@ class ReadModelCheck:
             for name, position in connection.execute(text("SELECT name, position FROM ras.positions"))
         }
         reached = {p.name: positions.get(projection_position(p.name), 0) for p in PROJECTIONS}
-        recorded = self._load(connection, some, max(reached.values()))
-        findings: list[Finding] = []
+        recorded = self._load(connection, some)
+        findings = list(_announcements(recorded))
         for projection in PROJECTIONS:
             wanted = [
                 each
@@ -99,18 +104,18 @@ class ReadModelCheck:
         for name, expected in self._expected.items():
             report.accounts.append(Account(name, expected, self._found[name], "rows"))
 
-    def _load(self, connection: Connection, some: Sequence[str], to: int) -> list[Recorded]:
-        recorded = self._events(connection, some, to)
+    def _load(self, connection: Connection, some: Sequence[str]) -> list[Recorded]:
+        recorded = self._events(connection, some)
         marks = [
             inbox_stream_id(UUID(teacher_notification(each.event).event_id))
             for each in recorded
             if isinstance(each.event, PUBLISHED_EVENTS)
         ]
-        recorded += self._events(connection, marks, to)
+        recorded += self._events(connection, marks)
         return sorted(recorded, key=lambda each: each.notification_id)
 
-    def _events(self, connection: Connection, some: Sequence[str], to: int) -> list[Recorded]:
-        rows = connection.execute(_LOAD, {"streams": list(some), "to": to}) if some else ()
+    def _events(self, connection: Connection, some: Sequence[str]) -> list[Recorded]:
+        rows = connection.execute(_LOAD, {"streams": list(some)}) if some else ()
         return [Recorded(row[0], self._codec.to_domain_event(StoredRow(*row))) for row in rows]
 
     def _compared(
@@ -149,6 +154,17 @@ class ReadModelCheck:
             else:
                 detail = f"This row differs from what the events say, in {', '.join(columns)}."
             yield Finding(f"read model {name}", place, detail)
+
+
+def _announcements(recorded: Sequence[Recorded]) -> Iterator[Finding]:
+    """Yield the batches whose announcements are not those that their facts call for."""
+    batches: dict[str, list[DomainEvent]] = {}
+    for each in recorded:
+        if each.event.originator_id.startswith(_BATCH):
+            batches.setdefault(each.event.originator_id, []).append(each.event)
+    for stream_id, events in batches.items():
+        for found in check_announcements(stream_id, events):
+            yield Finding("announcements", f"{found.stream_id}/{found.version}", found.detail)
 
 
 def orphans(connection: Connection) -> Iterator[Finding]:

@@ -186,6 +186,16 @@ def test_a_lost_event_is_named_by_stream_and_version(ras: Installation, database
     assert [account for account in report.accounts if not account.agrees]
 
 
+def test_a_lost_announcement_is_named(ras: Installation, database: PostgresProbe) -> None:
+    [[stream_id, version]] = database.rows(
+        "DELETE FROM ras.stored_events WHERE topic = 'ras.batch.results-ready.v1' AND originator_id ="
+        " (SELECT min(originator_id) FROM ras.stored_events WHERE topic = 'ras.batch.results-ready.v1')"
+        " RETURNING originator_id, originator_version"
+    )
+
+    assert ("announcements", f"{stream_id}/{version}") in names(ras.checked().findings)
+
+
 def test_an_event_added_by_hand_is_named(ras: Installation, database: PostgresProbe) -> None:
     [[stream_id, version]] = database.rows(
         "INSERT INTO ras.stored_events (originator_id, originator_version, topic, state)"

@@ -33,6 +33,7 @@ def test_initialise_makes_every_table_and_check_is_content(database_url: str) ->
     check(database_url)
     with probe(database_url) as database:
         assert set(tables(database)) == {
+            "ras.check_state",
             "ras.intake_counts",
             "ras.positions",
             "ras.read_models",

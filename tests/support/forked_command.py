@@ -17,8 +17,10 @@ from pathlib import Path
 _PRELOADED = (
     "pytest",  # a child imports its parent's main program anew
     "infrastructure.cli.app",
+    "infrastructure.cli.check",
     "infrastructure.cli.commands",
     "infrastructure.cli.dead_letters",
+    "infrastructure.cli.outbox",
     "infrastructure.cli.replay",
     "infrastructure.cli.roles",
     "infrastructure.cli.status",
