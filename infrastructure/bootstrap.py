@@ -1,30 +1,30 @@
-"""The composition root: every role is put together here and nowhere else."""
+"""The composition root: every role is put together here and nowhere else.
+
+A role is a process of its own, and several start at once: each function imports what its role is made of,
+so that an ingester does not load the projections' SQL, nor a projector the Kafka client.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from opentelemetry.trace import Tracer
-
-from application.aggregates import AggregateCache
-from application.ingest import IngestMicroBatch
-from domain.batch_events import PUBLISHED_EVENTS
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.eventstore.store import EventStore
-from infrastructure.eventstore.streams import StreamReader
-from infrastructure.followers.follower import Follower
-from infrastructure.followers.log import LogListener, NotificationLog
-from infrastructure.followers.projector import ProjectionSink
-from infrastructure.kafka.consumer import Ingester
-from infrastructure.kafka.position_copy import PositionCopy
-from infrastructure.kafka.publisher import KafkaSink
 from infrastructure.postgres.datastore import event_datastore, read_model_engine
 from infrastructure.resilience import Backoff, CircuitBreaker
 from infrastructure.settings import Settings, SettingsError
 from infrastructure.status import RoleStatus
 from infrastructure.telemetry import RoleMetrics
-from infrastructure.tracing.messages import MessageTracer
-from projections.catalogue import PROJECTIONS
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+    from infrastructure.eventstore.streams import StreamReader
+    from infrastructure.followers.follower import Follower
+    from infrastructure.followers.log import LogListener
+    from infrastructure.kafka.consumer import Ingester
+    from infrastructure.tracing.messages import MessageTracer
 
 _BREAKER_FAILURES = 5
 
@@ -55,6 +55,8 @@ def event_store(database_url: str) -> EventStore:
 
 def stream_reader(database_url: str) -> StreamReader:
     """Return a reader of single streams. Opens its connections when it is first asked."""
+    from infrastructure.eventstore.streams import StreamReader
+
     return StreamReader(event_datastore(database_url, pre_ping=True), event_codec())
 
 
@@ -68,6 +70,10 @@ def ingester(
     tracer: Tracer | None = None,
 ) -> Ingester:
     """Return an ingester on `store`; it makes spans where there is a `tracer`."""
+    from application.aggregates import AggregateCache
+    from application.ingest import IngestMicroBatch
+    from infrastructure.kafka.consumer import Ingester
+
     metrics.watch(status)
     use_case = IngestMicroBatch(store, AggregateCache(settings.cache_max_essays))
     return Ingester(
@@ -77,6 +83,8 @@ def ingester(
 
 def listener(servers: Servers, settings: Settings) -> LogListener:
     """Return what wakes the followers of one process."""
+    from infrastructure.followers.log import LogListener
+
     return LogListener(servers.database_url, _backoff(settings))
 
 
@@ -91,6 +99,12 @@ def publisher(
     tracer: Tracer | None = None,
 ) -> Follower:
     """Return the publisher; it makes spans where there is a `tracer`."""
+    from domain.batch_events import PUBLISHED_EVENTS
+    from infrastructure.followers.follower import Follower
+    from infrastructure.followers.log import NotificationLog
+    from infrastructure.kafka.position_copy import PositionCopy
+    from infrastructure.kafka.publisher import KafkaSink
+
     topics = [event.topic for event in PUBLISHED_EVENTS]
     log = NotificationLog(servers.database_url, event_codec(), topics)
     sink = KafkaSink(
@@ -119,6 +133,11 @@ def projectors(
     servers: Servers, wakes: LogListener, settings: Settings, metrics: RoleMetrics
 ) -> list[Follower]:
     """Return a follower for each projection."""
+    from infrastructure.followers.follower import Follower
+    from infrastructure.followers.log import NotificationLog
+    from infrastructure.followers.projector import ProjectionSink
+    from projections.catalogue import PROJECTIONS
+
     engine = read_model_engine(servers.database_url, pool_size=len(PROJECTIONS))
     return [
         Follower(
@@ -138,7 +157,11 @@ def projectors(
 
 
 def _of_messages(tracer: Tracer | None) -> MessageTracer | None:
-    return None if tracer is None else MessageTracer(tracer)
+    if tracer is None:
+        return None
+    from infrastructure.tracing.messages import MessageTracer
+
+    return MessageTracer(tracer)
 
 
 def _backoff(settings: Settings) -> Backoff:

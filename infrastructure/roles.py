@@ -10,41 +10,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 import psycopg
-import sqlalchemy.exc
 import structlog
-import uvicorn
-from prometheus_client.core import REGISTRY
-from starlette.applications import Starlette
 
 from infrastructure import bootstrap
 from infrastructure.bootstrap import Servers
 from infrastructure.eventstore.store import TRANSIENT_ERRORS, EventStore
-from infrastructure.followers.follower import Follower
-from infrastructure.followers.log import LogListener
-from infrastructure.health import HealthChecks
-from infrastructure.http.health import health_app
-from infrastructure.postgres import schema
+from infrastructure.postgres import schema_version
 from infrastructure.resilience import Backoff
 from infrastructure.settings import Settings
 from infrastructure.status import RoleStatus
 from infrastructure.telemetry import RoleMetrics
 from infrastructure.tracing.setup import current_tracer
 
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from infrastructure.followers.follower import Follower
+    from infrastructure.followers.log import LogListener
+    from infrastructure.http.server import EmbeddedServer
+
 _log = structlog.get_logger(__name__)
 
-_DATABASE_AWAY = (sqlalchemy.exc.OperationalError, psycopg.OperationalError, *TRANSIENT_ERRORS)
-
-
-class EmbeddedServer(uvicorn.Server):
-    """A uvicorn server beside other work: the process's signals belong to the role."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield
+_DATABASE_AWAY = (psycopg.OperationalError, *TRANSIENT_ERRORS)
 
 
 async def ingest(settings: Settings, servers: Servers) -> None:
@@ -78,16 +69,23 @@ async def publish(settings: Settings, servers: Servers, *, resume_at: int | None
 
 async def project(settings: Settings, servers: Servers) -> None:
     """Run the projections."""
+    from infrastructure.postgres import schema
+
     wakes = bootstrap.listener(servers, settings)
     followers = bootstrap.projectors(servers, wakes, settings, RoleMetrics())
     statuses = [follower.status for follower in followers]
     async with _role(settings, statuses) as stopping:
-        if await _database_is_ready(servers, statuses, settings, stopping):
+        if await _database_is_ready(servers, statuses, settings, stopping, check=schema.check):
             await _follow(stopping, wakes, followers)
 
 
 async def serve(settings: Settings, servers: Servers, app: Starlette, *, port: int) -> None:
     """Run an HTTP application on `port` of the API's host; it starts although the database is away."""
+    import uvicorn
+
+    from infrastructure.http.server import EmbeddedServer
+    from infrastructure.postgres import schema
+
     with contextlib.suppress(*_DATABASE_AWAY):
         await asyncio.to_thread(schema.check, servers.database_url)
     config = uvicorn.Config(
@@ -179,27 +177,29 @@ async def _role(settings: Settings, statuses: Sequence[RoleStatus]) -> AsyncIter
 def _health_server(settings: Settings, statuses: Sequence[RoleStatus]) -> EmbeddedServer | None:
     if settings.health_port is None:
         return None
-    checks = HealthChecks()
-    for status in statuses:
-        checks.register_role(status)
-    config = uvicorn.Config(
-        health_app(checks, REGISTRY),
-        host=settings.api_host,
-        port=settings.health_port,
-        log_config=None,
-        access_log=False,
-    )
-    return EmbeddedServer(config)
+    from infrastructure.http.server import health_server
+
+    return health_server(settings.api_host, settings.health_port, statuses)
+
+
+def _check_events_only(database_url: str) -> None:
+    """Check the tables of a role that works with no read model: it runs while one is to be rebuilt."""
+    schema_version.check(database_url, read_models={})
 
 
 async def _database_is_ready(
-    servers: Servers, statuses: Sequence[RoleStatus], settings: Settings, stopping: asyncio.Event
+    servers: Servers,
+    statuses: Sequence[RoleStatus],
+    settings: Settings,
+    stopping: asyncio.Event,
+    *,
+    check: Callable[[str], None] = _check_events_only,
 ) -> bool:
     """Wait for the database and check its tables. Raises SchemaVersionError; False when told to stop."""
     backoff = Backoff(settings.retry_initial_s, settings.retry_max_s)
     while not stopping.is_set():
         try:
-            await asyncio.to_thread(schema.check, servers.database_url)
+            await asyncio.to_thread(check, servers.database_url)
         except _DATABASE_AWAY as error:
             await _wait(statuses, error, backoff, stopping)
         else:

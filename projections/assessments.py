@@ -47,16 +47,8 @@ from domain.assessment_events import (
     JudgeDecisionRecorded,
     Side,
 )
-from projections.projection import (
-    Projection,
-    Recorded,
-    Row,
-    Statement,
-    as_rows,
-    given_rows,
-    schema_of,
-    upsert,
-)
+from projections.projection import Projection, Row, Statement, as_rows, given_rows, schema_of, upsert
+from projections.recorded import Recorded
 
 NAME: Final = "assessments"
 

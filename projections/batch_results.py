@@ -45,17 +45,8 @@ from domain.batch_events import (
 )
 from domain.batch_state import is_anchor
 from domain.error_details import spellcheck_error
-from projections.projection import (
-    Projection,
-    Recorded,
-    Row,
-    Statement,
-    as_rows,
-    change,
-    schema_of,
-    upsert,
-    upserts,
-)
+from projections.projection import Projection, Row, Statement, as_rows, change, schema_of, upsert, upserts
+from projections.recorded import Recorded
 
 NAME: Final = "batch_results"
 

@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from domain.batch_events import MessageParked
 from domain.dead_letters import MessageDeadLettered
-from projections.projection import Projection, Recorded, Row, Statement, as_rows, schema_of, upsert
+from projections.projection import Projection, Row, Statement, as_rows, schema_of, upsert
+from projections.recorded import Recorded
 
 NAME: Final = "dead_letters"
 PARKED: Final = "parked"

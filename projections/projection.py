@@ -41,18 +41,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from domain.aggregate import DomainEvent
+from projections.recorded import Recorded
 
 Merge = Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[Any]]
 """From the value in the table and the new one to the one that is kept."""
 
 _MERGES: Final[Mapping[str, Merge]] = {"processing_started_at": func.least, "last_updated": func.greatest}
-
-
-class Recorded(NamedTuple):
-    """A domain event and its place in the log."""
-
-    notification_id: int
-    event: Any
 
 
 Row = Mapping[str, Any]

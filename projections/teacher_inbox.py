@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
 from domain.inbox import NotificationRead
 from domain.notifications import teacher_notification
-from projections.projection import Projection, Recorded, Row, Statement, as_rows, change, schema_of, upsert
+from projections.projection import Projection, Row, Statement, as_rows, change, schema_of, upsert
+from projections.recorded import Recorded
 
 NAME: Final = "teacher_inbox"
 

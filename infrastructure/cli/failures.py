@@ -14,7 +14,7 @@ from infrastructure.eventstore.store import TRANSIENT_ERRORS
 from infrastructure.kafka.consumer import OffsetGapError
 from infrastructure.kafka.publisher import PublisherFencedError, PublisherPositionError
 from infrastructure.kafka.topics import TopicSettingsError
-from infrastructure.postgres.schema import SchemaVersionError
+from infrastructure.postgres.schema_version import SchemaVersionError
 from infrastructure.settings import SettingsError
 
 _SENTENCES: Final = (

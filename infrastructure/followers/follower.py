@@ -25,7 +25,7 @@ from infrastructure.garbage import PacedCollector
 from infrastructure.resilience import Backoff, BreakerState, CircuitBreaker
 from infrastructure.status import RoleStatus
 from infrastructure.telemetry import RoleMetrics
-from projections.projection import Recorded
+from projections.recorded import Recorded
 
 _log = structlog.get_logger(__name__)
 

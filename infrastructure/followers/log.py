@@ -17,7 +17,7 @@ from infrastructure.eventstore.codec import EventCodec
 from infrastructure.eventstore.recorder import CHANNEL
 from infrastructure.postgres.datastore import connect
 from infrastructure.resilience import Backoff
-from projections.projection import Recorded
+from projections.recorded import Recorded
 
 _log = structlog.get_logger(__name__)
 

@@ -15,7 +15,8 @@ from application.ports import StalePositionError
 from infrastructure.eventstore.positions import projection_position
 from infrastructure.followers.follower import TransientSinkError
 from infrastructure.postgres.rows import encoded
-from projections.projection import Projection, Recorded, Statement
+from projections.projection import Projection, Statement
+from projections.recorded import Recorded
 
 _CLAIM: Final = text("INSERT INTO ras.positions (name, position) VALUES (:name, 0) ON CONFLICT DO NOTHING")
 _READ: Final = text("SELECT position FROM ras.positions WHERE name = :name")

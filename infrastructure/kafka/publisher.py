@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 import structlog
@@ -32,8 +32,10 @@ from infrastructure.followers.follower import TransientSinkError
 from infrastructure.followers.log import NotificationLog
 from infrastructure.kafka.position_copy import PositionCopy
 from infrastructure.kafka.record_batches import RecordBatches
-from infrastructure.tracing.messages import MessageTracer
-from projections.projection import Recorded
+from projections.recorded import Recorded
+
+if TYPE_CHECKING:
+    from infrastructure.tracing.messages import MessageTracer
 
 _log = structlog.get_logger(__name__)
 

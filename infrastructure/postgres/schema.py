@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, text
 from sqlalchemy.schema import CreateSchema
 
+from infrastructure.postgres import schema_version
 from infrastructure.postgres.datastore import SERVICE_SCHEMA, maintenance_engine
+from infrastructure.postgres.schema_version import MIGRATIONS
 from projections.catalogue import PROJECTIONS
 from projections.projection import Projection, schema_of
 
-_MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK_KEY: Final = 0x52415301
 """Advisory lock: two `ras init` at once take turns."""
-
-
-class SchemaVersionError(Exception):
-    """The tables do not fit this release; the text says what to run."""
 
 
 def initialise(database_url: str) -> None:
@@ -32,37 +25,26 @@ def initialise(database_url: str) -> None:
     with maintenance_engine(database_url).begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
         connection.execute(CreateSchema(SERVICE_SCHEMA, if_not_exists=True))
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        _migrate(connection)
         for projection in PROJECTIONS:
             _create_read_model(connection, projection)
 
 
 def check(database_url: str) -> None:
-    """Raise SchemaVersionError unless the tables are those of this release."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    with maintenance_engine(database_url).connect() as connection:
-        if not inspect(connection).has_table("schema_version", schema=SERVICE_SCHEMA):
-            raise SchemaVersionError("The database has no tables of RAS yet: run `ras init`.")
-        found = connection.execute(text("SELECT version_num FROM ras.schema_version")).scalar_one_or_none()
-        if found != head:
-            older = found is None or (found or "") < (head or "")
-            todo = (
-                "run `ras init`" if older else "this release is older than the tables: install the newer one"
-            )
-            raise SchemaVersionError(f"The tables are of version {found}, this release needs {head}: {todo}.")
-        found_models = connection.execute(text("SELECT name, version FROM ras.read_models"))
-        versions: dict[str, int] = {row.name: row.version for row in found_models}
-    for projection in PROJECTIONS:
-        version = versions.get(projection.name)
-        if version is None:
-            raise SchemaVersionError(f"The read model {projection.name} does not exist yet: run `ras init`.")
-        if version != projection.version:
-            raise SchemaVersionError(
-                f"The read model {projection.name} is of version {version}, this release needs "
-                f"{projection.version}: run `ras rebuild {projection.name}`."
-            )
+    """Raise SchemaVersionError unless the tables and all read models are those of this release."""
+    schema_version.check(database_url, read_models={p.name: p.version for p in PROJECTIONS})
+
+
+def _migrate(connection: Connection) -> None:
+    # Imported here because only `ras init` migrates, and every role would pay for it at its start.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def _create_read_model(connection: Connection, projection: Projection) -> None:
@@ -72,10 +54,3 @@ def _create_read_model(connection: Connection, projection: Projection) -> None:
         text("INSERT INTO ras.read_models (name, version) VALUES (:name, :version) ON CONFLICT DO NOTHING"),
         {"name": projection.name, "version": projection.version},
     )
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    config.set_main_option("path_separator", "os")
-    return config

@@ -14,7 +14,8 @@ from infrastructure.eventstore.store import EventStore
 from infrastructure.followers.follower import TransientSinkError
 from infrastructure.followers.projector import ProjectionSink
 from infrastructure.status import Condition
-from projections.projection import Projection, Recorded, Statement
+from projections.projection import Projection, Statement
+from projections.recorded import Recorded
 from tests.application.event_store_contract import append, recorded_by
 from tests.support.following import HELD, LEDGER, Ledger, at_work, crew, until
 from tests.support.given import registered, slot_assigned, spellchecked

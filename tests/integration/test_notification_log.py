@@ -12,7 +12,7 @@ from infrastructure.eventstore.catalogue import EVENT_CLASSES, event_codec
 from infrastructure.eventstore.codec import EventCodec
 from infrastructure.eventstore.store import EventStore
 from infrastructure.followers.log import NotificationLog
-from projections.projection import Recorded
+from projections.recorded import Recorded
 from tests.application.event_store_contract import append, recorded_by
 from tests.golden.test_stored_events import RETIRED, old_registration
 from tests.support.given import registered, slot_assigned, spellchecked

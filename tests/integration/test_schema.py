@@ -8,9 +8,13 @@ from threading import Barrier
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
-from infrastructure.postgres.schema import SchemaVersionError, check, initialise
+from infrastructure.postgres import schema_version
+from infrastructure.postgres.schema import check, initialise
+from infrastructure.postgres.schema_version import MIGRATIONS, SchemaVersionError, newest_revision
 from projections.catalogue import PROJECTIONS
 from projections.projection import schema_of
 from tests.support.postgres_probe import PostgresProbe, probe
@@ -85,6 +89,24 @@ def test_two_who_initialise_at_once_take_turns(database_url: str) -> None:
         list(pool.map(start, range(2)))
 
     check(database_url)
+
+
+def test_the_newest_revision_is_the_one_that_the_migrations_lead_to() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+
+    assert ScriptDirectory.from_config(config).get_heads() == [newest_revision()]
+
+
+def test_who_works_without_read_models_runs_while_one_is_to_be_rebuilt(database_url: str) -> None:
+    initialise(database_url)
+    with probe(database_url) as database:
+        database.execute("UPDATE ras.read_models SET version = 0 WHERE name = 'teacher_inbox'")
+
+    schema_version.check(database_url, read_models={})
+    with pytest.raises(SchemaVersionError, match="ras rebuild teacher_inbox"):
+        check(database_url)
 
 
 def test_an_empty_database_is_to_be_initialised(database_url: str) -> None:

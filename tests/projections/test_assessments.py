@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from domain.aggregate import DomainEvent
 from domain.assessment_events import JudgeDecisionFailed, JudgeDecisionRecorded, Side
 from projections.assessments import assessment_results, assessments, comparison_matrix, jobs, judge_decisions
-from projections.projection import Recorded
+from projections.recorded import Recorded
 from tests.support.given import caused_by, minute
 from tests.support.judging import Job
 from tests.support.projecting import Chain, connected, stream_file

@@ -17,7 +17,7 @@ from domain.values import BatchStatus
 from infrastructure.demo.stream import stream
 from infrastructure.eventstore.catalogue import EVENT_CLASSES, event_codec
 from projections.catalogue import PROJECTIONS
-from projections.projection import Recorded
+from projections.recorded import Recorded
 from tests.application.event_store_contract import recorded_by
 from tests.golden.expected_events import EXPECTED
 from tests.support.fake_store import FakeEventStore

@@ -21,7 +21,8 @@ from infrastructure.postgres.datastore import read_model_engine
 from infrastructure.resilience import Backoff, CircuitBreaker
 from infrastructure.status import RoleStatus
 from infrastructure.telemetry import RoleMetrics
-from projections.projection import Projection, Recorded, Statement, schema_of
+from projections.projection import Projection, Statement, schema_of
+from projections.recorded import Recorded
 from tests.support.postgres_probe import PostgresProbe
 from tests.support.waiting import wait_until
 

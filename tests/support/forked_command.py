@@ -16,6 +16,7 @@ from pathlib import Path
 
 _PRELOADED = (
     "pytest",  # a child imports its parent's main program anew
+    "alembic.command",
     "infrastructure.cli.app",
     "infrastructure.cli.check",
     "infrastructure.cli.commands",
@@ -24,6 +25,14 @@ _PRELOADED = (
     "infrastructure.cli.replay",
     "infrastructure.cli.roles",
     "infrastructure.cli.status",
+    # What a role imports only when it is put together.
+    "infrastructure.followers.projector",
+    "infrastructure.http.server",
+    "infrastructure.kafka.consumer",
+    "infrastructure.kafka.publisher",
+    "infrastructure.postgres.schema",
+    "infrastructure.query_api",
+    "sqlalchemy.ext.asyncio",
     "uvicorn.lifespan.on",
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.auto",

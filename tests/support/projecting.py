@@ -29,7 +29,7 @@ from domain.parking import ParkableStream
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.postgres.schema import initialise
 from projections.catalogue import PROJECTIONS
-from projections.projection import Recorded
+from projections.recorded import Recorded
 from tests.support.deciding import decide
 
 RECEIVED_AT: Final = datetime(2026, 3, 9, 12, tzinfo=UTC)

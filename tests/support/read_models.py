@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Table, delete, select
 
 from domain.aggregate import DomainEvent
 from projections.catalogue import PROJECTIONS
-from projections.projection import Projection, Recorded
+from projections.projection import Projection
+from projections.recorded import Recorded
 from tests.support.fake_store import FakeEventStore
 
 Rows = list[dict[str, Any]]

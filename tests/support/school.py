@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from projections.projection import Recorded
+from projections.recorded import Recorded
 from tests.support.given import Message, caused_by, minute
 from tests.support.http import Api, api
 from tests.support.projecting import Chain

@@ -1,0 +1,59 @@
+"""Do the tables fit this release? Every process asks at its start, so the question has to be cheap.
+
+Alembic knows the newest revision too, but importing it costs more than everything else about the question.
+The names of the migrations' files say the same (a test holds them against what Alembic finds in them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+_CONNECT_TIMEOUT_S: Final = 5
+
+
+class SchemaVersionError(Exception):
+    """The tables do not fit this release; the text says what to run."""
+
+
+def newest_revision() -> str:
+    """Return the revision that this release's migrations lead to: the number in the last `vNNNN_….py`."""
+    return max(path.name[1:5] for path in (MIGRATIONS / "versions").glob("v[0-9][0-9][0-9][0-9]_*.py"))
+
+
+def check(database_url: str, *, read_models: Mapping[str, int]) -> None:
+    """Raise SchemaVersionError unless the tables are those of this release.
+
+    `read_models` names the read models that the caller works with and the version it needs of each: a
+    process without any runs although some are still to be rebuilt. Raises psycopg's OperationalError when
+    the database does not answer.
+    """
+    with psycopg.connect(database_url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S) as connection:
+        if connection.execute("SELECT to_regclass('ras.schema_version')").fetchone() == (None,):
+            raise SchemaVersionError("The database has no tables of RAS yet: run `ras init`.")
+        row = connection.execute("SELECT version_num FROM ras.schema_version").fetchone()
+        _check_revision(None if row is None else str(row[0]))
+        rows = connection.execute("SELECT name, version FROM ras.read_models").fetchall()
+    found = {str(name): int(version) for name, version in rows}
+    for name, needed in read_models.items():
+        if name not in found:
+            raise SchemaVersionError(f"The read model {name} does not exist yet: run `ras init`.")
+        if found[name] != needed:
+            raise SchemaVersionError(
+                f"The read model {name} is of version {found[name]}, this release needs {needed}: "
+                f"run `ras rebuild {name}`."
+            )
+
+
+def _check_revision(found: str | None) -> None:
+    needed = newest_revision()
+    if found == needed:
+        return
+    older = found is None or found < needed
+    todo = "run `ras init`" if older else "this release is older than the tables: install the newer one"
+    raise SchemaVersionError(f"The tables are of version {found}, this release needs {needed}: {todo}.")
