@@ -23,7 +23,7 @@ from infrastructure.followers.log import NotificationLog
 from infrastructure.kafka.committed import committed_records, event_id_of
 from infrastructure.kafka.position_copy import PositionCopy
 from infrastructure.postgres.datastore import connect
-from projections.projection import Recorded
+from projections.recorded import Recorded
 
 _KAFKA_TIMEOUT_S: Final = 5.0
 _OFFSETS_A_RECORD: Final = 3

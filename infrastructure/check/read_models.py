@@ -25,7 +25,8 @@ from infrastructure.eventstore.codec import EventCodec
 from infrastructure.eventstore.positions import projection_position
 from infrastructure.followers.log import StoredRow
 from projections.catalogue import PROJECTIONS
-from projections.projection import Projection, Recorded, schema_of
+from projections.projection import Projection, schema_of
+from projections.recorded import Recorded
 
 STREAMS_AT_A_TIME: Final = 200
 _SCRATCH: Final = "pg_temp"
