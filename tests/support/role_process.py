@@ -156,7 +156,7 @@ class Installation:
 
     def start(self, *arguments: str, **settings: str) -> RoleProcess:
         """Start a command, quickly; `settings` are those of RAS in lower case and without the prefix."""
-        port = int(settings.get("api_port", free_port()))
+        port = int(settings.get(_PORTS.get(arguments[0], ""), free_port()))
         log = self._log_of(arguments)
         environment = self._environment(arguments[0], port, settings)
         forked = ForkedCommand(arguments, environment=environment, log=log, grace_s=_GRACE_S)
