@@ -37,7 +37,7 @@ _HEAVY = ("aiokafka", "alembic", "numpy", "scipy", "sqlalchemy", "uvicorn")
         ("bootstrap.ingester(servers, None, settings, metrics, status)", {"aiokafka"}),
         ("bootstrap.publisher(servers, wakes, settings, metrics, status)", {"aiokafka", "numpy"}),
         ("bootstrap.projectors(servers, wakes, settings, metrics)", {"sqlalchemy"}),
-        ("query_api.query_app(servers, settings, SecretStr('key'))", {"sqlalchemy"}),
+        ("query_api.query_app(servers, settings, SecretStr('key'))", {"aiokafka", "sqlalchemy"}),
     ],
     ids=["ingest", "publish", "project", "serve"],
 )
