@@ -30,6 +30,7 @@ from infrastructure.embedded.processes import EmbeddedServerError, GuardedProces
 from infrastructure.kafka.position_copy import publisher_position
 from infrastructure.kafka.topics import create_missing_topics, partitions_by_topic
 from infrastructure.postgres import schema
+from infrastructure.running import noted
 from infrastructure.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -172,6 +173,7 @@ async def deployed(
         else:
             await create_missing_topics(bootstrap_servers)
         servers = Servers(database_url, bootstrap_servers)
+        stack.enter_context(noted(home, servers))
         key = api_key or (
             settings.internal_api_key.get_secret_value()
             if settings.internal_api_key

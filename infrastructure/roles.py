@@ -20,6 +20,7 @@ from infrastructure import bootstrap
 from infrastructure.bootstrap import Servers
 from infrastructure.eventstore.store import TRANSIENT_ERRORS, EventStore
 from infrastructure.postgres import schema_version
+from infrastructure.postgres.reports import reporting
 from infrastructure.resilience import Backoff
 from infrastructure.settings import Settings
 from infrastructure.status import RoleStatus
@@ -50,7 +51,8 @@ async def ingest(settings: Settings, servers: Servers) -> None:
                     servers, store, settings, metrics, status, tracer=current_tracer()
                 )
                 try:
-                    await _until(stopping, ingester.stop, ingester.run)
+                    async with reporting(servers.database_url, [status]):
+                        await _until(stopping, ingester.stop, _noting(status, ingester.run))
                 finally:
                     await asyncio.to_thread(store.close)
 
@@ -64,7 +66,8 @@ async def publish(settings: Settings, servers: Servers, *, resume_at: int | None
             follower = bootstrap.publisher(
                 servers, wakes, settings, RoleMetrics(), status, resume_at=resume_at, tracer=current_tracer()
             )
-            await _follow(stopping, wakes, [follower])
+            async with reporting(servers.database_url, [status]):
+                await _follow(stopping, wakes, [follower])
 
 
 async def project(settings: Settings, servers: Servers) -> None:
@@ -76,7 +79,8 @@ async def project(settings: Settings, servers: Servers) -> None:
     statuses = [follower.status for follower in followers]
     async with _role(settings, statuses) as stopping:
         if await _database_is_ready(servers, statuses, settings, stopping, check=schema.check):
-            await _follow(stopping, wakes, followers)
+            async with reporting(servers.database_url, statuses):
+                await _follow(stopping, wakes, followers)
 
 
 async def serve(settings: Settings, servers: Servers, app: Starlette, *, port: int) -> None:
@@ -126,9 +130,22 @@ async def _follow(stopping: asyncio.Event, wakes: LogListener, followers: Sequen
 
 async def _ending_all(follower: Follower, stop: Callable[[], None]) -> None:
     try:
-        await follower.run()
+        await _noting(follower.status, follower.run)()
     finally:
         stop()
+
+
+def _noting(status: RoleStatus, run: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """Return `run`, which then says in `status` what ended it, for `ras status` to show afterwards."""
+
+    async def noted() -> None:
+        try:
+            await run()
+        except Exception as error:
+            status.failed(str(error) or type(error).__name__)
+            raise
+
+    return noted
 
 
 async def _until(

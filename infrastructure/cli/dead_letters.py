@@ -14,11 +14,11 @@ from psycopg.rows import DictRow, dict_row
 from rich.table import Table
 
 from domain.dead_letters import Reason
-from infrastructure.bootstrap import servers_from
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.output import console
 from infrastructure.cli.roles import prepared
 from infrastructure.postgres import schema
+from infrastructure.running import servers_to_look_at
 from projections.dead_letters import PARKED
 
 app = typer.Typer(help="List and show the messages that could not be taken in.", no_args_is_help=True)
@@ -81,7 +81,7 @@ def show_letter(
 
 
 def _query(statement: str, parameters: dict[str, Any]) -> Sequence[DictRow]:
-    servers = servers_from(prepared(), kafka=False)
+    servers = servers_to_look_at(prepared())
     schema.check(servers.database_url)
     with psycopg.connect(servers.database_url, row_factory=dict_row, connect_timeout=5) as connection:
         return connection.execute(statement.encode(), parameters).fetchall()

@@ -12,8 +12,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from infrastructure.cli.interrupts import until_interrupted
 from infrastructure.cli.roles import prepared, run
-from infrastructure.cli.up import until_interrupted
 from infrastructure.demo.display import Display
 from infrastructure.demo.performance import perform
 from infrastructure.demo.questions import PREFIX

@@ -16,13 +16,14 @@ from application.explanation import ExplainReadiness
 from application.history import BatchHistory, UnknownBatchError, UnreadableEventError
 from application.time_travel import By, moment
 from domain.narrative import NAMED, counted
-from infrastructure.bootstrap import servers_from, stream_reader
+from infrastructure.bootstrap import stream_reader
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.output import console
 from infrastructure.cli.roles import prepared
 from infrastructure.eventstore.streams import StreamReader
 from infrastructure.postgres import schema
 from infrastructure.postgres.bodies import batch_body
+from infrastructure.running import servers_to_look_at
 
 _SHOWN = 50
 
@@ -94,7 +95,7 @@ def explain(
 @contextmanager
 def _streams() -> Iterator[StreamReader]:
     """Lend a reader; that something is unknown or unreadable becomes a sentence."""
-    servers = servers_from(prepared(), kafka=False)
+    servers = servers_to_look_at(prepared())
     schema.check(servers.database_url)
     streams = stream_reader(servers.database_url)
     try:

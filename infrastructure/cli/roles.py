@@ -82,7 +82,7 @@ def serve_assessments() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from infrastructure.assessment_api import assessment_app
 
-    settings = prepared()
+    settings = prepared_role("serve-assessments")
     servers = servers_from(settings, kafka=False)
     app = assessment_app(servers, settings, settings.require_api_key())
     run(roles.serve(settings, servers, app, port=settings.assessments_port))

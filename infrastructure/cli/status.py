@@ -1,127 +1,103 @@
-"""`ras status`: who has come how far."""
+"""`ras status`: who has come how far, how fast, and what went wrong last."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import asdict
 from typing import Annotated
 
 import psycopg
 import typer
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from rich.console import Group
+from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
-from infrastructure.bootstrap import Servers, servers_from
+from infrastructure.bootstrap import Servers
+from infrastructure.cli.interrupts import until_interrupted
 from infrastructure.cli.output import console
-from infrastructure.cli.roles import prepared
+from infrastructure.cli.roles import prepared, run
 from infrastructure.postgres import schema
-
-_KAFKA_TIMEOUT_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """One reader: where it is, where its source ends, and when it last moved.
-
-    `position` and `head` are Kafka offsets for ingest, notification ids otherwise; None where unknown.
-    """
-
-    role: str
-    source: str
-    position: int | None
-    head: int | None
-    lag: int | None
-    updated_at: str | None
+from infrastructure.progress import Progress, read_progress
+from infrastructure.running import servers_to_look_at
 
 
 def status(
-    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show it again and again until Ctrl-C.")
+    ] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.5, max=3600, metavar="SECONDS", help="How often, with --watch.")
+    ] = 2.0,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print as JSON; with --watch, a line each time.")
+    ] = False,
 ) -> None:
     """Show how far ingest, publisher and projections have come, and how far behind they are."""
     settings = prepared()
-    servers = servers_from(settings, kafka=False)
+    servers = servers_to_look_at(settings)
     schema.check(servers.database_url)
-    rows, faults = asyncio.run(
-        _read(
-            Servers(servers.database_url, settings.kafka_bootstrap_servers or ""), settings.transactional_id
-        )
-    )
-    if json_output:
-        typer.echo(json.dumps({"readers": [asdict(row) for row in rows], "faults": faults}))
+    if watch:
+        run(_watch(servers, settings.transactional_id, interval, json_output=json_output))
         return
-    table = Table("role", "source", "position", "head", "lag", "last moved")
+    rows, faults = asyncio.run(read_progress(servers, settings.transactional_id))
+    if json_output:
+        typer.echo(_as_json(rows, faults))
+    else:
+        console().print(_shown(rows, faults))
+
+
+async def _watch(servers: Servers, transactional_id: str, interval_s: float, *, json_output: bool) -> None:
+    rows: Sequence[Progress] = ()
+    with Live(console=console(), auto_refresh=False) as live:
+        async with until_interrupted() as interrupted:
+            while not interrupted.is_set():
+                looking = asyncio.ensure_future(read_progress(servers, transactional_id))
+                asked = asyncio.ensure_future(interrupted.wait())
+                await asyncio.wait({looking, asked}, return_when=asyncio.FIRST_COMPLETED)
+                if not looking.done():
+                    looking.cancel()
+                    await asyncio.gather(looking, return_exceptions=True)
+                    return
+                try:
+                    rows, faults = looking.result()
+                except psycopg.OperationalError as error:
+                    faults = [f"The database does not answer: {' '.join(str(error).split())}"]
+                if json_output:
+                    typer.echo(_as_json(rows, faults))
+                else:
+                    live.update(_shown(rows, faults), refresh=True)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asked, interval_s)
+
+
+def _as_json(rows: Sequence[Progress], faults: Sequence[str]) -> str:
+    return json.dumps({"readers": [asdict(row) for row in rows], "faults": list(faults)})
+
+
+def _shown(rows: Sequence[Progress], faults: Sequence[str]) -> Group:
+    table = Table()
+    for heading in ("role", "source"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("position", "head", "lag", "lag s", "per s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("condition", "last moved", "last error"):
+        table.add_column(heading)
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in asdict(row).values()))
-    out = console()
-    out.print(table)
-    for fault in faults:
-        out.print(fault)
-
-
-async def _read(servers: Servers, transactional_id: str) -> tuple[list[Progress], list[str]]:
-    async with await psycopg.AsyncConnection.connect(servers.database_url, autocommit=True) as connection:
-        cursor = await connection.execute(
-            "SELECT name, position, updated_at FROM ras.positions ORDER BY name"
+        error = "" if row.last_error is None else f"{row.last_error_at} {row.last_error}"
+        numbers = (row.position, row.head, row.lag, row.lag_seconds, row.per_second)
+        table.add_row(
+            row.role,
+            row.source,
+            *(
+                "" if number is None else f"{number:g}" if isinstance(number, float) else str(number)
+                for number in numbers
+            ),
+            row.condition or "",
+            row.updated_at or "",
+            error,
         )
-        stored = {name: (int(position), moved) for name, position, moved in await cursor.fetchall()}
-        cursor = await connection.execute("SELECT coalesce(max(notification_id), 0) FROM ras.stored_events")
-        head = int((await cursor.fetchone() or (0,))[0])
-        cursor = await connection.execute(
-            "SELECT coalesce(max(notification_id), 0) FROM ras.stored_events"
-            " WHERE topic IN ('ras.batch.results-ready.v1', 'ras.batch.assessment-announced.v1')"
-        )
-        published_head = int((await cursor.fetchone() or (0,))[0])
-    partitions = sorted(_partition(name) for name in stored if name.startswith("intake/"))
-    ends, faults = await _ends(servers.bootstrap_servers, partitions)
-    rows = []
-    for partition in partitions:
-        position, moved = stored.get(f"intake/{partition[0]}/{partition[1]}", (None, None))
-        end = ends.get(partition)
-        last = None if end is None else end - 1
-        lag = None if last is None else max(0, last - (-1 if position is None else position))
-        rows.append(_row("ingest", f"{partition[0]}/{partition[1]}", position, last, lag, moved))
-    for name, (position, moved) in stored.items():
-        role, _, rest = name.partition("/")
-        if role == "projection":
-            rows.append(_row("project", rest, position, head, max(0, head - position), moved))
-        elif name == f"publisher/{transactional_id}":
-            rows.append(
-                _row("publish", rest, position, published_head, max(0, published_head - position), moved)
-            )
-    return rows, faults
-
-
-async def _ends(
-    bootstrap_servers: str, partitions: Sequence[tuple[str, int]]
-) -> tuple[dict[tuple[str, int], int], list[str]]:
-    """Return the offset after the last of each partition, and what kept us from asking."""
-    if not bootstrap_servers:
-        return {}, ["RAS_KAFKA_BOOTSTRAP_SERVERS is not set: the ends of the topics are not known."]
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
-    asked = [TopicPartition(*partition) for partition in partitions]
-    try:
-        async with asyncio.timeout(_KAFKA_TIMEOUT_S):
-            await consumer.start()
-            consumer.assign(asked)  # nothing is read; the client learns where these partitions are
-            ends = await consumer.end_offsets(asked)
-    except (KafkaError, TimeoutError) as error:
-        return {}, [f"Kafka does not answer: {error!r}"]
-    finally:
-        await consumer.stop()
-    return {(p.topic, p.partition): end for p, end in ends.items()}, []
-
-
-def _partition(name: str) -> tuple[str, int]:
-    _, topic, number = name.split("/")
-    return topic, int(number)
-
-
-def _row(
-    role: str, source: str, position: int | None, head: int | None, lag: int | None, moved: datetime | None
-) -> Progress:
-    when = None if moved is None else moved.astimezone(UTC).isoformat(timespec="seconds")
-    return Progress(role, source, position, head, lag, when)
+    return Group(table, *(Text(fault) for fault in faults))

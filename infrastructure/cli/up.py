@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import signal
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 import typer
 
+from infrastructure.cli.interrupts import until_interrupted
 from infrastructure.cli.roles import prepared, run
 from infrastructure.deployment import Deployment, deployed
 from infrastructure.settings import Settings
@@ -37,20 +35,6 @@ async def _up(settings: Settings, *, json_output: bool) -> None:
             await supervised(deployment, interrupted)
         if not json_output:
             typer.echo("Stopped.", err=True)
-
-
-@contextlib.asynccontextmanager
-async def until_interrupted() -> AsyncIterator[asyncio.Event]:
-    """Lend an event that Ctrl-C and SIGTERM set."""
-    interrupted = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, interrupted.set)
-    try:
-        yield interrupted
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
 
 
 async def supervised(deployment: Deployment, interrupted: asyncio.Event) -> None:

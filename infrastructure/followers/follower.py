@@ -160,6 +160,7 @@ class Follower:
             await self._sink.apply(ready.prepared, expected=position, to=ready.reached)
             self._metrics.follower_seconds.labels(self.name).observe(perf_counter() - started)
             self._metrics.follower_events.labels(self.name).inc(ready.events)
+            self.status.count(self.status.name, ready.events)
             self._metrics.follower_batch_size.labels(self.name).observe(ready.events)
             self._metrics.follower_delay.labels(self.name).observe(_age_s(ready.since))
             self._collector.after(ready.events)

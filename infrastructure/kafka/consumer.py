@@ -255,6 +255,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             for partition in revoked:
                 self._positions.pop((partition.topic, partition.partition), None)
                 self._lag.forget(partition.topic, partition.partition)
+                self._status.handled.pop(f"{partition.topic}/{partition.partition}", None)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Seek to the stored positions; others may have written to our batches meanwhile."""
@@ -332,7 +333,8 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                     metrics.dead_letters.labels(event.reason).inc()
         metrics.ingest_seconds.observe(seconds)
         metrics.conflicts.inc(taken.conflicts)
-        for counts in taken.counts.values():
+        for (topic, partition), counts in taken.counts.items():
+            self._status.count(f"{topic}/{partition}", counts.taken_in)
             for outcome in ("recorded", "repeated", "dead_lettered", "parked"):
                 metrics.messages.labels(outcome).inc(getattr(counts, outcome))
         cache = self._use_case.cache

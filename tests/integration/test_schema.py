@@ -41,6 +41,7 @@ def test_initialise_makes_every_table_and_check_is_content(database_url: str) ->
             "ras.intake_counts",
             "ras.positions",
             "ras.read_models",
+            "ras.role_status",
             "ras.schema_version",
             "ras.stored_events",
             *(str(table) for projection in PROJECTIONS for table in projection.metadata.tables.values()),
