@@ -174,7 +174,9 @@ def described(event: ResultsReady, body: dict[str, Any] | None, missing: str | N
     if body is not None:
         line += f", {body['completed_essay_count']} of {body['essay_count']} essays"
         for job in body["assessment"].get("jobs", ()):
-            line += f", judging {job['job_id']} {job['state']} with SSR {job['reliability']['ssr']}"
+            line += f", judging {job['job_id']} {job['state']}"
+            reliability = job["reliability"]["ssr"]
+            line += "" if reliability is None else f" with SSR {reliability:.2f}"
     return f"{line}; {missing}" if missing else line
 
 

@@ -92,10 +92,9 @@ class HttpAssessments:
         before = self._breaker.state
         if result.outcome.counts_against_the_app:
             self._breaker.failed()
-            self._last_failure = result.reason
         else:
             self._breaker.succeeded()
-            self._last_failure = ""
+        self._last_failure = result.reason if result.outcome.concerns_every_batch else ""
         if result.reason and result.outcome is not Outcome.UNKNOWN_BATCH:  # which is no fault, and polled for
             _log.warning("assessments.call", outcome=result.outcome, tries=result.tries, reason=result.reason)
         after = self._breaker.state

@@ -30,6 +30,11 @@ class Outcome(StrEnum):
         """
         return self not in _APP_IS_UP
 
+    @property
+    def concerns_every_batch(self) -> bool:
+        """Whether the next call, for whatever batch, is likely to end alike: what health tells operators."""
+        return self.counts_against_the_app or self is Outcome.NOT_ACCEPTED
+
 
 _APP_IS_UP: Final = frozenset(
     {

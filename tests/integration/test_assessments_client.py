@@ -204,6 +204,38 @@ def test_a_fault_of_the_app_is_a_reason_and_opens_the_breaker(
         assert client.reason().endswith(reason)
 
 
+_LINES = st.one_of(
+    st.binary(max_size=40),
+    st.sampled_from(
+        [
+            b"Content-Type: application/json",
+            b"Content-Length: 5",
+            b"Content-Length: -1",
+            b"Transfer-Encoding: chunked",
+            b"Content-Encoding: br",
+            b"ETag: \xff",
+            b"Set-Cookie: a=b; Max-Age=\xff",
+            b"Connection: upgrade",
+            b"Retry-After: soon",
+        ]
+    ),
+)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from([b"", b"HTTP/1.1 ", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 503\r\n", b"HTTP/1.1 304 \r\n"]),
+    st.lists(_LINES, max_size=4),
+    st.binary(max_size=40),
+)
+def test_no_bytes_that_a_server_could_send_are_a_fault_of_ours(
+    server: AssessmentServer, first: bytes, lines: list[bytes], body: bytes
+) -> None:
+    server.otherwise = hanging_up_after(first + b"".join(line + b"\r\n" for line in lines) + b"\r\n" + body)
+    with client_of(server) as client:
+        assert client.reason().startswith("The assessment app")
+
+
 @pytest.mark.parametrize(
     ("act", "reason"),
     [
@@ -231,6 +263,9 @@ def test_an_app_that_is_up_but_has_no_summary_is_not_left_alone(
         assert [client.reason() for _ in range(5)] == [reason] * 5
         assert len(server.requests) == 5
         assert client.count("ras_assessments_breaker", state="closed") == 1
+        health = client.runner.run(client.under_test.health())
+        key_is_refused = "does not accept RAS's key" in reason
+        assert health.health is (Health.DEGRADED if key_is_refused else Health.OK)
 
 
 @pytest.mark.parametrize(
