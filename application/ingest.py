@@ -46,9 +46,6 @@ from domain.aggregate import DomainEvent
 from domain.dead_letters import DeadLetter, Reason, dead_letter_stream_id
 from domain.parking import ParkableStream
 
-_GRAVITY: Final = ("parked", "recorded", "repeated")
-"""A message that speaks to several streams is counted once: by the first of these that it came to anywhere."""
-
 _WAITS: Final = "An earlier message of this stream is parked."
 
 
@@ -213,8 +210,12 @@ def _decide(
             taken.events += _dead_letter(message, outcome)
             taken.count(message, "dead_lettered")
             continue
-        kinds = [_apply(each, message, outcome, aggregates, taken, transaction) for each in outcome.commands]
-        taken.count(message, min(kinds, key=_GRAVITY.index))
+        kind = "repeated"
+        for command in outcome.commands:
+            became = _apply(command, message, outcome, aggregates, taken, transaction)
+            if became != "repeated" and kind != "parked":
+                kind = became
+        taken.count(message, kind)
     return taken
 
 

@@ -36,6 +36,7 @@ from domain.values import Causation, Details, EssayResult
 
 _STREAM_PREFIX: Final = "assessment-"
 _DIGEST_BYTES: Final = 16
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, default=datetime.isoformat)
 _BOOKKEEPING: Final = frozenset({"originator_id", "originator_version", "happened_at", "causation"})
 
 
@@ -222,6 +223,5 @@ class AssessmentAggregate(ParkableStream):
 
 def _ranked(event_class: type[DomainEvent], happened_at: datetime, facts: Mapping[str, Any]) -> Answer:
     # The sorted keys make the digest one of the content, whatever order a sender writes its members in.
-    content = json.dumps(facts, sort_keys=True, default=datetime.isoformat)
-    digest = blake2b(content.encode(), digest_size=_DIGEST_BYTES).digest()
+    digest = blake2b(_CANONICAL.encode(facts).encode(), digest_size=_DIGEST_BYTES).digest()
     return Answer(happened_at, event_class is JudgeDecisionRecorded, digest)
