@@ -60,7 +60,9 @@ class Settings(BaseSettings):
     consumer_group: str = Field("ras-ingester", min_length=1)
     batch_max_messages: int = Field(1000, ge=1, le=100_000, description="messages in one transaction")
     batch_max_bytes: int = Field(8_000_000, ge=1024, description="bytes of values in one transaction")
-    cache_max_essays: int = Field(400_000, ge=0, description="essays of open batches kept in memory")
+    cache_max_essays: int = Field(
+        400_000, ge=0, description="essays of open batches and judges' answers of open jobs kept in memory"
+    )
     future_tolerance_days: int = Field(365, ge=0, description="how far ahead a message's time may lie")
     accept_offset_gaps: bool = Field(
         False,

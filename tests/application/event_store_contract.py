@@ -96,6 +96,32 @@ class EventStoreContract:
         assert loaded(subject.store, "batch-b1", "batch-unknown").keys() == {"batch-b1"}
         assert loaded(subject.store) == {}
 
+    def test_streams_are_read_on_from_any_version_and_by_stretches(self, subject: StoreUnderTest) -> None:
+        one = recorded_by(registered("e1"), *(slot_assigned(f"e{n}") for n in range(4)))
+        two = recorded_by(registered("e2"), batch_id="b2")
+        append(subject.store, [*one, *two])
+        with subject.store.transaction() as transaction:
+            assert transaction.load({"batch-b1": 3, "batch-b2": 0}, most=10) == {
+                "batch-b1": one[3:],
+                "batch-b2": two,
+            }
+            assert transaction.load({"batch-b1": 1, "batch-b2": 0}, most=2) == {
+                "batch-b1": one[1:3],
+                "batch-b2": two,
+            }
+            assert transaction.load({"batch-b1": 5, "batch-unknown": 7}, most=2) == {}
+
+    def test_what_others_commit_meanwhile_is_read_on_in_the_same_transaction(
+        self, subject: StoreUnderTest
+    ) -> None:
+        events = recorded_by(registered("e1"), slot_assigned("e1"))
+        append(subject.store, events[:1])
+        with subject.store.transaction() as transaction:
+            assert transaction.load({"batch-b1": 0}, most=10) == {"batch-b1": events[:1]}
+            append(subject.store, events[1:])
+            transaction.lock()
+            assert transaction.load({"batch-b1": 1}, most=10) == {"batch-b1": events[1:]}
+
     def test_the_log_is_in_the_order_of_appending(self, subject: StoreUnderTest) -> None:
         one = recorded_by(registered("e1"), slot_assigned("e1"))
         two = recorded_by(registered("e2"), batch_id="b2")

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 
 import pytest
 
-from application.aggregates import AggregateCache, Load, load_aggregates
+from application.aggregates import AggregateCache, Load, catch_up, load_aggregates
 from application.ports import UnreadableEvents
 from domain.aggregate import DomainEvent
+from domain.assessment import AssessmentAggregate
 from domain.batch import BatchAggregate
 from domain.batch_events import EssaySlotAssigned
 from domain.inbox import NotificationRead
 from domain.parking import ParkableStream, UnreadableStream
 from tests.application.event_store_contract import recorded_by
 from tests.golden.expected_events import EXPECTED
+from tests.support.answers import STREAM, Answered, hear
 from tests.support.given import registered, slot_assigned
 
 BATCH_WEIGHT = 4
@@ -161,3 +163,75 @@ def test_events_that_cannot_be_folded_make_an_unreadable_stream_of_their_version
     stream = found["batch-1"]
     assert isinstance(stream, UnreadableStream)
     assert stream.version == foreign.originator_version
+
+
+# Reading on.
+
+
+@pytest.mark.parametrize("length", [0, 1, 999, 1000, 1001, 2500])
+def test_a_long_stream_is_read_in_stretches_and_from_where_the_aggregate_stands(length: int) -> None:
+    recorded = hear(Answered(f"r{number}", at=1) for number in range(length))
+    most_at_once = 0
+
+    def load(after: Mapping[str, int], *, most: int) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
+        nonlocal most_at_once
+        stretch = recorded[after[STREAM] : after[STREAM] + most]
+        most_at_once = max(most_at_once, len(stretch))
+        return {STREAM: list(stretch)} if stretch else {}
+
+    aggregates: dict[str, ParkableStream] = {STREAM: AssessmentAggregate.replay(STREAM, recorded[:1])}
+    is_news = catch_up(aggregates, load)
+
+    assert is_news is (length > 1)
+    assert (aggregates[STREAM].version, aggregates[STREAM].size) == (length, length)
+    assert most_at_once <= 1000
+    assert catch_up(aggregates, load) is False
+
+
+def test_a_stream_with_a_stretch_that_cannot_be_read_takes_messages_behind_its_very_last_version() -> None:
+    recorded = hear(Answered(f"r{number}", at=1) for number in range(2500))
+
+    def load(after: Mapping[str, int], *, most: int) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
+        stretch = recorded[after[STREAM] : after[STREAM] + most]
+        if not stretch:
+            return {}
+        is_broken = stretch[0].originator_version <= 1500 <= stretch[-1].originator_version
+        version = stretch[-1].originator_version
+        return {STREAM: UnreadableEvents(version, "a bug") if is_broken else list(stretch)}
+
+    stream = load_aggregates({STREAM: AssessmentAggregate}, load)[STREAM]
+
+    assert isinstance(stream, UnreadableStream)
+    assert stream.version == 2500
+
+
+# Judging jobs stay while they are decided on.
+
+
+def test_a_job_at_hand_is_lent_as_a_draft_until_the_draft_is_kept() -> None:
+    cache = AggregateCache(100)
+    job = AssessmentAggregate.replay(STREAM, hear([Answered("r1", at=1)]))
+    cache.keep({STREAM: job})
+
+    lost = cache.fetch({STREAM: AssessmentAggregate}, gives({}))[STREAM]
+    assert isinstance(lost, AssessmentAggregate)
+    hear([Answered("r2", at=2)], lost)
+    draft = cache.fetch({STREAM: AssessmentAggregate}, gives({}))[STREAM]
+    assert isinstance(draft, AssessmentAggregate)
+    assert (draft.version, draft.standing_answer("r2")) == (1, None)
+
+    hear([Answered("r3", at=3)], draft)
+    cache.keep({STREAM: draft})
+    [kept_draft] = cache.fetch({STREAM: AssessmentAggregate}, gives({})).values()
+    assert (kept_draft.version, kept_draft.size) == (2, 2)
+    assert (cache.hits, cache.misses) == (3, 0)
+
+
+def test_a_job_weighs_its_answers() -> None:
+    job = AssessmentAggregate.replay(STREAM, hear(Answered(f"r{number}", at=1) for number in range(50)))
+    cache = AggregateCache(50 + BATCH_WEIGHT)
+    cache.keep({STREAM: job})
+    assert len(cache) == 1
+
+    cache.keep({"batch-1": batch("batch-1")})
+    assert kept(cache, STREAM, "batch-1") == ["batch-1"]

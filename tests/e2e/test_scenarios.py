@@ -8,7 +8,8 @@ itself keeps no order between partitions.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ from application.topics import (
     INPUT_TOPICS,
     TEACHER_NOTIFICATION_REQUESTED,
 )
+from domain.assessment_events import JudgeDecisionFailed, JudgeDecisionRecorded, Side
 from domain.batch import batch_id_of
 from domain.batch_events import BatchResultsReady
 from infrastructure.postgres.schema import initialise
@@ -72,6 +74,9 @@ class Outcome:
     completed_by: Mapping[str, list[Coordinates]]
     """The messages that made each batch ready."""
 
+    answers: Sequence[JudgeDecisionRecorded | JudgeDecisionFailed]
+    """What is recorded of judges' answers, in the order of the log."""
+
     letters: Mapping[Coordinates, str]
     """The reasons of the dead letters, by the message put aside."""
 
@@ -105,7 +110,10 @@ def outcome(
             for record in topics.read():
                 records.setdefault(record.envelope["data"]["batch_id"], []).append(record)
             completed_by: dict[str, list[Coordinates]] = {}
+            answers = []
             for event in recorded_events(store):
+                if isinstance(event, JudgeDecisionRecorded | JudgeDecisionFailed):
+                    answers.append(event)
                 if isinstance(event, BatchResultsReady):
                     cause = event.causation
                     place = Coordinates(cause.topic, cause.partition, cause.offset)
@@ -115,6 +123,7 @@ def outcome(
                 records=records,
                 statuses={b: ras.get(api, f"/batches/{b}/status").json() for b in _EXPECTED},
                 completed_by=completed_by,
+                answers=answers,
                 letters={
                     Coordinates(topic, partition, offset): reason
                     for topic, partition, offset, reason in store.rows(
@@ -235,6 +244,20 @@ def test_the_api_tells_how_the_batch_and_each_essay_stand(outcome: Outcome, batc
     told = {essay["essay_id"]: essay for essay in status["essays"]}
     assert {key: {name: told[key][name] for name in essay} for key, essay in essays.items()} == essays
     assert told.keys() == essays.keys()
+
+
+def test_each_judge_is_heard_once_and_nothing_is_said_of_it(outcome: Outcome) -> None:
+    expected = expectations("comparisons-120")
+    decided = [answer for answer in outcome.answers if isinstance(answer, JudgeDecisionRecorded)]
+
+    assert {answer.originator_id for answer in outcome.answers} == {f"assessment-{expected['cj_batch_id']}"}
+    assert [answer.originator_version for answer in outcome.answers] == list(range(1, 109))
+    assert len({answer.request_id for answer in outcome.answers}) == expected["distinct_request_ids"] == 108
+    assert (len(decided), len(outcome.answers) - len(decided)) == (expected["successes"], expected["errors"])
+    won = Counter(d.essay_a_id if d.winner is Side.A else d.essay_b_id for d in decided)
+    lost = Counter(d.essay_b_id if d.winner is Side.A else d.essay_a_id for d in decided)
+    assert (won, lost) == (expected["wins"], expected["losses"])
+    assert expected["bos_batch_id"] not in outcome.records
 
 
 def test_nothing_is_said_of_any_other_batch(outcome: Outcome) -> None:
