@@ -78,7 +78,7 @@ async def on_database_error(request: Request, error: Exception) -> Response:
     cause = getattr(error, "orig", error)
     if isinstance(cause, psycopg.Error) and not isinstance(cause, _AWAY):
         return await on_fault(request, error)
-    _log.warning("http.database", path=request.url.path, error=type(cause).__name__)
+    _log.warning("http.database", route=_route(request), error=type(cause).__name__)
     detail = "The database does not answer just now; nothing is lost. Try again shortly."
     return problem_response(
         request, Problem(503, detail, error="Internal server error", Retry_After=str(_RETRY_AFTER_S))
@@ -89,11 +89,16 @@ async def on_fault(request: Request, error: Exception) -> Response:
     """Answer a fault of our own without telling more than its correlation id."""
     # Starlette calls this outside all our middleware: what they add to answers and logs is added here.
     correlation_id = request.scope.get("correlation_id")
-    _log.error("http.fault", path=request.url.path, correlation_id=correlation_id, exc_info=error)
+    _log.error("http.fault", route=_route(request), correlation_id=correlation_id, exc_info=error)
     problem = Problem(500, "Something went wrong here. The correlation id finds it in our logs.")
     if correlation_id is not None:
         problem.headers["X-Correlation-ID"] = correlation_id
     return problem_response(request, problem)
+
+
+def _route(request: Request) -> str:
+    """Return the template of the route: a path may hold a user's id, which is not for logs."""
+    return getattr(request.scope.get("route"), "path", "none")
 
 
 HANDLERS: Final[dict[Any, Any]] = {

@@ -35,10 +35,9 @@ from application.messages import IncomingMessage
 from application.ports import StalePositionError
 from application.topics import INPUT_TOPICS
 from application.translate import translate
-from domain.dead_letters import MessageDeadLettered
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
 from infrastructure.garbage import PacedCollector
-from infrastructure.kafka.lag import IntakeLag
+from infrastructure.kafka.meter import IntakeMeter
 from infrastructure.resilience import Backoff
 from infrastructure.settings import Settings
 from infrastructure.status import RoleStatus
@@ -88,7 +87,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._tolerance = timedelta(days=settings.future_tolerance_days)
         self._backoff = Backoff(settings.retry_initial_s, settings.retry_max_s)
         self._positions: dict[Partition, int] = {}
-        self._lag = IntakeLag(metrics)
+        self._meter = IntakeMeter(metrics, status)
         self._epoch = 0
         self._at_work = asyncio.Lock()
         self._stopping = asyncio.Event()
@@ -254,8 +253,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         async with self._at_work:
             for partition in revoked:
                 self._positions.pop((partition.topic, partition.partition), None)
-                self._lag.forget(partition.topic, partition.partition)
-                self._status.handled.pop(f"{partition.topic}/{partition.partition}", None)
+                self._meter.forget(partition.topic, partition.partition)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Seek to the stored positions; others may have written to our batches meanwhile."""
@@ -324,23 +322,11 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         await self._backoff.wait(self._stopping)
 
     def _measure(self, taken: Taken, intakes: Sequence[Intake], seconds: float) -> None:
-        metrics = self._metrics
-        metrics.ingest_batch_size.observe(len(intakes))
-        self._lag.taken_in(intakes)
-        if any(counts.dead_lettered for counts in taken.counts.values()):
-            for event in taken.events:
-                if isinstance(event, MessageDeadLettered):
-                    metrics.dead_letters.labels(event.reason).inc()
-        metrics.ingest_seconds.observe(seconds)
-        metrics.conflicts.inc(taken.conflicts)
-        for (topic, partition), counts in taken.counts.items():
-            self._status.count(f"{topic}/{partition}", counts.taken_in)
-            for outcome in ("recorded", "repeated", "dead_lettered", "parked"):
-                metrics.messages.labels(outcome).inc(getattr(counts, outcome))
+        self._meter.taken_in(taken, intakes, seconds)
         cache = self._use_case.cache
-        metrics.cached_batches.set(len(cache))
-        metrics.cache_lookups.labels("hit").inc(cache.hits)
-        metrics.cache_lookups.labels("miss").inc(cache.misses)
+        self._metrics.cached_batches.set(len(cache))
+        self._metrics.cache_lookups.labels("hit").inc(cache.hits)
+        self._metrics.cache_lookups.labels("miss").inc(cache.misses)
         cache.hits = cache.misses = 0
 
     async def _watch_lag(self) -> None:
@@ -355,7 +341,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 self._status.degraded(f"Kafka does not answer: {error!r}")
                 continue
             self._status.lag = sum(
-                self._lag.show(p.topic, p.partition, max(0, end - 1 - position))
+                self._meter.lag.show(p.topic, p.partition, max(0, end - 1 - position))
                 for p, end in ends.items()
                 if (position := self._positions.get((p.topic, p.partition))) is not None
             )

@@ -76,6 +76,7 @@ def read_model_engine(
         max_overflow=pool_size,
         pool_pre_ping=False,
         pool_timeout=_CONNECT_TIMEOUT_S,
+        hide_parameters=True,  # its errors would show rows, and so people, to whoever reads the log
     )
 
 
@@ -86,4 +87,6 @@ def maintenance_engine(database_url: str) -> Engine:
 
     given = {key: str(value) for key, value in conninfo_to_dict(database_url).items() if value is not None}
     given.setdefault("connect_timeout", str(_CONNECT_TIMEOUT_S))
-    return create_engine(URL.create("postgresql+psycopg"), connect_args=given, poolclass=NullPool)
+    return create_engine(
+        URL.create("postgresql+psycopg"), connect_args=given, poolclass=NullPool, hide_parameters=True
+    )
