@@ -86,9 +86,8 @@ def test_each_bad_message_ends_as_documented_and_nothing_waits_behind_it(
 ) -> None:
     script = _script("a class behind poison")
     good = list(batch_messages(script))
-    ras.start("ingest")
-    ras.start("publish")
-    ras.start("project")
+    for role in [ras.start(name) for name in ("ingest", "publish", "project")]:
+        role.wait_until_ready()
 
     # In each partition that the good messages go to, poison lies before them.
     bad = [BadMessage(m.topic, b"poison", Reason.NOT_JSON, key=m.key) for m in good] + _POISON + _STRANGE
@@ -161,8 +160,9 @@ def _first(script: BatchScript, topic: str) -> UpstreamMessage:
 
 def _start_all(ras: Installation) -> RoleProcess:
     """Start every role and return the API."""
-    *_, api = (ras.start(name) for name in ("ingest", "publish", "project", "serve"))
-    return api.wait_until_ready()
+    started = [ras.start(name) for name in ("ingest", "publish", "project", "serve")]
+    *_, api = (role.wait_until_ready() for role in started)
+    return api
 
 
 def _letters(

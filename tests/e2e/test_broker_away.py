@@ -57,8 +57,8 @@ def test_roles_wait_for_kafka_and_go_on_by_themselves(
     assert projector.health == api.health == "ok"
 
     restartable_kafka.start()
-    assert ingester.wait_for_health("ok") == ""
-    assert publisher.wait_for_health("ok") == ""
+    assert ingester.wait_for_health("ok", deadline_s=_DEADLINE_S) == ""
+    assert publisher.wait_for_health("ok", deadline_s=_DEADLINE_S) == ""
     sent += ras_topics.send(batch_messages(after))
     wait_until_settled(store, ras_topics, ras.transactional_id)
 

@@ -93,7 +93,7 @@ class RoleProcess:
 
     def metric(self, name: str) -> float:
         """Return the sum of a metric's samples over all its labels, 0 while it has none."""
-        text = httpx.get(f"{self._url}/metrics", timeout=5, verify=_PLAIN_HTTP).text
+        text = httpx.get(f"{self._url}/metrics", timeout=_GRACE_S, verify=_PLAIN_HTTP).text
         families = text_string_to_metric_families(text)
         return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 
