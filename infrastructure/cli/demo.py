@@ -161,6 +161,10 @@ def _places(deployment: Deployment, sample: Document, headers: dict[str, str]) -
         ("The batch above", f"{PREFIX}/batches/{sample['batch_id']}/status"),
         ("Its teacher's batches", f"{PREFIX}/batches/user/{sample['user_id']}?limit=5"),
         ("One of its essays", f"{PREFIX}/essays/{sample['essay_id']}/aggregated-analysis"),
+        (
+            "The same with its judging",
+            f"{PREFIX}/essays/{sample['essay_id']}/aggregated-analysis?include=assessment",
+        ),
         ("The teacher's inbox", f"{PREFIX}/teachers/{sample['user_id']}/notifications"),
     ):
         yield f"\n# {what}\ncurl -s {sent} '{api}{path}'"

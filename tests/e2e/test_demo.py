@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from infrastructure.settings import DEMO_API_KEY
+from tests.support.waiting import wait_until
 
 COMMAND: Final = (sys.executable, "-m", "infrastructure.cli", "demo", "--json")
 STOP_DEADLINE_S: Final = 60.0
@@ -134,7 +135,12 @@ def test_kept_running_it_says_where_everything_is_and_ends_without_a_trace(tmp_p
         assert place["internal_api_key"] == DEMO_API_KEY
         assert answer(place, f"/batches/{place['batch_id']}/status")["user_id"] == place["user_id"]
         assert answer(place, f"/batches/user/{place['user_id']}")["pagination"]["total"] >= 1
-        assert answer(place, f"/essays/{place['essay_id']}/aggregated-analysis")
+        enriched = f"/essays/{place['essay_id']}/aggregated-analysis?include=assessment"
+        wait_until(
+            lambda: answer(place, enriched)["assessment"]["available"],
+            what="the assessment app tells of the essay",
+            state=lambda: answer(place, enriched)["assessment"],
+        )
         code, _ = interrupted(process, tmp_path)
 
     assert code == 0
