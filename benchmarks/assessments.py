@@ -25,10 +25,10 @@ from application.ingest import IngestMicroBatch, Intake
 from application.messages import IncomingMessage
 from application.topics import COMPARISON_RESULT
 from application.translate import translate
-from benchmarks.judging import answers
 from benchmarks.report import report
 from domain.assessment import AssessmentAggregate, assessment_stream_id
 from infrastructure import bootstrap
+from infrastructure.demo.answers import answers
 from infrastructure.embedded.postgres import EmbeddedPostgres
 from infrastructure.eventstore.store import EventStore
 from infrastructure.postgres import schema

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from application.messages import IncomingMessage
 from application.topics import COMPARISON_RESULT
 from application.translate import translate
-from benchmarks.judging import answers
 from benchmarks.report import report
+from infrastructure.demo.answers import answers
 from infrastructure.demo.stream import bulk
 
 _ROUNDS = 2000

@@ -1,4 +1,4 @@
-"""Judges' answers in upstream's wire form, for benchmarks: one job, as many decisions as asked for."""
+"""Judges' answers in upstream's wire form: one job, as many as asked for; nobody wins for being better."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BEGIN: Final = datetime(2026, 3, 7, 9, tzinfo=UTC)
 
 def answers(seed: int, decisions: int, *, essays: int = 100, job_id: str = "164") -> Iterator[bytes]:
     """Yield the values of comparison messages; every 50th answer is an error."""
-    dice = Random(seed)
+    dice = Random(seed)  # noqa: S311 - synthetic data, the same each time
     texts = [f"essay-{number:04}" for number in range(essays)]
     for number in range(decisions):
         asked_at = _BEGIN + timedelta(milliseconds=100 * number)
