@@ -30,9 +30,14 @@ def init(
         )
 
 
-def openapi() -> None:
-    """Print the query API's OpenAPI 3.1 document."""
+def openapi(
+    assessments: Annotated[
+        bool, typer.Option("--assessments", help="The assessment app's instead of the query API's.")
+    ] = False,
+) -> None:
+    """Print an API's OpenAPI 3.1 document."""
+    from infrastructure.http.assessments_openapi import assessments_document
     from infrastructure.http.openapi import openapi_document
 
     load_settings()
-    typer.echo(json.dumps(openapi_document(), indent=2))
+    typer.echo(json.dumps(assessments_document() if assessments else openapi_document(), indent=2))
