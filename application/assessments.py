@@ -87,13 +87,17 @@ class PageRequest(NamedTuple):
 
 
 class JobReader(Protocol):
-    """Reads at one moment: what one reader says belongs together."""
+    """What may be asked at any moment."""
 
     async def page(self, job_id: str, wanted: PageRequest) -> DecisionPage | None:
         """Return a page of a job's requests, None if no such job is known."""
 
     async def positions(self, batch_id: str) -> Mapping[str, int]:
         """Return the jobs of a batch and the position of each, the one with the newest event first."""
+
+
+class JobSnapshot(JobReader, Protocol):
+    """Everything as it was at one moment: what is read here belongs together."""
 
     async def facts(self, job_id: str) -> JobFacts:
         """Return everything about a job that is known. Raises LookupError for one that is not."""
@@ -103,10 +107,10 @@ class JobReader(Protocol):
 
 
 class AssessmentQueries(JobReader, Protocol):
-    """Readers of the judging jobs: itself one for a single question, and one for several at one moment."""
+    """The judging jobs, as they are now."""
 
-    def snapshot(self) -> AbstractAsyncContextManager[JobReader]:
-        """Lend a reader whose answers are all of the same moment."""
+    def snapshot(self) -> AbstractAsyncContextManager[JobSnapshot]:
+        """Lend them as they are at the moment of its first question."""
 
     async def alive(self) -> None:
         """Ask the database for a sign of life."""

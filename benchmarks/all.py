@@ -19,6 +19,7 @@ BENCHMARKS = (
     "bradley_terry",
     "history",
     "assessments",
+    "assessment_app",
 )
 
 
