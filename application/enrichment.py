@@ -88,8 +88,12 @@ def essay_member(assessment: Assessment, essay_id: str) -> bytes:
 
 
 def with_member(body: bytes, name: str, member: bytes) -> bytes:
-    """Return the JSON object `body` with one more member at its end; the rest keeps its bytes."""
-    return b"".join((body.removesuffix(b"}"), b",", orjson.dumps(name), b":", member, b"}"))
+    """Return the JSON object `body`, written compactly, with one more member at its end.
+
+    `name` must be new to it. The rest keeps its bytes.
+    """
+    separator = b"" if body == b"{}" else b","
+    return b"".join((body.removesuffix(b"}"), separator, orjson.dumps(name), b":", member, b"}"))
 
 
 def _unavailable(reason: str) -> bytes:

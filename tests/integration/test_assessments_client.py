@@ -283,7 +283,7 @@ def test_the_deadline_ends_a_call_that_nothing_else_would(server: AssessmentServ
     with client_of(server, deadline_s=SOON_S) as client:
         assert client.reason() == "The assessment app did not answer within 0.25 s."
         assert client.count("ras_assessments_call_seconds_count", outcome="timed_out") == 1
-    assert len(server.requests) == 1
+    assert len(server.requests) <= 1, "a call that ran out of time is not tried again"
 
 
 def test_nobody_listening_is_a_reason(server: AssessmentServer) -> None:

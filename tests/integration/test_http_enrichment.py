@@ -7,8 +7,10 @@ from typing import Any, Final
 
 import orjson
 import pytest
+from jsonschema import Draft202012Validator
 
 from infrastructure.assessments_client.setup import FAILURES_IN_A_ROW
+from infrastructure.http.schemas import SCHEMAS
 from tests.support.assessment_server import (
     AssessmentServer,
     answering,
@@ -88,6 +90,8 @@ def included(school: School, path: str) -> dict[str, Any]:
     if path.startswith("/batches/"):
         check_body("batch-status", body)
     member: dict[str, Any] = body["assessment"]
+    described = SCHEMAS["Assessment" if member["available"] else "AssessmentUnavailable"]
+    Draft202012Validator(described).validate(member)
     return member
 
 
