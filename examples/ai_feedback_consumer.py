@@ -46,6 +46,8 @@ _PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 _SHOWN_AS: Final = {"failed_critically": "failed"}
 """Where the API has another word for an outcome than the event."""
+_UNJUDGED: Final = frozenset({"failed_critically", "cancelled"})
+"""Outcomes of batches that were stopped: nobody need wait for their assessment."""
 
 
 class NotNowError(Exception):
@@ -163,7 +165,7 @@ def what_is_missing(event: ResultsReady, body: dict[str, Any] | None) -> str | N
         return "RAS does not know this batch"
     if body["overall_status"] != _SHOWN_AS.get(event.overall_status, event.overall_status):
         return f"RAS shows it as {body['overall_status']}"
-    if not body["assessment"]["available"]:
+    if not body["assessment"]["available"] and event.overall_status not in _UNJUDGED:
         return f"no assessment: {body['assessment']['reason']}"
     return None
 
