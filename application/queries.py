@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 from domain.values import BatchStatus
@@ -28,10 +28,31 @@ CLIENT_STATUS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A JSON value and what it was computed from: the notification id of the newest event in it."""
+    """A JSON value and what it was computed from: the notification id of the newest event in it.
+
+    `generation` tells which side of the read model it came from: after a rebuild the same position may
+    have another answer.
+    """
 
     body: Mapping[str, Any]
     position: int
+    generation: int = 0
+
+    @property
+    def edition(self) -> Edition:
+        """What another answer must share to be the same."""
+        return Edition(self.generation, self.position)
+
+
+class Edition(NamedTuple):
+    """Two answers to one question are the same when they are of the same edition."""
+
+    generation: int
+    position: int
+
+    def __str__(self) -> str:
+        """Return it as a part of an ETag."""
+        return f"{self.generation}-{self.position}"
 
 
 class BatchQueries(Protocol):
@@ -40,8 +61,8 @@ class BatchQueries(Protocol):
     async def status(self, batch_id: str) -> Answer | None:
         """Return how a batch stands, None if it is not known."""
 
-    async def position(self, batch_id: str) -> int | None:
-        """Return the position of what `status` would answer, None if the batch is not known."""
+    async def edition(self, batch_id: str) -> Edition | None:
+        """Return the edition of what `status` would answer, None if the batch is not known."""
 
     async def batches_of(
         self, user_id: str, *, limit: int, offset: int, status: str | None

@@ -49,6 +49,13 @@ def query_app(
             return CheckResult(Health.FAILED, f"The database does not answer ({type(error.orig).__name__}).")
         return CheckResult(Health.OK)
 
+    async def read_models() -> CheckResult:
+        try:
+            unfit = await queries.unfit_read_models()
+        except DBAPIError as error:
+            return CheckResult(Health.FAILED, f"The database does not say ({type(error.orig).__name__}).")
+        return CheckResult(Health.DEGRADED if unfit else Health.OK, " ".join(unfit.values()))
+
     store = _StoreWhenNeeded(servers.database_url)
     streams = stream_reader(servers.database_url)
 
@@ -77,6 +84,7 @@ def query_app(
         return report.as_json()
 
     health.register("database", database)
+    health.register("read_models", read_models)
     if assessments is not None:
         health.register("assessments", assessments.health)
     return create_app(

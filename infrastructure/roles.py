@@ -72,13 +72,11 @@ async def publish(settings: Settings, servers: Servers, *, resume_at: int | None
 
 async def project(settings: Settings, servers: Servers) -> None:
     """Run the projections."""
-    from infrastructure.postgres import schema
-
     wakes = bootstrap.listener(servers, settings)
     followers = bootstrap.projectors(servers, wakes, settings, RoleMetrics())
     statuses = [follower.status for follower in followers]
     async with _role(settings, statuses) as stopping:
-        if await _database_is_ready(servers, statuses, settings, stopping, check=schema.check):
+        if await _database_is_ready(servers, statuses, settings, stopping):
             async with reporting(servers.database_url, statuses):
                 await _follow(stopping, wakes, followers)
 
@@ -88,10 +86,9 @@ async def serve(settings: Settings, servers: Servers, app: Starlette, *, port: i
     import uvicorn
 
     from infrastructure.http.server import EmbeddedServer
-    from infrastructure.postgres import schema
 
     with contextlib.suppress(*_DATABASE_AWAY):
-        await asyncio.to_thread(schema.check, servers.database_url)
+        await asyncio.to_thread(schema_version.check, servers.database_url)
     config = uvicorn.Config(
         app,
         host=settings.api_host,
@@ -199,24 +196,14 @@ def _health_server(settings: Settings, statuses: Sequence[RoleStatus]) -> Embedd
     return health_server(settings.api_host, settings.health_port, statuses)
 
 
-def _check_events_only(database_url: str) -> None:
-    """Check the tables of a role that works with no read model: it runs while one is to be rebuilt."""
-    schema_version.check(database_url, read_models={})
-
-
 async def _database_is_ready(
-    servers: Servers,
-    statuses: Sequence[RoleStatus],
-    settings: Settings,
-    stopping: asyncio.Event,
-    *,
-    check: Callable[[str], None] = _check_events_only,
+    servers: Servers, statuses: Sequence[RoleStatus], settings: Settings, stopping: asyncio.Event
 ) -> bool:
     """Wait for the database and check its tables. Raises SchemaVersionError; False when told to stop."""
     backoff = Backoff(settings.retry_initial_s, settings.retry_max_s)
     while not stopping.is_set():
         try:
-            await asyncio.to_thread(check, servers.database_url)
+            await asyncio.to_thread(schema_version.check, servers.database_url)
         except _DATABASE_AWAY as error:
             await _wait(statuses, error, backoff, stopping)
         else:

@@ -139,7 +139,7 @@ def _dumped(answer: Callable[..., Any], *facts: Any) -> bytes:
 
 
 def _at(known: KeptAnswer | None, position: int) -> KeptAnswer | None:
-    return known if known is not None and known.position == position else None
+    return known if known is not None and known.edition == position else None
 
 
 def _cursor(page: DecisionPage) -> str | None:

@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "serve": "infrastructure.cli.roles:serve",
     "serve-assessments": "infrastructure.cli.roles:serve_assessments",
     "init": "infrastructure.cli.commands:init",
+    "rebuild": "infrastructure.cli.rebuild:rebuild",
     "status": "infrastructure.cli.status:status",
     "history": "infrastructure.cli.history:history",
     "explain": "infrastructure.cli.history:explain",

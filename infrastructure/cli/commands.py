@@ -20,14 +20,16 @@ def init(
 ) -> None:
     """Create the tables and topics that are missing and upgrade old tables; safe to run again."""
     servers = servers_from(prepared())
-    schema.initialise(servers.database_url)
+    to_rebuild = schema.initialise(servers.database_url)
     created = asyncio.run(create_missing_topics(servers.bootstrap_servers))
     if json_output:
-        typer.echo(json.dumps({"tables": "ready", "topics_created": created}))
+        typer.echo(json.dumps({"tables": "ready", "topics_created": created, "to_rebuild": list(to_rebuild)}))
     else:
         typer.echo(
             f"The tables are ready; {len(created)} topics created{': ' if created else ''}{', '.join(created)}."
         )
+        for sentence in to_rebuild.values():
+            typer.echo(sentence)
 
 
 def openapi(

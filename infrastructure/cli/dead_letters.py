@@ -17,9 +17,9 @@ from domain.dead_letters import Reason
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.output import console
 from infrastructure.cli.roles import prepared
-from infrastructure.postgres import schema
+from infrastructure.postgres import schema_version
 from infrastructure.running import servers_to_look_at
-from projections.dead_letters import PARKED
+from projections.dead_letters import PARKED, dead_letters
 
 app = typer.Typer(help="List and show the messages that could not be taken in.", no_args_is_help=True)
 
@@ -82,7 +82,7 @@ def show_letter(
 
 def _query(statement: str, parameters: dict[str, Any]) -> Sequence[DictRow]:
     servers = servers_to_look_at(prepared())
-    schema.check(servers.database_url)
+    schema_version.check(servers.database_url, read_models={dead_letters.name: dead_letters.version})
     with psycopg.connect(servers.database_url, row_factory=dict_row, connect_timeout=5) as connection:
         return connection.execute(statement.encode(), parameters).fetchall()
 

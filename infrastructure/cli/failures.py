@@ -15,6 +15,7 @@ from infrastructure.kafka.consumer import OffsetGapError
 from infrastructure.kafka.publisher import PublisherFencedError, PublisherPositionError
 from infrastructure.kafka.topics import TopicSettingsError
 from infrastructure.postgres.schema_version import SchemaVersionError
+from infrastructure.rebuild.session import RebuildError
 from infrastructure.settings import SettingsError
 
 _SENTENCES: Final = (
@@ -23,6 +24,7 @@ _SENTENCES: Final = (
     OffsetGapError,
     PublisherFencedError,
     PublisherPositionError,
+    RebuildError,
     SchemaVersionError,
     TopicSettingsError,
 )

@@ -21,7 +21,7 @@ from infrastructure.cli.failures import CommandError
 from infrastructure.cli.output import console
 from infrastructure.cli.roles import prepared
 from infrastructure.eventstore.streams import StreamReader
-from infrastructure.postgres import schema
+from infrastructure.postgres import schema_version
 from infrastructure.postgres.bodies import batch_body
 from infrastructure.running import servers_to_look_at
 
@@ -96,7 +96,7 @@ def explain(
 def _streams() -> Iterator[StreamReader]:
     """Lend a reader; that something is unknown or unreadable becomes a sentence."""
     servers = servers_to_look_at(prepared())
-    schema.check(servers.database_url)
+    schema_version.check(servers.database_url)
     streams = stream_reader(servers.database_url)
     try:
         yield streams

@@ -14,7 +14,7 @@ from infrastructure.bootstrap import servers_from
 from infrastructure.cli.output import console
 from infrastructure.cli.roles import prepared
 from infrastructure.outbox import Entry, read_outbox
-from infrastructure.postgres import schema
+from infrastructure.postgres import schema_version
 
 
 def outbox(
@@ -26,7 +26,7 @@ def outbox(
     """Show what is recorded and not yet published, and what was published lately."""
     settings = prepared()
     servers = servers_from(settings, kafka=False)
-    schema.check(servers.database_url)
+    schema_version.check(servers.database_url)
     found = asyncio.run(
         read_outbox(
             servers,

@@ -20,7 +20,7 @@ from infrastructure.bootstrap import Servers
 from infrastructure.cli.interrupts import until_interrupted
 from infrastructure.cli.output import console
 from infrastructure.cli.roles import prepared, run
-from infrastructure.postgres import schema
+from infrastructure.postgres import schema_version
 from infrastructure.progress import Progress, read_progress
 from infrastructure.running import servers_to_look_at
 
@@ -39,7 +39,7 @@ def status(
     """Show how far ingest, publisher and projections have come, and how far behind they are."""
     settings = prepared()
     servers = servers_to_look_at(settings)
-    schema.check(servers.database_url)
+    schema_version.check(servers.database_url)
     if watch:
         run(_watch(servers, settings.transactional_id, interval, json_output=json_output))
         return

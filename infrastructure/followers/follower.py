@@ -36,11 +36,18 @@ class TransientSinkError(Exception):
     """What the sink writes to is away or its answer was lost: ask for the position and go on from there."""
 
 
+class SinkNotReadyError(Exception):
+    """The sink cannot take anything until an operator has done what the text says; it asks again by itself."""
+
+
 class Sink(Protocol):
     """Where a follower's events go."""
 
     async def position(self) -> int:
-        """Take ownership and return the notification id last handled, 0 at the beginning."""
+        """Take ownership and return the notification id last handled, 0 at the beginning.
+
+        Raises SinkNotReadyError, as `apply` does, when there is nothing to write to.
+        """
 
     async def prepare(self, events: Sequence[Recorded]) -> Any:
         """Return what `apply` needs of `events`. Pure: it runs while the stretch before is being applied."""
@@ -121,6 +128,8 @@ class Follower:
                 except StalePositionError as error:
                     _log.info("follower.position_moved", follower=self.name, detail=str(error))
                     await self._listener.wait(self._poll_interval_s)
+                except SinkNotReadyError as error:
+                    await self._wait_for_operator(str(error))
                 except (TransientSinkError, psycopg.OperationalError, psycopg.InterfaceError) as error:
                     await self._wait_out(error)
         finally:
@@ -189,6 +198,13 @@ class Follower:
         self._backoff.reset()
         self._breaker.succeeded()
         self.status.well()
+
+    async def _wait_for_operator(self, reason: str) -> None:
+        if self.status.reason != reason:
+            _log.warning("follower.not_ready", follower=self.name, reason=reason)
+        self.status.degraded(reason)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), self._poll_interval_s)
 
     async def _wait_out(self, error: Exception) -> None:
         reason = " ".join(str(error).split())  # libpq's texts have several lines

@@ -1,4 +1,10 @@
-"""The sink of a projection: its rows and its position in one transaction."""
+"""The sink of a projection: its rows and its position in one transaction.
+
+Moving the position comes first in each transaction and locks its row. A rebuild that switches to another
+side (`infrastructure/rebuild/switching.py`) holds the same lock, so what follows here is on one side: the
+one that is live when the position has moved. Whether that side is still of this release's version is asked
+only then, and with a statement of its own: the move's own snapshot may be older than its lock.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from application.ports import StalePositionError
 from infrastructure.eventstore.positions import projection_position
-from infrastructure.followers.follower import TransientSinkError
+from infrastructure.followers.follower import SinkNotReadyError, TransientSinkError
+from infrastructure.postgres.read_models import VERSION, complaint
 from infrastructure.postgres.rows import encoded
 from projections.projection import Projection, Statement
 from projections.recorded import Recorded
@@ -41,6 +48,7 @@ class ProjectionSink:
         """Return the stored position."""
         try:
             async with self._engine.begin() as connection:
+                await self._check_version(connection)
                 await connection.execute(_CLAIM, {"name": self._name})
                 self._stored = int((await connection.execute(_READ, {"name": self._name})).scalar_one())
         except DBAPIError as error:
@@ -80,6 +88,13 @@ class ProjectionSink:
         moved = await connection.execute(_ADVANCE, {"name": self._name, "expected": self._stored, "to": to})
         if moved.rowcount != 1:
             raise StalePositionError(f"Another owner moved {self._name} from {self._stored}.")
+        await self._check_version(connection)
+
+    async def _check_version(self, connection: AsyncConnection) -> None:
+        found = await connection.execute(VERSION, {"name": self._projection.name})
+        unfit = complaint(self._projection, found.scalar_one_or_none())
+        if unfit is not None:
+            raise SinkNotReadyError(unfit)
 
 
 def _classified(error: DBAPIError) -> Exception:

@@ -39,19 +39,19 @@ def batch_routes(
                 )
             return await past.status_at(request, batch_id)
         known = kept.find(batch_id)
-        if known is None or await queries.position(batch_id) != known.position:
+        if known is None or await queries.edition(batch_id) != known.edition:
             known = await _new_status(batch_id)
         if enriched:
             assessment = await assessments.of_batch(batch_id, correlation_id=request.scope["correlation_id"])
             return json_response(request, with_member(known.content, ASSESSMENT, batch_member(assessment)))
-        return json_response(request, known.content, etag=f"{batch_results.version}-{known.position}")
+        return json_response(request, known.content, etag=f"{batch_results.version}-{known.edition}")
 
     async def _new_status(batch_id: str) -> KeptAnswer:
         answer = await queries.status(batch_id)
         if answer is None:
             kept.drop(batch_id)
             raise Problem(404, "No batch of this id has been registered.", error="Batch not found")
-        written = KeptAnswer(orjson.dumps(answer.body), answer.position)
+        written = KeptAnswer(orjson.dumps(answer.body), answer.edition)
         kept.keep(batch_id, written)
         return written
 

@@ -1,13 +1,15 @@
 """Answers kept as bytes for as long as what they were computed from has not moved.
 
-Front ends poll. Whether a batch changed is a matter of one number, the position of its newest event, so
-an answer already written out is sent again after one select by primary key: half the work of a new one.
-Nothing expires by time, and nothing stale is sent: the position is read for each request.
+Front ends poll. Whether a batch changed is a matter of two numbers, the position of its newest event and the
+generation of the read model, so an answer already written out is sent again after one select by primary
+key: half the work of a new one. Nothing expires by time, and nothing stale is sent: both are read for
+each request.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Final, NamedTuple
 
 KEPT_BYTES: Final = 32_000_000
@@ -15,10 +17,10 @@ KEPT_BYTES: Final = 32_000_000
 
 
 class KeptAnswer(NamedTuple):
-    """A body as it is sent, and the position that it was computed from."""
+    """A body as it is sent, and the edition that it is of: whatever tells that it is still the answer."""
 
     content: bytes
-    position: int
+    edition: Hashable
 
 
 class KeptAnswers:
@@ -30,7 +32,7 @@ class KeptAnswers:
         self._answers: OrderedDict[str, KeptAnswer] = OrderedDict()
 
     def find(self, name: str) -> KeptAnswer | None:
-        """Return what is kept under `name`; the caller asks whether its position still holds."""
+        """Return what is kept under `name`; the caller asks whether its edition is still the present one."""
         answer = self._answers.get(name)
         if answer is not None:
             self._answers.move_to_end(name)

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
+from infrastructure.postgres.read_models import ReadModelUnavailableError
 
 _log = structlog.get_logger(__name__)
 
@@ -85,6 +86,14 @@ async def on_database_error(request: Request, error: Exception) -> Response:
     )
 
 
+async def on_unavailable_read_model(request: Request, error: Exception) -> Response:
+    """Answer that a read model does not fit this release, and what an operator is to run."""
+    _log.warning("http.read_model", path=request.url.path, reason=str(error))
+    return problem_response(
+        request, Problem(503, str(error), error="Internal server error", Retry_After=str(_RETRY_AFTER_S))
+    )
+
+
 async def on_fault(request: Request, error: Exception) -> Response:
     """Answer a fault of our own without telling more than its correlation id."""
     # Starlette calls this outside all our middleware: what they add to answers and logs is added here.
@@ -106,6 +115,7 @@ HANDLERS: Final[dict[Any, Any]] = {
     HTTPException: on_http_exception,
     DBAPIError: on_database_error,
     PoolTimeoutError: on_database_error,
+    ReadModelUnavailableError: on_unavailable_read_model,
     **dict.fromkeys(TRANSIENT_ERRORS, on_database_error),
     Exception: on_fault,
 }

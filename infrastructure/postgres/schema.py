@@ -1,4 +1,7 @@
-"""Tables: created and upgraded by `ras init`, checked by every process when it starts."""
+"""Tables: created and upgraded by `ras init`, checked by every process when it starts.
+
+Read models are not checked here: one that does not fit this release must not stop what does not need it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from sqlalchemy.schema import CreateSchema
 
 from infrastructure.postgres import schema_version
 from infrastructure.postgres.datastore import SERVICE_SCHEMA, maintenance_engine
+from infrastructure.postgres.read_models import complaints, versions
 from infrastructure.postgres.schema_version import MIGRATIONS
 from projections.catalogue import PROJECTIONS
 from projections.projection import Projection, schema_of
@@ -17,17 +21,24 @@ _LOCK_KEY: Final = 0x52415301
 """Advisory lock: two `ras init` at once take turns."""
 
 
-def initialise(database_url: str) -> None:
+def initialise(database_url: str) -> dict[str, str]:
     """Create what is missing and upgrade what is old; running it again changes nothing.
 
-    Read models whose version changed are left as they are: `ras rebuild` replaces those.
+    Returns what remains to be done for a read model, by its name: one that is missing is created empty only
+    while there are no events that it would lack, and one of another version is left as it is. `ras rebuild`
+    sees to both.
     """
     with maintenance_engine(database_url).begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
         connection.execute(CreateSchema(SERVICE_SCHEMA, if_not_exists=True))
         _migrate(connection)
-        for projection in PROJECTIONS:
-            _create_read_model(connection, projection)
+        has_events = connection.execute(text("SELECT EXISTS (SELECT FROM ras.stored_events)")).scalar_one()
+        if not has_events:
+            found = versions(connection)
+            for projection in PROJECTIONS:
+                if projection.name not in found:
+                    _create_read_model(connection, projection)
+        return complaints(versions(connection))
 
 
 def check(database_url: str) -> None:
@@ -51,6 +62,6 @@ def _create_read_model(connection: Connection, projection: Projection) -> None:
     connection.execute(CreateSchema(schema_of(projection.name), if_not_exists=True))
     projection.metadata.create_all(connection)
     connection.execute(
-        text("INSERT INTO ras.read_models (name, version) VALUES (:name, :version) ON CONFLICT DO NOTHING"),
+        text("INSERT INTO ras.read_models (name, version) VALUES (:name, :version)"),
         {"name": projection.name, "version": projection.version},
     )

@@ -26,11 +26,11 @@ def newest_revision() -> str:
     return max(path.name[1:5] for path in (MIGRATIONS / "versions").glob("v[0-9][0-9][0-9][0-9]_*.py"))
 
 
-def check(database_url: str, *, read_models: Mapping[str, int]) -> None:
+def check(database_url: str, *, read_models: Mapping[str, int] | None = None) -> None:
     """Raise SchemaVersionError unless the tables are those of this release.
 
-    `read_models` names the read models that the caller works with and the version it needs of each: a
-    process without any runs although some are still to be rebuilt. Raises psycopg's OperationalError when
+    `read_models` names the read models without which the caller cannot do anything, and the version it needs
+    of each. Roles name none: what is still to be rebuilt stops nobody but its own projector. Raises psycopg's OperationalError when
     the database does not answer.
     """
     with psycopg.connect(database_url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S) as connection:
@@ -40,9 +40,9 @@ def check(database_url: str, *, read_models: Mapping[str, int]) -> None:
         _check_revision(None if row is None else str(row[0]))
         rows = connection.execute("SELECT name, version FROM ras.read_models").fetchall()
     found = {str(name): int(version) for name, version in rows}
-    for name, needed in read_models.items():
+    for name, needed in (read_models or {}).items():
         if name not in found:
-            raise SchemaVersionError(f"The read model {name} does not exist yet: run `ras init`.")
+            raise SchemaVersionError(f"The read model {name} does not exist yet: run `ras rebuild {name}`.")
         if found[name] != needed:
             raise SchemaVersionError(
                 f"The read model {name} is of version {found[name]}, this release needs {needed}: "

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import RowMapping, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from application.queries import Answer
+from application.queries import Answer, Edition
 from infrastructure.postgres.bodies import batch_body, dead_letter_body, essay_body, notification_body
+from infrastructure.postgres.read_models import VERSIONS, ReadModelUnavailableError, complaints
 
 _STATUS: Final = """
     CASE
@@ -94,15 +96,19 @@ _REQUIRED: Final = """
 """
 """What batches `b` need, and who failed in those phases of which no result per essay is known."""
 
+_GENERATION: Final = "(SELECT generation FROM ras.read_models WHERE name = 'batch_results')"
+
 _STATUS_QUERY: Final = text(f"""
     WITH b AS (
-        SELECT b.*, {_STATUS} AS status, q.*, o.* FROM ras_batch_results.batches b {_REQUIRED}
+        SELECT b.*, {_GENERATION} AS generation, {_STATUS} AS status, q.*, o.*
+        FROM ras_batch_results.batches b {_REQUIRED}
         WHERE b.batch_id = :batch_id AND b.user_id IS NOT NULL
     ) {_SUMMARY}
 """)
-_POSITION: Final = text(
-    "SELECT position FROM ras_batch_results.batches WHERE batch_id = :batch_id AND user_id IS NOT NULL"
-)
+_EDITION: Final = text(f"""
+    SELECT {_GENERATION} AS generation, position FROM ras_batch_results.batches
+    WHERE batch_id = :batch_id AND user_id IS NOT NULL
+""")
 _USER_QUERY: Final = text(f"""
     WITH mine AS (
         SELECT b.*, {_STATUS} AS status FROM ras_batch_results.batches b WHERE b.user_id = :user_id
@@ -146,6 +152,15 @@ _LETTERS: Final = text("""
 _LETTER: Final = text("SELECT * FROM ras_dead_letters.letters WHERE position = :position")
 
 
+_NOT_THERE: Final = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.InvalidSchemaName,
+)
+_MOST_TRIES: Final = 20
+"""As many connections as the pool may have, each of which may have outlived a rebuild."""
+
+
 class PostgresQueries:
     """All queries, on the read models. Raises SQLAlchemy's errors when the database is away."""
 
@@ -156,12 +171,14 @@ class PostgresQueries:
     async def status(self, batch_id: str) -> Answer | None:
         """Return how a batch stands, None if it is not known."""
         rows = await self._rows(_STATUS_QUERY, batch_id=batch_id)
-        return Answer(batch_body(rows[0]), rows[0]["position"]) if rows else None
+        if not rows:
+            return None
+        return Answer(batch_body(rows[0]), rows[0]["position"], rows[0]["generation"])
 
-    async def position(self, batch_id: str) -> int | None:
-        """Return the position of what `status` would answer, None if the batch is not known."""
-        rows = await self._rows(_POSITION, batch_id=batch_id)
-        return int(rows[0]["position"]) if rows else None
+    async def edition(self, batch_id: str) -> Edition | None:
+        """Return the edition of what `status` would answer, None if the batch is not known."""
+        rows = await self._rows(_EDITION, batch_id=batch_id)
+        return Edition(rows[0]["generation"], rows[0]["position"]) if rows else None
 
     async def batches_of(
         self, user_id: str, *, limit: int, offset: int, status: str | None
@@ -218,15 +235,34 @@ class PostgresQueries:
         """Ask the database for a sign of life."""
         await self._rows(text("SELECT 1"))
 
+    async def unfit_read_models(self) -> dict[str, str]:
+        """Return what is wrong with the read models that do not fit this release, by name."""
+        return complaints({row["name"]: row["version"] for row in await self._rows(VERSIONS)})
+
     async def _rows(self, query: Any, **parameters: Any) -> list[RowMapping]:
-        try:
-            return await self._ask(query, parameters)
-        except DBAPIError as error:
-            # A connection that died while it lay idle says so only now; the pool has thrown it away.
-            if not error.connection_invalidated:
+        for _ in range(_MOST_TRIES):
+            try:
+                return await self._ask(query, parameters)
+            except DBAPIError as error:
+                # A connection that died while it lay idle says so only now; the pool has thrown it away.
+                # So has `_ask` one whose prepared statements are for tables as they were before a rebuild.
+                if error.connection_invalidated or _is_outlived(error):
+                    continue
+                if isinstance(error.orig, _NOT_THERE) and (unfit := await self.unfit_read_models()):
+                    raise ReadModelUnavailableError(" ".join(unfit.values())) from error
                 raise
-            return await self._ask(query, parameters)
+        return await self._ask(query, parameters)
 
     async def _ask(self, query: Any, parameters: Mapping[str, Any]) -> list[RowMapping]:
         async with self._engine.connect() as connection:
-            return list((await connection.execute(query, parameters)).mappings().all())
+            try:
+                return list((await connection.execute(query, parameters)).mappings().all())
+            except DBAPIError as error:
+                if _is_outlived(error):
+                    await connection.invalidate()
+                raise
+
+
+def _is_outlived(error: DBAPIError) -> bool:
+    """Whether a prepared statement would now return other columns ("cached plan must not change result type")."""
+    return isinstance(error.orig, psycopg.errors.FeatureNotSupported) and "cached plan" in str(error.orig)

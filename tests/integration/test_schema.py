@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from eventsourcing.persistence import StoredEvent
 
 from infrastructure.postgres import schema_version
 from infrastructure.postgres.schema import check, initialise
@@ -41,6 +42,7 @@ def test_initialise_makes_every_table_and_check_is_content(database_url: str) ->
             "ras.intake_counts",
             "ras.positions",
             "ras.read_models",
+            "ras.rebuilds",
             "ras.role_status",
             "ras.schema_version",
             "ras.stored_events",
@@ -130,7 +132,7 @@ def test_an_empty_database_is_to_be_initialised(database_url: str) -> None:
         ),
         (
             "DELETE FROM ras.read_models WHERE name = 'batch_results'",
-            "batch_results does not exist yet: run `ras init`",
+            "batch_results does not exist yet: run `ras rebuild batch_results`",
         ),
     ],
     ids=["older", "no version", "newer", "read model of another version", "read model missing"],
@@ -142,6 +144,20 @@ def test_check_says_what_is_wrong_and_what_to_do(database_url: str, change: str,
 
     with pytest.raises(SchemaVersionError, match=sentence):
         check(database_url)
+
+
+def test_a_read_model_that_would_lack_events_is_left_to_a_rebuild(database_url: str) -> None:
+    initialise(database_url)
+    with probe(database_url) as database:
+        database.execute("DROP SCHEMA ras_dead_letters CASCADE")
+        database.execute("DELETE FROM ras.read_models WHERE name = 'dead_letters'")
+        database.put(StoredEvent("batch-1", 1, "some-topic", b"{}"))
+
+        assert initialise(database_url) == {
+            "dead_letters": "The read model dead_letters does not exist yet: run `ras rebuild dead_letters`."
+        }
+
+        assert "ras_dead_letters.letters" not in tables(database)
 
 
 def test_initialise_brings_back_a_missing_read_model_and_leaves_another_version_alone(

@@ -34,6 +34,7 @@ HELD: Final = 7_000_002
 """The advisory lock for which entries in the ledger wait after `hold_entries`."""
 
 _MAKE_LEDGER: Final = """
+    INSERT INTO ras.read_models (name, version) VALUES ('ledger', 1) ON CONFLICT DO NOTHING;
     CREATE SCHEMA ras_ledger;
     CREATE TABLE ras_ledger.entries (notification_id bigint);
     CREATE TABLE ras_ledger.moves (number bigserial, came_from bigint, went_to bigint);

@@ -1,0 +1,222 @@
+"""`ras rebuild`: read models filled anew beside the live ones, proven equal, and switched to."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from infrastructure.bootstrap import servers_from
+from infrastructure.cli.failures import CommandError
+from infrastructure.cli.roles import prepared
+from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.postgres import schema_version
+from infrastructure.rebuild.comparing import NAMED_AT_MOST
+from infrastructure.rebuild.rebuild import Rebuilding, Rebuilt, Speed, TurnedBack
+from infrastructure.rebuild.states import State
+from projections.catalogue import PROJECTIONS
+from projections.projection import Projection
+
+
+def rebuild(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]…", help="Read models; all of them when none is named."),
+    ] = None,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Go back to the side that was live before the last rebuild.")
+    ] = False,
+    accept_differences: Annotated[
+        bool,
+        typer.Option(
+            "--accept-differences",
+            help="Switch although rows differ from the live ones: the events are right, the live rows are not.",
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before going back.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+) -> None:
+    """Fill read models anew from the events, beside the live ones, and switch to them.
+
+    Ingest, projector and API go on meanwhile; nothing is sent to Kafka. A new side that differs from the live
+    one is refused and the rows are named, unless the read model's version has changed. Interrupted, the live
+    side is as it was, and the next run goes on.
+    """
+    wanted = _wanted(names or [])
+    servers = servers_from(prepared(), kafka=False)
+    schema_version.check(servers.database_url)
+    with _Bar() as bar:
+        rebuilding = Rebuilding(servers.database_url, event_codec(), bar)
+        if rollback:
+            _roll_back(rebuilding, wanted, named=bool(names), yes=yes, json_output=json_output, bar=bar)
+            return
+        try:
+            outcomes = rebuilding.rebuild(wanted, accept_differences=accept_differences)
+        except KeyboardInterrupt:
+            bar.stop()
+            sys.stderr.write(
+                "ras: Interrupted. The live side is as it was; `ras rebuild` goes on from here.\n"
+            )
+            raise
+    _show(outcomes, rebuilding.speed, json_output=json_output)
+    refused = [outcome.name for outcome in outcomes if outcome.state is State.ABANDONED]
+    if refused:
+        raise CommandError(
+            f"Rows differ, so the live side of {', '.join(refused)} was left as it is. If the live rows are the "
+            f"wrong ones, run `ras rebuild {' '.join(refused)} --accept-differences`."
+        )
+
+
+def _wanted(names: Sequence[str]) -> list[Projection]:
+    known = {projection.name: projection for projection in PROJECTIONS}
+    unknown = [name for name in dict.fromkeys(names) if name not in known]
+    if unknown:
+        raise typer.BadParameter(
+            f"There is no read model {', '.join(unknown)}; there are {', '.join(known)}. Nothing was changed."
+        )
+    return [known[name] for name in dict.fromkeys(names)] or list(PROJECTIONS)
+
+
+def _roll_back(
+    rebuilding: Rebuilding,
+    wanted: Sequence[Projection],
+    *,
+    named: bool,
+    yes: bool,
+    json_output: bool,
+    bar: _Bar,
+) -> None:
+    if not named:
+        wanted = rebuilding.kept(wanted)
+        if not wanted:
+            raise CommandError("No read model has an earlier side to go back to. Nothing was changed.")
+    names = ", ".join(projection.name for projection in wanted)
+    bar.stop()
+    if not yes and sys.stdin.isatty():
+        typer.confirm(f"Go back to the earlier side of {names}?", abort=True)
+    turned = rebuilding.roll_back(wanted)
+    if json_output:
+        typer.echo(json.dumps({"rolled_back": [asdict(each) for each in turned]}))
+        return
+    for each in turned:
+        typer.echo(_turned_line(each))
+
+
+def _turned_line(turned: TurnedBack) -> str:
+    line = f"{turned.name}: the earlier side is live again, at position {turned.position}."
+    if turned.is_followed:
+        return line
+    return (
+        f"{line} It is of version {turned.version}: run the release of that version, whose projector goes on "
+        "from there."
+    )
+
+
+def _show(outcomes: Sequence[Rebuilt], speed: Speed, *, json_output: bool) -> None:
+    if json_output:
+        rebuilt = [_as_json(outcome) for outcome in outcomes]
+        typer.echo(
+            json.dumps(
+                {
+                    "rebuilt": rebuilt,
+                    "events": speed.events,
+                    "seconds": round(speed.seconds, 3),
+                    "events_per_second": round(speed.events_per_second),
+                }
+            )
+        )
+        return
+    for outcome in outcomes:
+        typer.echo(_line(outcome))
+        for difference in outcome.comparison.differences if outcome.comparison else ():
+            typer.echo(f"  {difference}")
+        more = outcome.comparison.differing - len(outcome.comparison.differences) if outcome.comparison else 0
+        if more > 0:
+            typer.echo(f"  and {more} more (the first {NAMED_AT_MOST} of each table are named)")
+    typer.echo(
+        f"{speed.events} events in {speed.seconds:.1f} s, {speed.events_per_second:,.0f} events a second."
+    )
+
+
+def _line(outcome: Rebuilt) -> str:
+    if outcome.state is State.ABANDONED:
+        count = outcome.comparison.differing if outcome.comparison else 0
+        return f"{outcome.name}: refused, {count} rows differ from the live side at {outcome.position}:"
+    how = "resumed and switched" if outcome.resumed else "switched"
+    if outcome.proven_at is not None:
+        why = f"{outcome.comparison.rows if outcome.comparison else 0} rows proven equal at position {outcome.proven_at}"
+    elif outcome.replaced_version is None:
+        why = "there was no live side before"
+    elif outcome.replaced_version != outcome.version:
+        why = f"version {outcome.replaced_version} became {outcome.version}"
+    else:
+        why = "differences accepted:"
+    return f"{outcome.name}: {how} at position {outcome.position}; {why}"
+
+
+def _as_json(outcome: Rebuilt) -> dict[str, Any]:
+    comparison = outcome.comparison
+    return {
+        "name": outcome.name,
+        "state": outcome.state,
+        "version": outcome.version,
+        "replaced_version": outcome.replaced_version,
+        "position": outcome.position,
+        "proven_at": outcome.proven_at,
+        "rows": comparison.rows if comparison else None,
+        "resumed": outcome.resumed,
+        "differing": comparison.differing if comparison else 0,
+        "differences": [each.as_json() for each in comparison.differences] if comparison else [],
+    }
+
+
+class _Rate(ProgressColumn):
+    """Events a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+
+
+class _Bar(Progress):
+    """A progress bar on standard error, where that is a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+            transient=True,
+        )
+        self._current: TaskID | None = None
+
+    def phase(self, what: str, position: int, goal: int) -> None:
+        """Begin a new bar; notification ids stand for events, which they nearly are."""
+        if self._current is not None:
+            self.remove_task(self._current)
+        self._current = self.add_task(what, total=goal, completed=position)
+
+    def page(self, events: int, reached: int) -> None:
+        """Move the bar."""
+        del events
+        if self._current is not None:
+            self.update(self._current, completed=reached)
