@@ -231,26 +231,27 @@ class PostgresQueries:
         rows = await self._rows(_LETTER, position=position)
         return dead_letter_body(rows[0]) if rows else None
 
-    async def alive(self) -> None:
-        """Ask the database for a sign of life."""
-        await self._rows(text("SELECT 1"))
-
     async def unfit_read_models(self) -> dict[str, str]:
         """Return what is wrong with the read models that do not fit this release, by name."""
-        return complaints({row["name"]: row["version"] for row in await self._rows(VERSIONS)})
+        return complaints({row["name"]: row["version"] for row in await self._asked(VERSIONS, {})})
 
     async def _rows(self, query: Any, **parameters: Any) -> list[RowMapping]:
+        try:
+            return await self._asked(query, parameters)
+        except DBAPIError as error:
+            if isinstance(error.orig, _NOT_THERE) and (unfit := await self.unfit_read_models()):
+                raise ReadModelUnavailableError(" ".join(unfit.values())) from error
+            raise
+
+    async def _asked(self, query: Any, parameters: Mapping[str, Any]) -> list[RowMapping]:
         for _ in range(_MOST_TRIES):
             try:
                 return await self._ask(query, parameters)
             except DBAPIError as error:
                 # A connection that died while it lay idle says so only now; the pool has thrown it away.
                 # So has `_ask` one whose prepared statements are for tables as they were before a rebuild.
-                if error.connection_invalidated or _is_outlived(error):
-                    continue
-                if isinstance(error.orig, _NOT_THERE) and (unfit := await self.unfit_read_models()):
-                    raise ReadModelUnavailableError(" ".join(unfit.values())) from error
-                raise
+                if not error.connection_invalidated and not _is_outlived(error):
+                    raise
         return await self._ask(query, parameters)
 
     async def _ask(self, query: Any, parameters: Mapping[str, Any]) -> list[RowMapping]:
