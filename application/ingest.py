@@ -230,17 +230,20 @@ def _apply(
     """Add what the command makes its aggregate record to `taken`; return what became of the message there."""
     aggregate = aggregates[command.stream_id]
     reason = _WAITS
+    kind: str | None = None
     if not aggregate.is_parked:
         try:
             command.apply(aggregate)
         except Exception as fault:  # noqa: BLE001 - whatever our own code does wrong, only this stream waits
-            reason = f"{type(fault).__name__}: {fault}"
+            kind = type(fault).__name__
+            reason = f"{kind}: {fault}"
             aggregate = aggregates[command.stream_id] = _as_before(command, taken, transaction)
         else:
             events = aggregate.collect_events()
             taken.events += events
             return "recorded" if events else "repeated"
     aggregate.park(
+        fault=kind,
         reason=reason,
         key=_base64(message.key),
         value=_base64(message.value),

@@ -145,11 +145,14 @@ class BatchAssessmentCompleted(DomainEvent):
 class MessageParked(DomainEvent):
     """A message that our own code could not digest, or one that waits behind such a message.
 
-    `key` and `value` are base64 of the raw bytes, so that the message can be taken in again unchanged.
+    `fault` is the kind of our fault (`KeyError`), None where the message only waits; `reason` says it in words,
+    which may repeat what the message holds. `key` and `value` are base64 of the raw bytes, so that the message
+    can be taken in again unchanged.
     """
 
-    topic: ClassVar = "ras.batch.message-parked.v1"
+    topic: ClassVar = "ras.batch.message-parked.v2"
 
+    fault: str | None
     reason: str
     key: str | None
     value: str | None

@@ -120,8 +120,8 @@ def _results_announced(event: BatchResultsReady) -> str:
 
 
 def _parked(event: MessageParked) -> str:
-    fault, colon, _ = event.reason.partition(":")
-    why = f"our own code failed on it ({fault})" if colon else "an earlier one of this batch is parked"
+    waits = "an earlier one of this batch is parked"
+    why = waits if event.fault is None else f"our own code failed on it ({event.fault})"
     return f"A message was parked: {why}."
 
 

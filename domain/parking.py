@@ -29,6 +29,7 @@ class ParkableStream(EventSourcedAggregate):
     def park(
         self,
         *,
+        fault: str | None = None,
         reason: str,
         key: str | None,
         value: str | None,
@@ -36,9 +37,13 @@ class ParkableStream(EventSourcedAggregate):
         happened_at: datetime,
         causation: Causation,
     ) -> None:
-        """Keep a message that cannot be digested now (base64 of its bytes), behind those parked before."""
+        """Keep a message that cannot be digested now (base64 of its bytes), behind those parked before.
+
+        `fault` is the kind of our own fault; without one the message waits behind another.
+        """
         self.trigger_event(
             MessageParked,
+            fault=fault,
             reason=reason,
             key=key,
             value=value,

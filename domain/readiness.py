@@ -184,7 +184,7 @@ def _sentences(
             )
     yield from _upstreams_word(state, phases)
     if parked:
-        fault = parked[0].reason.partition(":")[0]
+        fault = parked[0].fault or "it cannot read the batch's own events"
         yield (
             f"{counted(len(parked), 'message')} of this batch wait{'s' if len(parked) == 1 else ''} because our own "
             f"code failed ({fault}); what {'it says' if len(parked) == 1 else 'they say'} is not counted. "

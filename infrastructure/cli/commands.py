@@ -16,11 +16,14 @@ from infrastructure.settings import load_settings
 
 
 def init(
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Migrate the tables of an older version, too.")
+    ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
-    """Create the tables and topics that are missing and upgrade old tables; safe to run again."""
+    """Create the tables and topics that are missing; safe to run again."""
     servers = servers_from(prepared())
-    to_rebuild = schema.initialise(servers.database_url)
+    to_rebuild = schema.initialise(servers.database_url, upgrade=upgrade)
     created = asyncio.run(create_missing_topics(servers.bootstrap_servers))
     if json_output:
         typer.echo(json.dumps({"tables": "ready", "topics_created": created, "to_rebuild": list(to_rebuild)}))

@@ -7,6 +7,7 @@ from typing import Final
 from domain import assessment_events, batch_events, dead_letters, inbox
 from domain.aggregate import DomainEvent
 from infrastructure.eventstore.codec import EventCodec
+from infrastructure.eventstore.upcasts import RETIRED
 
 EVENT_CLASSES: Final[tuple[type[DomainEvent], ...]] = (
     batch_events.BatchRegistered,
@@ -30,4 +31,4 @@ EVENT_CLASSES: Final[tuple[type[DomainEvent], ...]] = (
 
 def event_codec() -> EventCodec:
     """Return the codec for everything in the store."""
-    return EventCodec(EVENT_CLASSES)
+    return EventCodec(EVENT_CLASSES, RETIRED)

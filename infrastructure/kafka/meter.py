@@ -75,9 +75,8 @@ class IntakeMeter:
                 if isinstance(event, MessageDeadLettered):
                     _log.warning("ingest.dead_letter", reason=event.reason.value)
                 else:
-                    # The fault's own words may repeat a value of the message: its kind has to do.
-                    fault, is_fault, _ = event.reason.partition(": ")
-                    why = fault if is_fault else "waits behind a parked message"
+                    # Its words may repeat a value of the message: the fault's kind has to do.
+                    why = event.fault or "waits behind a parked message"
                     _log.error("ingest.parked", stream=event.originator_id, fault=why)
         if len(found) > _LINES:
             _log.warning("ingest.put_aside", more=len(found) - _LINES)

@@ -21,16 +21,20 @@ _LOCK_KEY: Final = 0x52415301
 """Advisory lock: two `ras init` at once take turns."""
 
 
-def initialise(database_url: str) -> dict[str, str]:
-    """Create what is missing and upgrade what is old; running it again changes nothing.
+def initialise(database_url: str, *, upgrade: bool = True) -> dict[str, str]:
+    """Create what is missing and, with `upgrade`, migrate what is old; running it again changes nothing.
 
     Returns what remains to be done for a read model, by its name: one that is missing is created empty only
     while there are no events that it would lack, and one of another version is left as it is. `ras rebuild`
-    sees to both.
+    sees to both. Raises SchemaVersionError for tables of a newer release, and without `upgrade` for those of
+    an older one.
     """
     with maintenance_engine(database_url).begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
         connection.execute(CreateSchema(SERVICE_SCHEMA, if_not_exists=True))
+        revision = _revision(connection)
+        if revision is not None and (not upgrade or revision > schema_version.newest_revision()):
+            schema_version.check_revision(revision)
         _migrate(connection)
         has_events = connection.execute(text("SELECT EXISTS (SELECT FROM ras.stored_events)")).scalar_one()
         if not has_events:
@@ -44,6 +48,14 @@ def initialise(database_url: str) -> dict[str, str]:
 def check(database_url: str) -> None:
     """Raise SchemaVersionError unless the tables and all read models are those of this release."""
     schema_version.check(database_url, read_models={p.name: p.version for p in PROJECTIONS})
+
+
+def _revision(connection: Connection) -> str | None:
+    """Return the revision of the tables, None where there are none yet."""
+    if connection.execute(text("SELECT to_regclass('ras.schema_version')")).scalar_one() is None:
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM ras.schema_version")).scalar()
+    return found
 
 
 def _migrate(connection: Connection) -> None:

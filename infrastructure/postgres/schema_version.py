@@ -37,7 +37,7 @@ def check(database_url: str, *, read_models: Mapping[str, int] | None = None) ->
         if connection.execute("SELECT to_regclass('ras.schema_version')").fetchone() == (None,):
             raise SchemaVersionError("The database has no tables of RAS yet: run `ras init`.")
         row = connection.execute("SELECT version_num FROM ras.schema_version").fetchone()
-        _check_revision(None if row is None else str(row[0]))
+        check_revision(None if row is None else str(row[0]))
         rows = connection.execute("SELECT name, version FROM ras.read_models").fetchall()
     found = {str(name): int(version) for name, version in rows}
     for name, needed in (read_models or {}).items():
@@ -50,10 +50,15 @@ def check(database_url: str, *, read_models: Mapping[str, int] | None = None) ->
             )
 
 
-def _check_revision(found: str | None) -> None:
+def check_revision(found: str | None) -> None:
+    """Raise SchemaVersionError, with what to do, unless the tables are of this release's revision."""
     needed = newest_revision()
     if found == needed:
         return
     older = found is None or found < needed
-    todo = "run `ras init`" if older else "this release is older than the tables: install the newer one"
+    todo = (
+        "make a backup, then run `ras init --upgrade`"
+        if older
+        else "this release is older than the tables: install the newer one"
+    )
     raise SchemaVersionError(f"The tables are of version {found}, this release needs {needed}: {todo}.")

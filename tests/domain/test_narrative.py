@@ -38,7 +38,7 @@ def test_no_file_name_error_text_or_fault_is_repeated() -> None:
     named: list[DomainEvent] = [
         replace(of(batch_events.EssaySlotAssigned), original_file_name=f"{secret}.docx"),
         replace(of(batch_events.EssaySpellcheckFailed), error_info={"error_message": secret}),
-        replace(of(MessageParked), reason=f"ValueError: {secret}"),
+        replace(of(MessageParked), fault="ValueError", reason=f"ValueError: {secret}"),
         replace(of(BatchRegistered), course_code=secret, student_prompt_ref={"prompt": secret}),
         replace(of(AssessmentCompleted), results=(replace(ranked("e1", 1), display_name=secret),)),
     ]

@@ -173,7 +173,7 @@ def test_long_lists_are_named_in_part_and_given_whole() -> None:
 def test_parked_messages_are_the_reason_where_there_are_some() -> None:
     golden = EXPECTED[MessageParked.topic]
     assert isinstance(golden, MessageParked)
-    parked = [replace(golden, reason="KeyError: 'Kim'"), golden]
+    parked = [replace(golden, fault="KeyError", reason="KeyError: 'Kim'"), golden]
 
     readiness = explain(BatchState(), (), parked)
 

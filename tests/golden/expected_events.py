@@ -221,10 +221,22 @@ EXPECTED: Final[dict[str, DomainEvent]] = {
         originator_version=11,
         happened_at=_HAPPENED_AT,
         causation=_SPELLCHECK,
+        fault="ZeroDivisionError",  # version 1 had it in the text only
         reason="ZeroDivisionError: division by zero",
         key="ZXNzYXktYQ==",
         value="eyJldmVudF90eXBlIjogIngifQ==",
         headers=(("event_id", "OGIwZjdjNTI="), ("event_id", "")),
+    ),
+    "ras.batch.message-parked.v2": MessageParked(
+        originator_id=_BATCH,
+        originator_version=12,
+        happened_at=_HAPPENED_AT,
+        causation=_SPELLCHECK,
+        fault=None,
+        reason="An earlier message of this batch is parked.",
+        key="ZXNzYXktYQ==",
+        value="eyJldmVudF90eXBlIjogIngifQ==",
+        headers=(("event_id", "OGIwZjdjNTI="),),
     ),
     "ras.assessment.judge-decision-recorded.v1": JudgeDecisionRecorded(
         originator_id="assessment-1207",

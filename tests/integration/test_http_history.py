@@ -274,6 +274,7 @@ def test_parked_messages_explain_why_a_batch_stands_still(school: School) -> Non
     school.hear("parked", registered("e1"))
     batch = school.chain.batch("parked")
     batch.park(
+        fault="KeyError",
         reason="KeyError: 'a name'",
         key=None,
         value="",

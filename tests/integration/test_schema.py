@@ -120,8 +120,8 @@ def test_an_empty_database_is_to_be_initialised(database_url: str) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ("UPDATE ras.schema_version SET version_num = '0000'", "of version 0000.*run `ras init`"),
-        ("DELETE FROM ras.schema_version", "of version None.*run `ras init`"),
+        ("UPDATE ras.schema_version SET version_num = '0000'", "of version 0000.*run `ras init --upgrade`"),
+        ("DELETE FROM ras.schema_version", "of version None.*run `ras init --upgrade`"),
         (
             "UPDATE ras.schema_version SET version_num = '9999'",
             "this release is older than the tables: install the newer one",

@@ -17,7 +17,7 @@ from tests.support.read_models import numbered, project, recorded_in, rows
 from tests.support.upstream import RECEIVED_AT, scenario
 
 LETTER = EXPECTED[MessageDeadLettered.topic]
-WAITING = EXPECTED[MessageParked.topic]
+WAITING = EXPECTED["ras.batch.message-parked.v1"]
 
 
 def test_a_dead_letter_is_shown_with_every_byte(connection: Connection) -> None:
