@@ -3,16 +3,7 @@
 from __future__ import annotations
 
 from infrastructure.resilience import BreakerState, CircuitBreaker
-
-
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from tests.support.clock import Clock
 
 
 def state_of(breaker: CircuitBreaker) -> BreakerState:
