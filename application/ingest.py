@@ -142,6 +142,8 @@ class IngestMicroBatch:
             except StreamConflictError:
                 taken = self._attempt(intakes, positions, streams, exclusive=True)
                 taken.conflicts += 1
+                # Whatever was loaded afresh just now shows no news: the next micro-batch has to find out.
+                self._is_contended = True
                 return taken
         except StalePositionError:
             self._cache.clear()

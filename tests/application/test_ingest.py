@@ -150,6 +150,28 @@ def test_a_conflict_between_loading_and_appending_is_decided_again_under_the_loc
     assert batch_of(store, script).overall_status is BatchStatus.COMPLETED_SUCCESSFULLY
 
 
+def test_while_others_write_a_micro_batch_begins_under_the_lock_and_meets_no_conflict(
+    store: FakeEventStore,
+) -> None:
+    intakes = intakes_of(messages_of(small_batch(essays=12, assessed=False)))
+    assert len(intakes) > 12
+    one, two = Ingestion(store), Ingestion(store)
+    one.insist(intakes[:1])
+    two.insist(intakes[1:2])
+    assert one.insist(intakes[2:3]).conflicts == 1
+
+    two.insist(intakes[3:4])
+    assert one.insist(intakes[4:5]).conflicts == 0, "it has read what the other wrote before it decided"
+    steps: list[Step] = []
+    store.on_step = steps.append
+    one.insist(intakes[5:6])
+    assert Step.LOCK in steps, "the other may be at it still"
+    steps.clear()
+    one.insist(intakes[6:7])
+
+    assert Step.LOCK not in steps, "there was no news"
+
+
 @pytest.mark.parametrize("size", [1, 3, 10])
 def test_ingesters_that_take_turns_on_the_same_batches_come_to_what_one_comes_to(
     store: FakeEventStore, size: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -24,7 +25,7 @@ from domain.batch_events import AssessmentCompleted, MessageParked
 from domain.dead_letters import MessageDeadLettered, Reason
 from domain.values import BatchStatus
 from tests.support.answers import standing
-from tests.support.fake_store import FakeEventStore
+from tests.support.fake_store import FakeEventStore, FakeTransaction
 from tests.support.ingesting import (
     Ingestion,
     batch_of,
@@ -91,6 +92,29 @@ def test_two_ingesters_at_work_on_one_job_come_to_what_one_comes_to(store: FakeE
     assert conflicts > 0
     assert wins(store) == EXPECTED["wins"]
     assert total(store) == IntakeCounts(taken_in=120, recorded=108, repeated=12)
+
+
+def test_after_a_conflict_only_what_the_other_added_is_read(
+    store: FakeEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intakes = answers()
+    mine, theirs = ([i for i in intakes if i.message.partition == partition] for partition in (0, 1))
+    one, two = Ingestion(store), Ingestion(store)
+    one.insist(mine[:20])
+    two.insist(theirs[:5])
+    at_hand = len([event for event in store.events if event.causation.partition == 0])
+    asked: list[dict[str, int]] = []
+    load = FakeTransaction.load
+
+    def spied(transaction: FakeTransaction, after: Mapping[str, int], *, most: int) -> Any:
+        asked.append(dict(after))
+        return load(transaction, after, most=most)
+
+    monkeypatch.setattr(FakeTransaction, "load", spied)
+    taken = one.insist(mine[20:])
+
+    assert taken.conflicts == 1
+    assert asked == [{f"assessment-{EXPECTED['cj_batch_id']}": at_hand}]
 
 
 @pytest.mark.parametrize("seed", range(5))
