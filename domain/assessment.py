@@ -16,12 +16,14 @@ still says what the store says, and needs only the events that others have added
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, Self
+
+from pydantic_core import to_json
 
 from domain.aggregate import DomainEvent
 from domain.assessment_events import (
@@ -36,8 +38,13 @@ from domain.values import Causation, Details, EssayResult
 
 _STREAM_PREFIX: Final = "assessment-"
 _DIGEST_BYTES: Final = 16
-_CANONICAL: Final = json.JSONEncoder(sort_keys=True, default=datetime.isoformat)
-_BOOKKEEPING: Final = frozenset({"originator_id", "originator_version", "happened_at", "causation"})
+_CONTENT: Final[Mapping[type[DomainEvent], Callable[[Mapping[str, Any]], tuple[Any, ...]]]] = {
+    event_class: itemgetter(
+        *sorted({f.name for f in fields(event_class)} - {f.name for f in fields(DomainEvent)})
+    )
+    for event_class in (JudgeDecisionRecorded, JudgeDecisionFailed)
+}
+"""What an answer says, in a fixed order: everything but its place in the stream, its time and its cause."""
 
 
 def assessment_stream_id(job_id: str) -> str:
@@ -211,8 +218,8 @@ class AssessmentAggregate(ParkableStream):
     def _evolve(self, event: DomainEvent) -> None:
         match event:
             case JudgeDecisionRecorded() | JudgeDecisionFailed():
-                facts = {name: fact for name, fact in vars(event).items() if name not in _BOOKKEEPING}
-                self._state.drafted[event.request_id] = _ranked(type(event), event.happened_at, facts)
+                rank = _ranked(type(event), event.happened_at, vars(event))
+                self._state.drafted[event.request_id] = rank
             case AssessmentResultRecorded():
                 self._state.assessed_at = event.happened_at
             case MessageParked():
@@ -222,6 +229,7 @@ class AssessmentAggregate(ParkableStream):
 
 
 def _ranked(event_class: type[DomainEvent], happened_at: datetime, facts: Mapping[str, Any]) -> Answer:
-    # The sorted keys make the digest one of the content, whatever order a sender writes its members in.
-    digest = blake2b(_CANONICAL.encode(facts).encode(), digest_size=_DIGEST_BYTES).digest()
+    # Sorted, because a sender may write the members of an object in any order.
+    content = [sorted(f.items()) if isinstance(f, dict) else f for f in _CONTENT[event_class](facts)]
+    digest = blake2b(to_json(content, inf_nan_mode="null"), digest_size=_DIGEST_BYTES).digest()
     return Answer(happened_at, event_class is JudgeDecisionRecorded, digest)
