@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from infrastructure.kafka.topics import partitions_by_topic
+from infrastructure.kafka.topics import existing_partitions
 
 Partition = tuple[str, int]
 
@@ -45,8 +45,7 @@ class CommittedRecords:
 @asynccontextmanager
 async def committed_records(bootstrap_servers: str, topics: Sequence[str]) -> AsyncIterator[CommittedRecords]:
     """Lend a reader of `topics`. Raises aiokafka's errors when the broker is away."""
-    counts = partitions_by_topic()
-    partitions = [TopicPartition(topic, number) for topic in topics for number in range(counts[topic])]
+    partitions = [TopicPartition(*key) for key in await existing_partitions(bootstrap_servers, topics)]
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap_servers,
         isolation_level="read_committed",

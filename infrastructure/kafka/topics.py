@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -26,6 +27,26 @@ class TopicSettingsError(Exception):
 def partitions_by_topic() -> dict[str, int]:
     """Return every topic that RAS reads or writes, with the number of partitions it is created with."""
     return dict.fromkeys((*INPUT_TOPICS, *OUTPUT_TOPICS), PARTITIONS) | {PUBLISHER_POSITION: 1}
+
+
+async def existing_partitions(bootstrap_servers: str, topics: Sequence[str]) -> list[tuple[str, int]]:
+    """Return the partitions that `topics` have in Kafka: an operator may have made them with other numbers.
+
+    A topic that does not exist has none.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    try:
+        await admin.start()
+        described = await admin.describe_topics()  # of all: asking for a missing one may create it
+    finally:
+        await admin.close()
+    wanted = set(topics)
+    return sorted(
+        (str(topic["topic"]), int(partition["partition"]))
+        for topic in described
+        if topic["topic"] in wanted
+        for partition in topic["partitions"]
+    )
 
 
 async def create_missing_topics(bootstrap_servers: str) -> list[str]:
