@@ -38,7 +38,7 @@ from projections.projection import Projection
 _NEAR: Final = 2_000
 """Events that a side may be behind when the live position is locked for it: a fraction of a second."""
 _CHASES: Final = 20
-_PIN_WAIT_S: Final = 10
+PIN_WAIT_S: Final = 10
 
 
 class Reporter(Protocol):
@@ -218,7 +218,7 @@ class Rebuilding:
         build = self._near(session, log, build, lambda: _live_position(session, build))
         engine = maintenance_engine(self.database_url)
         with engine.connect() as pin, engine.connect() as snapshot:
-            pin.execute(text(f"SET lock_timeout = '{_PIN_WAIT_S}s'"))
+            pin.execute(text(f"SET lock_timeout = '{PIN_WAIT_S}s'"))
             pin.commit()
             with pin.begin():
                 position = _pinned(pin, name)
@@ -307,7 +307,7 @@ def _pinned(pin: Connection, name: str) -> int:
         if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
             raise
         raise RebuildError(
-            f"Somebody's transaction has held the position of {name} for {_PIN_WAIT_S} s: is a `ras project` "
+            f"Somebody's transaction has held the position of {name} for {PIN_WAIT_S} s: is a `ras project` "
             "paused in the middle of one? Nothing was switched; what was built is kept."
         ) from error
 

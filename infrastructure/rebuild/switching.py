@@ -28,7 +28,7 @@ from infrastructure.rebuild.session import RebuildError
 from infrastructure.rebuild.states import Step
 from projections.projection import schema_of
 
-_WAITS_MS: Final = (100, 200, 400, 800, 1_500, 3_000, 3_000, 3_000)
+WAITS_MS: Final = (100, 200, 400, 800, 1_500, 3_000, 3_000, 3_000)
 _CLAIM: Final = text("INSERT INTO ras.positions (name, position) VALUES (:name, 0) ON CONFLICT DO NOTHING")
 _LOCK: Final = text("SELECT position FROM ras.positions WHERE name = :name FOR UPDATE")
 _SET: Final = text(
@@ -108,7 +108,7 @@ def _set_position(connection: Connection, name: str, to: int) -> None:
 
 def _patiently(connection: Connection, name: str, once: Callable[[], _Result]) -> _Result:
     """Run a switch in a transaction; where a lock is not to be had in time, try again with more patience."""
-    for wait_ms in _WAITS_MS:
+    for wait_ms in WAITS_MS:
         try:
             with connection.begin():
                 connection.execute(text(f"SET LOCAL lock_timeout = '{wait_ms}ms'"))
