@@ -14,7 +14,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
@@ -27,11 +27,14 @@ from infrastructure.bootstrap import Servers
 from infrastructure.embedded.kafka import EmbeddedKafka
 from infrastructure.embedded.postgres import EmbeddedPostgres
 from infrastructure.embedded.processes import EmbeddedServerError, GuardedProcess, free_port, tail
+from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.kafka.position_copy import publisher_position
 from infrastructure.kafka.topics import create_missing_topics, partitions_by_topic
 from infrastructure.postgres import schema
+from infrastructure.rebuild.rebuild import Rebuilding
 from infrastructure.running import noted
 from infrastructure.settings import Settings
+from projections.catalogue import PROJECTIONS
 
 _log = structlog.get_logger(__name__)
 
@@ -160,7 +163,10 @@ async def deployed(
             stack.push_async_callback(asyncio.to_thread, postgres.stop)
             await _to_its_end(postgres.start)
             database_url = postgres.url
-        await _to_its_end(schema.initialise, database_url)
+        if unfit := await _to_its_end(schema.initialise, database_url):
+            # After an upgrade. Nobody is at work yet, so nobody has to ask for it.
+            _log.info("up.rebuilding", read_models=list(unfit))
+            await _to_its_end(_rebuild, database_url, unfit)
         publish_arguments: list[str] = []
         bootstrap_servers = settings.kafka_bootstrap_servers
         if bootstrap_servers is None:
@@ -241,6 +247,11 @@ def _role(name: str, arguments: list[str], deployment: Deployment, settings: Set
         deployment.logs / f"{name}.log",
         settings.shutdown_timeout_s + 5,
     )
+
+
+def _rebuild(database_url: str, names: Collection[str]) -> None:
+    wanted = [projection for projection in PROJECTIONS if projection.name in names]
+    Rebuilding(database_url, event_codec()).rebuild(wanted)
 
 
 def _begin_with_empty_kafka(database_url: str, settings: Settings) -> int:

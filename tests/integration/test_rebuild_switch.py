@@ -132,7 +132,7 @@ def test_prepared_statements_outlive_tables_of_another_shape(models: Models) -> 
     async def ask() -> None:
         engine = read_model_engine(models.url, pool_size=3)
         queries = PostgresQueries(engine)
-        for _ in range(4):  # the driver prepares what is asked often
+        for _ in range(10):  # the driver prepares what is asked often
             await asyncio.gather(*(queries.letter(position) for _ in range(6)))
         await asyncio.to_thread(models.rebuilding().rebuild, [with_a_column_more(dead_letters)])
         letters = await asyncio.gather(*(queries.letter(position) for _ in range(12)))

@@ -22,6 +22,7 @@ _PRELOADED = (
     "infrastructure.cli.commands",
     "infrastructure.cli.dead_letters",
     "infrastructure.cli.outbox",
+    "infrastructure.cli.rebuild",
     "infrastructure.cli.replay",
     "infrastructure.cli.roles",
     "infrastructure.cli.status",
