@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 
 from infrastructure.assessments.answers import KEPT_BYTES, JudgingAnswers
+from infrastructure.assessments.metrics import JudgingMetrics
 from infrastructure.assessments.reading import PostgresAssessments
 from infrastructure.bootstrap import Servers
 from infrastructure.health import CheckResult, Health, HealthChecks
@@ -42,7 +43,7 @@ def assessment_app(
         servers.database_url, pool_size=_POOL_SIZE, statement_timeout_s=_STATEMENT_TIMEOUT_S
     )
     queries = PostgresAssessments(engine)
-    answers = JudgingAnswers(queries, kept_bytes=kept_bytes)
+    answers = JudgingAnswers(queries, JudgingMetrics(registry), kept_bytes=kept_bytes)
     health = HealthChecks()
 
     async def database() -> CheckResult:

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from hashlib import blake2b
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
 import orjson
 
-from application.assessments import AssessmentQueries, DecisionPage, PageRequest
+from application.assessments import AssessmentQueries, DecisionPage, JobFacts, PageRequest
 from application.judging_answers import detailed, summarised
 from application.judging_scores import ANSWER_VERSION
 from domain.bradley_terry import METHOD_VERSION
+from infrastructure.assessments.metrics import AnswerKind, JudgingMetrics
 from infrastructure.http.kept_answers import KeptAnswer, KeptAnswers
 from projections.assessments import assessments
 
@@ -47,33 +47,33 @@ class Computed:
 class JudgingAnswers:
     """What the app says of jobs and batches. Close it when done."""
 
-    def __init__(self, queries: AssessmentQueries, *, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(
+        self, queries: AssessmentQueries, metrics: JudgingMetrics, *, kept_bytes: int = KEPT_BYTES
+    ) -> None:
         self._queries = queries
-        self._details = KeptAnswers(kept_bytes)
-        self._summaries = KeptAnswers(kept_bytes)
-        self._computing: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._threads = ThreadPoolExecutor(_COMPUTING_AT_ONCE, thread_name_prefix="judging")
+        self._details = _Statistics(AnswerKind.DETAILED, detailed, self._threads, metrics, kept_bytes)
+        self._summaries = _Statistics(AnswerKind.SUMMARY, summarised, self._threads, metrics, kept_bytes)
 
     async def detailed(self, job_id: str, wanted: PageRequest) -> Computed | None:
         """Return everything about a job with its first decisions, None if no such job is known."""
         page = await self._queries.page(job_id, wanted)
         if page is None:
             return None
-        known = _at(self._details.find(job_id), page.position)
-        if known is None:
-            async with self._turn("detailed", job_id):
-                async with self._queries.snapshot() as reader:
-                    page = await reader.page(job_id, wanted)
+        statistics = self._details.find(job_id, page.position)
+        if statistics is None:
+            async with self._details.turn(job_id):
+                async with self._queries.snapshot() as snapshot:
+                    page = await snapshot.page(job_id, wanted)
                     if page is None:
                         return None
-                    known = _at(self._details.find(job_id), page.position)
-                    facts = None if known else (await reader.facts(job_id), await reader.matrix(job_id))
-                if facts is not None:
-                    known = await self._compute(partial(_dumped, detailed, *facts), page.position)
-                    self._details.keep(job_id, known)
-        assert known is not None
+                    statistics = self._details.find(job_id, page.position)
+                    if statistics is None:
+                        facts = await snapshot.facts(job_id), await snapshot.matrix(job_id)
+                if statistics is None:
+                    statistics = await self._details.compute(*facts)
         members = {"decisions": orjson.Fragment(page.decisions), "next_cursor": _cursor(page)}
-        content = known.content[:-1] + b"," + orjson.dumps(members)[1:]
+        content = statistics[:-1] + b"," + orjson.dumps(members)[1:]
         return Computed(content, f"{VERSION}-{page.position}", page.next_cursor)
 
     async def decisions(self, job_id: str, wanted: PageRequest) -> Computed | None:
@@ -94,22 +94,22 @@ class JudgingAnswers:
     async def summary(self, batch_id: str) -> Computed | None:
         """Return the jobs of a batch, None if none is known."""
         positions = await self._queries.positions(batch_id)
-        jobs = self._kept_of(positions)
-        if jobs.keys() != positions.keys():
-            async with self._turn("summary", batch_id):
-                async with self._queries.snapshot() as reader:
-                    positions = await reader.positions(batch_id)
-                    jobs = self._kept_of(positions)
-                    missing = [await reader.facts(job_id) for job_id in positions if job_id not in jobs]
+        jobs = {job_id: self._summaries.find(job_id, at) for job_id, at in positions.items()}
+        if None in jobs.values():
+            async with self._summaries.turn(batch_id):
+                async with self._queries.snapshot() as snapshot:
+                    positions = await snapshot.positions(batch_id)
+                    jobs = {job_id: self._summaries.find(job_id, at) for job_id, at in positions.items()}
+                    missing = [
+                        await snapshot.facts(job_id) for job_id, known in jobs.items() if known is None
+                    ]
                 for facts in missing:
-                    work = partial(_dumped, summarised, facts)
-                    jobs[facts.job_id] = await self._compute(work, facts.position)
-                    self._summaries.keep(facts.job_id, jobs[facts.job_id])
+                    jobs[facts.job_id] = await self._summaries.compute(facts)
         if not positions:
             return None
         body = {
             "batch_id": batch_id,
-            "jobs": [orjson.Fragment(jobs[job_id].content) for job_id in positions],
+            "jobs": [orjson.Fragment(job) for job in jobs.values() if job is not None],
             "provenance": {
                 "position": max(positions.values()),
                 "jobs": [{"job_id": job_id, "position": at} for job_id, at in positions.items()],
@@ -121,25 +121,45 @@ class JudgingAnswers:
         """Let go of the threads; what is being computed is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _kept_of(self, positions: Mapping[str, int]) -> dict[str, KeptAnswer]:
-        found = {job_id: _at(self._summaries.find(job_id), at) for job_id, at in positions.items()}
-        return {job_id: known for job_id, known in found.items() if known is not None}
 
-    async def _compute(self, work: Callable[[], bytes], position: int) -> KeptAnswer:
-        content = await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        return KeptAnswer(content, position)
+class _Statistics:
+    """One kind of statistics: those kept, and who computes the others."""
 
-    def _turn(self, kind: str, name: str) -> asyncio.Lock:
-        """Return the lock of one answer; it lives for as long as somebody holds or awaits it."""
-        return self._computing.setdefault((kind, name), asyncio.Lock())
+    def __init__(
+        self,
+        kind: AnswerKind,
+        answer: Callable[..., Mapping[str, Any]],
+        threads: Executor,
+        metrics: JudgingMetrics,
+        kept_bytes: int,
+    ) -> None:
+        self._answer = answer
+        self._threads = threads
+        self._kept = KeptAnswers(kept_bytes)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._computing_seconds = metrics.computing_seconds.labels(kind.value)
+        self._kept_total = metrics.kept.labels(kind.value)
 
+    def turn(self, name: str) -> asyncio.Lock:
+        """Return the lock of what is computed under `name`; it lives for as long as somebody uses it."""
+        return self._turns.setdefault(name, asyncio.Lock())
 
-def _dumped(answer: Callable[..., Any], *facts: Any) -> bytes:
-    return orjson.dumps(answer(*facts))
+    def find(self, job_id: str, position: int) -> bytes | None:
+        """Return what is kept of a job at `position`."""
+        known = self._kept.find(job_id)
+        if known is None or known.edition != position:
+            return None
+        self._kept_total.inc()
+        return known.content
 
-
-def _at(known: KeptAnswer | None, position: int) -> KeptAnswer | None:
-    return known if known is not None and known.edition == position else None
+    async def compute(self, facts: JobFacts, *more: Any) -> bytes:
+        """Return what `facts` and `more` come to, and keep it."""
+        with self._computing_seconds.time():
+            content = await asyncio.get_running_loop().run_in_executor(
+                self._threads, lambda: orjson.dumps(self._answer(facts, *more))
+            )
+        self._kept.keep(facts.job_id, KeptAnswer(content, facts.position))
+        return content
 
 
 def _cursor(page: DecisionPage) -> str | None:
