@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from application.queries import Edition
+
 
 class Outcome(StrEnum):
     """What became of a request to a judge."""
@@ -72,7 +74,7 @@ class DecisionPage:
 
     job_id: str
     batch_id: str | None
-    position: int
+    edition: Edition
     finished: bool
     decisions: bytes
     next_cursor: int | None
@@ -92,8 +94,8 @@ class JobReader(Protocol):
     async def page(self, job_id: str, wanted: PageRequest) -> DecisionPage | None:
         """Return a page of a job's requests, None if no such job is known."""
 
-    async def positions(self, batch_id: str) -> Mapping[str, int]:
-        """Return the jobs of a batch and the position of each, the one with the newest event first."""
+    async def editions(self, batch_id: str) -> Mapping[str, Edition]:
+        """Return the jobs of a batch and the edition of each, the one with the newest event first."""
 
 
 class JobSnapshot(JobReader, Protocol):
@@ -111,6 +113,3 @@ class AssessmentQueries(JobReader, Protocol):
 
     def snapshot(self) -> AbstractAsyncContextManager[JobSnapshot]:
         """Lend them as they are at the moment of its first question."""
-
-    async def alive(self) -> None:
-        """Ask the database for a sign of life."""

@@ -22,6 +22,7 @@ from infrastructure.http.health import health_routes
 from infrastructure.http.openapi_parts import documentation_routes
 from infrastructure.postgres.datastore import read_model_engine
 from infrastructure.settings import Settings
+from projections.assessments import assessments
 
 _POOL_SIZE = 5
 _STATEMENT_TIMEOUT_S = 10
@@ -40,7 +41,7 @@ def assessment_app(
     `kept_bytes` bounds each kind of kept answers; with 0 each request is computed anew.
     """
     engine = read_model_engine(
-        servers.database_url, pool_size=_POOL_SIZE, statement_timeout_s=_STATEMENT_TIMEOUT_S
+        servers.database_url, pool_size=_POOL_SIZE, statement_timeout_s=_STATEMENT_TIMEOUT_S, prepared=False
     )
     queries = PostgresAssessments(engine)
     answers = JudgingAnswers(queries, JudgingMetrics(registry), kept_bytes=kept_bytes)
@@ -48,11 +49,11 @@ def assessment_app(
 
     async def database() -> CheckResult:
         try:
-            await queries.alive()
+            unfit = (await queries.unfit_read_models()).get(assessments.name)
         except DBAPIError as error:
             # Health is open to everybody: the driver's own words would tell hosts and names.
             return CheckResult(Health.FAILED, f"The database does not answer ({type(error.orig).__name__}).")
-        return CheckResult(Health.OK)
+        return CheckResult(Health.DEGRADED, unfit) if unfit else CheckResult(Health.OK)
 
     async def close() -> None:
         answers.close()

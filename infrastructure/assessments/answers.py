@@ -1,7 +1,8 @@
 """Answers of the assessment app as bytes: computed in a thread, once per job and position, then kept.
 
 Statistics of a job of 35,000 decisions take about a second of one core. They are a function of the job's
-facts, and those of its position, so they are kept until the position moves. Who asks while they are being
+facts, and those of its position (and of the generation of the read model, which a rebuild raises), so they are
+kept until one of these moves. Who asks while they are being
 computed waits for that one computation. The facts and what is put beside them (a page of decisions, the
 other jobs of a batch) are read in one snapshot: an answer is of one moment, and says of which.
 """
@@ -21,6 +22,7 @@ import orjson
 from application.assessments import AssessmentQueries, DecisionPage, JobFacts, PageRequest
 from application.judging_answers import detailed, summarised
 from application.judging_scores import ANSWER_VERSION
+from application.queries import Edition
 from domain.bradley_terry import METHOD_VERSION
 from infrastructure.assessments.metrics import AnswerKind, JudgingMetrics
 from infrastructure.http.kept_answers import KeptAnswer, KeptAnswers
@@ -60,21 +62,21 @@ class JudgingAnswers:
         page = await self._queries.page(job_id, wanted)
         if page is None:
             return None
-        statistics = self._details.find(job_id, page.position)
+        statistics = self._details.find(job_id, page.edition)
         if statistics is None:
             async with self._details.turn(job_id):
                 async with self._queries.snapshot() as snapshot:
                     page = await snapshot.page(job_id, wanted)
                     if page is None:
                         return None
-                    statistics = self._details.find(job_id, page.position)
+                    statistics = self._details.find(job_id, page.edition)
                     if statistics is None:
                         facts = await snapshot.facts(job_id), await snapshot.matrix(job_id)
                 if statistics is None:
-                    statistics = await self._details.compute(*facts)
+                    statistics = await self._details.compute(page.edition, *facts)
         members = {"decisions": orjson.Fragment(page.decisions), "next_cursor": _cursor(page)}
         content = statistics[:-1] + b"," + orjson.dumps(members)[1:]
-        return Computed(content, f"{VERSION}-{page.position}", page.next_cursor)
+        return Computed(content, f"{VERSION}-{page.edition}", page.next_cursor)
 
     async def decisions(self, job_id: str, wanted: PageRequest) -> Computed | None:
         """Return a page of decisions without the statistics, None if no such job is known."""
@@ -85,37 +87,37 @@ class JudgingAnswers:
             "job_id": job_id,
             "batch_id": page.batch_id,
             "state": "finished" if page.finished else "running",
-            "provenance": {"position": page.position},
+            "provenance": {"position": page.edition.position},
             "decisions": orjson.Fragment(page.decisions),
             "next_cursor": _cursor(page),
         }
-        return Computed(orjson.dumps(body), f"{VERSION}-{page.position}", page.next_cursor)
+        return Computed(orjson.dumps(body), f"{VERSION}-{page.edition}", page.next_cursor)
 
     async def summary(self, batch_id: str) -> Computed | None:
         """Return the jobs of a batch, None if none is known."""
-        positions = await self._queries.positions(batch_id)
-        jobs = {job_id: self._summaries.find(job_id, at) for job_id, at in positions.items()}
+        editions = await self._queries.editions(batch_id)
+        jobs = {job_id: self._summaries.find(job_id, at) for job_id, at in editions.items()}
         if None in jobs.values():
             async with self._summaries.turn(batch_id):
                 async with self._queries.snapshot() as snapshot:
-                    positions = await snapshot.positions(batch_id)
-                    jobs = {job_id: self._summaries.find(job_id, at) for job_id, at in positions.items()}
+                    editions = await snapshot.editions(batch_id)
+                    jobs = {job_id: self._summaries.find(job_id, at) for job_id, at in editions.items()}
                     missing = [
                         await snapshot.facts(job_id) for job_id, known in jobs.items() if known is None
                     ]
                 for facts in missing:
-                    jobs[facts.job_id] = await self._summaries.compute(facts)
-        if not positions:
+                    jobs[facts.job_id] = await self._summaries.compute(editions[facts.job_id], facts)
+        if not editions:
             return None
         body = {
             "batch_id": batch_id,
             "jobs": [orjson.Fragment(job) for job in jobs.values() if job is not None],
             "provenance": {
-                "position": max(positions.values()),
-                "jobs": [{"job_id": job_id, "position": at} for job_id, at in positions.items()],
+                "position": max(at.position for at in editions.values()),
+                "jobs": [{"job_id": job_id, "position": at.position} for job_id, at in editions.items()],
             },
         }
-        return Computed(orjson.dumps(body), f"{VERSION}-{_digest(positions)}")
+        return Computed(orjson.dumps(body), f"{VERSION}-{_digest(editions)}")
 
     def close(self) -> None:
         """Let go of the threads; what is being computed is not waited for."""
@@ -144,21 +146,21 @@ class _Statistics:
         """Return the lock of what is computed under `name`; it lives for as long as somebody uses it."""
         return self._turns.setdefault(name, asyncio.Lock())
 
-    def find(self, job_id: str, position: int) -> bytes | None:
-        """Return what is kept of a job at `position`."""
+    def find(self, job_id: str, edition: Edition) -> bytes | None:
+        """Return what is kept of a job, if it is of this `edition`."""
         known = self._kept.find(job_id)
-        if known is None or known.edition != position:
+        if known is None or known.edition != edition:
             return None
         self._kept_total.inc()
         return known.content
 
-    async def compute(self, facts: JobFacts, *more: Any) -> bytes:
+    async def compute(self, edition: Edition, facts: JobFacts, *more: Any) -> bytes:
         """Return what `facts` and `more` come to, and keep it."""
         with self._computing_seconds.time():
             content = await asyncio.get_running_loop().run_in_executor(
                 self._threads, lambda: orjson.dumps(self._answer(facts, *more))
             )
-        self._kept.keep(facts.job_id, KeptAnswer(content, facts.position))
+        self._kept.keep(facts.job_id, KeptAnswer(content, edition))
         return content
 
 
@@ -166,5 +168,7 @@ def _cursor(page: DecisionPage) -> str | None:
     return None if page.next_cursor is None else str(page.next_cursor)
 
 
-def _digest(positions: Mapping[str, Any]) -> str:
-    return blake2b(orjson.dumps(list(positions.items())), digest_size=12).hexdigest()
+def _digest(editions: Mapping[str, Edition]) -> str:
+    return blake2b(
+        orjson.dumps([(job_id, *at) for job_id, at in editions.items()]), digest_size=12
+    ).hexdigest()

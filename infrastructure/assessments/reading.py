@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import orjson
 from sqlalchemy import RowMapping, TextClause, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from application.assessments import (
@@ -27,7 +26,10 @@ from application.assessments import (
     PairCount,
     PublishedResult,
 )
+from application.queries import Edition
+from infrastructure.postgres.asking import ReadModelQueries
 
+_GENERATION: Final = "(SELECT generation FROM ras.read_models WHERE name = 'assessments') AS generation"
 _JUDGE: Final = "coalesce(nullif(d.judge, ''), d.provider || '/' || d.model)"
 
 
@@ -36,7 +38,7 @@ def _utc(column: str) -> str:
 
 
 _PAGE: Final = text(f"""
-    SELECT j.job_id, j.batch_id, j.position, r.job_id IS NOT NULL AS finished, p.*
+    SELECT j.job_id, j.batch_id, j.position, {_GENERATION}, r.job_id IS NOT NULL AS finished, p.*
     FROM ras_assessments.jobs j
     LEFT JOIN ras_assessments.assessment_results r USING (job_id)
     CROSS JOIN LATERAL (
@@ -77,9 +79,14 @@ _PAGE: Final = text(f"""
     ) p
     WHERE j.job_id = :job_id
 """)
-_POSITIONS: Final = text("""
-    SELECT job_id, position FROM ras_assessments.jobs WHERE batch_id = :batch_id ORDER BY position DESC
+_EDITIONS: Final = text(f"""
+    SELECT job_id, position, {_GENERATION} FROM ras_assessments.jobs WHERE batch_id = :batch_id
+    ORDER BY position DESC
 """)
+_HOLD: Final = text(
+    "LOCK TABLE ras_assessments.assessment_results, ras_assessments.comparison_matrix, ras_assessments.jobs,"
+    " ras_assessments.judge_decisions IN ACCESS SHARE MODE"
+)
 _FACTS: Final = text(f"""
     SELECT j.batch_id, j.position, r.results::text AS results, r.metadata::text AS metadata, r.assignment_id,
         r.method, r.model_used, r.model_provider, r.model_version, {_utc("r.assessed_at")} AS assessed_at,
@@ -111,50 +118,38 @@ class _Reader:
         return DecisionPage(
             job_id=job_id,
             batch_id=row["batch_id"],
-            position=row["position"],
+            edition=_edition(row),
             finished=row["finished"],
             decisions=row["decisions"].encode(),
             next_cursor=row["last"] if row["more"] else None,
         )
 
-    async def positions(self, batch_id: str) -> Mapping[str, int]:
-        """Return the jobs of a batch and the position of each, the one with the newest event first."""
-        rows = await self._rows(_POSITIONS, batch_id=batch_id)
-        return {row["job_id"]: row["position"] for row in rows}
+    async def editions(self, batch_id: str) -> Mapping[str, Edition]:
+        """Return the jobs of a batch and the edition of each, the one with the newest event first."""
+        return {row["job_id"]: _edition(row) for row in await self._rows(_EDITIONS, batch_id=batch_id)}
 
     async def _rows(self, query: TextClause, **parameters: Any) -> list[RowMapping]:
         raise NotImplementedError
 
 
-class PostgresAssessments(_Reader):
-    """The read model of judging jobs. Raises SQLAlchemy's errors when the database is away."""
+class PostgresAssessments(ReadModelQueries, _Reader):
+    """The read model of judging jobs. Raises SQLAlchemy's errors when the database is away.
+
+    Give it an engine that prepares no statements: in a snapshot there is no second try with another plan.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
+        super().__init__(engine)
         self._several = engine.execution_options(isolation_level="REPEATABLE READ")
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[JobSnapshot]:
         """Lend them as they are at the moment of its first question."""
         async with self._several.connect() as connection:
+            # A rebuild's switch takes other tables under the same names. Held before the snapshot is taken,
+            # which the first query does and LOCK does not, all that is read is of one side.
+            await connection.execute(_HOLD)
             yield _Snapshot(connection)
-
-    async def alive(self) -> None:
-        """Ask the database for a sign of life."""
-        await self._rows(text("SELECT 1"))
-
-    async def _rows(self, query: TextClause, **parameters: Any) -> list[RowMapping]:
-        try:
-            return await self._ask(query, parameters)
-        except DBAPIError as error:
-            # A connection that died while it lay idle says so only now; the pool has thrown it away.
-            if not error.connection_invalidated:
-                raise
-            return await self._ask(query, parameters)
-
-    async def _ask(self, query: TextClause, parameters: Mapping[str, Any]) -> list[RowMapping]:
-        async with self._single.connect() as connection:
-            return list((await connection.execute(query, parameters)).mappings().all())
 
 
 class _Snapshot(_Reader):
@@ -183,6 +178,10 @@ class _Snapshot(_Reader):
 
     async def _rows(self, query: TextClause, **parameters: Any) -> list[RowMapping]:
         return list((await self._connection.execute(query, parameters)).mappings().all())
+
+
+def _edition(row: RowMapping) -> Edition:
+    return Edition(row["generation"], row["position"])
 
 
 def _published(row: RowMapping) -> PublishedResult:

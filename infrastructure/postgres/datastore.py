@@ -58,9 +58,13 @@ async def connect(database_url: str) -> psycopg.AsyncConnection[TupleRow]:
 
 
 def read_model_engine(
-    database_url: str, *, pool_size: int = 5, statement_timeout_s: int | None = None
+    database_url: str, *, pool_size: int = 5, statement_timeout_s: int | None = None, prepared: bool = True
 ) -> AsyncEngine:
-    """Return SQLAlchemy's engine for the read models behind `database_url`."""
+    """Return SQLAlchemy's engine for the read models behind `database_url`.
+
+    `prepared` is for many small queries: statements asked often are prepared, and must be thrown away
+    when a rebuild changes the columns under them.
+    """
     # Imported here because ingester and publisher know no read models: it is a fifth of their start.
     from sqlalchemy import URL
     from sqlalchemy.ext.asyncio import create_async_engine
@@ -71,7 +75,7 @@ def read_model_engine(
         given["options"] = f"{given.get('options', '')} -c statement_timeout={statement_timeout_s}s".strip()
     return create_async_engine(
         URL.create("postgresql+psycopg"),
-        connect_args=given,
+        connect_args=given if prepared else {**given, "prepare_threshold": None},
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=False,

@@ -10,14 +10,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
-import psycopg
-from sqlalchemy import RowMapping, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import text
 
 from application.queries import Answer, Edition
+from infrastructure.postgres.asking import ReadModelQueries
 from infrastructure.postgres.bodies import batch_body, dead_letter_body, essay_body, notification_body
-from infrastructure.postgres.read_models import VERSIONS, ReadModelUnavailableError, complaints
 
 _STATUS: Final = """
     CASE
@@ -152,21 +149,8 @@ _LETTERS: Final = text("""
 _LETTER: Final = text("SELECT * FROM ras_dead_letters.letters WHERE position = :position")
 
 
-_NOT_THERE: Final = (
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.UndefinedColumn,
-    psycopg.errors.InvalidSchemaName,
-)
-_MOST_TRIES: Final = 20
-"""As many connections as the pool may have, each of which may have outlived a rebuild."""
-
-
-class PostgresQueries:
+class PostgresQueries(ReadModelQueries):
     """All queries, on the read models. Raises SQLAlchemy's errors when the database is away."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        # Single statements: a transaction around each would be two more trips.
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def status(self, batch_id: str) -> Answer | None:
         """Return how a batch stands, None if it is not known."""
@@ -230,40 +214,3 @@ class PostgresQueries:
         """Return one dead letter with its bytes in base64."""
         rows = await self._rows(_LETTER, position=position)
         return dead_letter_body(rows[0]) if rows else None
-
-    async def unfit_read_models(self) -> dict[str, str]:
-        """Return what is wrong with the read models that do not fit this release, by name."""
-        return complaints({row["name"]: row["version"] for row in await self._asked(VERSIONS, {})})
-
-    async def _rows(self, query: Any, **parameters: Any) -> list[RowMapping]:
-        try:
-            return await self._asked(query, parameters)
-        except DBAPIError as error:
-            if isinstance(error.orig, _NOT_THERE) and (unfit := await self.unfit_read_models()):
-                raise ReadModelUnavailableError(" ".join(unfit.values())) from error
-            raise
-
-    async def _asked(self, query: Any, parameters: Mapping[str, Any]) -> list[RowMapping]:
-        for _ in range(_MOST_TRIES):
-            try:
-                return await self._ask(query, parameters)
-            except DBAPIError as error:
-                # A connection that died while it lay idle says so only now; the pool has thrown it away.
-                # So has `_ask` one whose prepared statements are for tables as they were before a rebuild.
-                if not error.connection_invalidated and not _is_outlived(error):
-                    raise
-        return await self._ask(query, parameters)
-
-    async def _ask(self, query: Any, parameters: Mapping[str, Any]) -> list[RowMapping]:
-        async with self._engine.connect() as connection:
-            try:
-                return list((await connection.execute(query, parameters)).mappings().all())
-            except DBAPIError as error:
-                if _is_outlived(error):
-                    await connection.invalidate()
-                raise
-
-
-def _is_outlived(error: DBAPIError) -> bool:
-    """Whether a prepared statement would now return other columns ("cached plan must not change result type")."""
-    return isinstance(error.orig, psycopg.errors.FeatureNotSupported) and "cached plan" in str(error.orig)
