@@ -29,6 +29,8 @@ from infrastructure.deployment import Deployment, deployed
 from infrastructure.settings import DEMO_API_KEY, DEMO_ENVIRONMENT, Settings
 
 _INTERRUPTED = 130
+_JUDGED_BATCHES = 3
+"""Of so many classes the demo plays every judge's answer, so that there is something to look at."""
 
 _Result = TypeVar("_Result")
 
@@ -87,7 +89,7 @@ async def _interruptible(options: _Options, settings: Settings) -> None:
 
 async def _show(options: _Options, settings: Settings, agreed: asyncio.Future[bool]) -> None:
     """Start everything, play, judge, tell; with `keep`, stay until cancelled."""
-    scenario = stream(options.seed, options.batches)
+    scenario = stream(options.seed, options.batches, judged=_JUDGED_BATCHES)
     headers = {"X-Internal-API-Key": DEMO_API_KEY, "X-Service-ID": settings.allowed_services[0]}
     display = Display()
     with TemporaryDirectory(prefix="ras-demo-") as home:

@@ -17,14 +17,16 @@ SOURCES: Final = {
     topics.BATCH_PHASE_OUTCOME: "essay-lifecycle-service",
     topics.ASSESSMENT_RESULT: "cj_assessment_service",
     topics.BATCH_PIPELINE_COMPLETED: "batch_orchestrator_service",
+    topics.COMPARISON_RESULT: "llm_provider_service",
 }
 """Which service writes to a topic, as it names itself in `source_service`."""
 
 _EVENT_TYPES: Final = {
     topics.ASSESSMENT_RESULT: "assessment.result.published",
     topics.BATCH_PIPELINE_COMPLETED: "batch.pipeline.completed",
+    topics.COMPARISON_RESULT: "LLMComparisonResultV1",
 }
-"""The two topics whose messages do not carry the topic's name as their type."""
+"""The three topics whose messages do not carry the topic's name as their type."""
 
 Json = dict[str, Any]
 
@@ -42,7 +44,7 @@ class UpstreamMessage:
 
 def enveloped(
     topic: str,
-    key: str,
+    key: str | None,
     *,
     data: Json,
     metadata: Json | None,
@@ -62,7 +64,7 @@ def enveloped(
         "data": data,
         "metadata": metadata,
     }
-    return UpstreamMessage(topic, key.encode(), orjson.dumps(envelope), sent_at)
+    return UpstreamMessage(topic, None if key is None else key.encode(), orjson.dumps(envelope), sent_at)
 
 
 def sent_again(message: UpstreamMessage, *, event_id: str, sent_at: datetime) -> UpstreamMessage:

@@ -81,7 +81,8 @@ class BatchScript:
     """The course of one batch. `seed` settles what is left to chance in the text of its messages.
 
     Essays in `failed_essay_ids` fail their spellcheck for good; those in `rechecked_essay_ids` fail it
-    first and pass it later. `assessed` tells a full pipeline from one that ends after spellcheck.
+    first and pass it later. `assessed` tells a full pipeline from one that ends after spellcheck; where it
+    is `judged` too, every judge's answer is in the stream and not their result alone.
     """
 
     seed: str
@@ -99,6 +100,7 @@ class BatchScript:
     job_id: str
     assignment_id: str | None
     anchors: int
+    judged: bool = False
 
     @property
     def all_failed(self) -> bool:

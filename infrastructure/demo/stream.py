@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 from random import Random
@@ -40,6 +40,8 @@ _BETWEEN_BATCHES_S: Final = (0.5, 3.5)
 """Far less than the minute or two that a batch takes, so that dozens are open at a time."""
 
 _SPELLCHECK_ONLY_SHARE: Final = 0.15
+_LARGEST_JUDGED_CLASS: Final = 30
+"""Every pair is judged, so the answers grow with the square of the class."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +99,14 @@ def stream(
     failure_share: float = 0.25,
     disorder: float = 0.2,
     repeats: float = 0.05,
+    judged: int = 0,
     start: datetime = START,
 ) -> Scenario:
     """Draw a scenario of `batches` batches, each of a size out of `class_sizes`.
 
     `failure_share` is the share of batches with failed spellchecks (some for good, some retried, some
-    for the whole class). All data is dated from `start` on. Raises ValueError when a share is not in
+    for the whole class). Of the first `judged` classes of 2 to 30 that are assessed, each judge's answer is
+    in the stream too. All data is dated from `start` on. Raises ValueError when a share is not in
     [0, 1].
     """
     for name, share in (("failure_share", failure_share), ("disorder", disorder), ("repeats", repeats)):
@@ -124,6 +128,9 @@ def stream(
             rechecked=rechecked,
             assessed=dice.random() >= _SPELLCHECK_ONLY_SHARE,
         )
+        if judged and script.assessed and 2 <= len(script.surviving_essay_ids) <= _LARGEST_JUDGED_CLASS:
+            script = replace(script, judged=True)
+            judged -= 1
         scripts.append(script)
         starts_at += timedelta(seconds=dice.uniform(*_BETWEEN_BATCHES_S))
     return Scenario(seed, tuple(scripts), disorder, repeats)

@@ -13,6 +13,7 @@ from typing import Final
 
 from application import topics
 from domain.values import BatchStatus, Phase
+from infrastructure.demo.answers import judging_messages
 from infrastructure.demo.judging import assessment_metadata, essay_results
 from infrastructure.demo.message import SOURCES, Json, UpstreamMessage, enveloped, sent_again, wire_time
 from infrastructure.demo.script import BatchScript, draw_storage_id, draw_uuid, seeded
@@ -60,7 +61,11 @@ class _Writer:
             else BatchStatus.COMPLETED_SUCCESSFULLY,
         )
         if script.assessed:
-            yield self._assessment()
+            begins = self._now
+            assessment, results = self._assessment()
+            if script.judged:
+                yield from judging_messages(script, results, begins=begins, ends=self._now)
+            yield assessment
             yield self._phase_outcome(Phase.CJ_ASSESSMENT, BatchStatus.COMPLETED_SUCCESSFULLY)
         yield self._pipeline_completed()
 
@@ -200,7 +205,7 @@ class _Writer:
         }
         return self._send(topics.BATCH_PHASE_OUTCOME, script.batch_id, data, self._trace_or_none())
 
-    def _assessment(self) -> UpstreamMessage:
+    def _assessment(self) -> tuple[UpstreamMessage, list[Json]]:
         self._pass(5, 60)
         script = self._script
         results = essay_results(script, self._dice)
@@ -221,7 +226,7 @@ class _Writer:
             "assessment_metadata": assessment_metadata(script, self._dice, results),
             "assessed_at": wire_time(self._now),
         }
-        return self._send(topics.ASSESSMENT_RESULT, script.job_id, data, self._trace())
+        return self._send(topics.ASSESSMENT_RESULT, script.job_id, data, self._trace()), results
 
     def _pipeline_completed(self) -> UpstreamMessage:
         """Write the orchestrator's report, which counts every essay as a success even where some failed."""

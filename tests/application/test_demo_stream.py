@@ -19,6 +19,7 @@ from application.messages import IncomingMessage
 from application.statements import Statement
 from application.translate import translate
 from domain.aggregate import DomainEvent
+from domain.assessment_events import AssessmentResultRecorded, JudgeDecisionRecorded, Side
 from domain.batch import BatchAggregate
 from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
 from domain.parking import ParkableStream
@@ -37,7 +38,7 @@ Record = tuple[str, bytes | None, bytes]
 @pytest.fixture(scope="module")
 def scenario() -> Scenario:
     """A small stream with everything in it: sizes, troubles, disorder, repeats."""
-    return stream(11, 30, failure_share=0.6, disorder=0.3, repeats=0.2)
+    return stream(11, 30, failure_share=0.6, disorder=0.3, repeats=0.2, judged=2)
 
 
 def records(messages: Iterable[UpstreamMessage]) -> list[Record]:
@@ -142,6 +143,34 @@ def test_disorder_turns_topics_of_one_batch_around() -> None:
     assert set(first_topics.values()) - {topics.BATCH_ESSAYS_REGISTERED}
 
 
+def test_judges_answer_each_pair_of_a_judged_class_and_mostly_as_the_result_has_it(
+    scenario: Scenario,
+) -> None:
+    judged = {script.batch_id: script for script in scenario.scripts if script.judged}
+    assert len(judged) == 2
+    aggregates: dict[str, ParkableStream] = {}
+    events: dict[str, list[DomainEvent]] = defaultdict(list)
+    for offset, message in enumerate(scenario):
+        incoming = IncomingMessage(message.topic, 0, offset, 0, message.key, message.value)
+        statement = translate(incoming, received_at=RECEIVED_AT)
+        assert isinstance(statement, Statement)
+        for event in decide(statement, aggregates):
+            events[event.originator_id].append(event)
+
+    for script in judged.values():
+        job = events[f"assessment-{script.job_id}"]
+        decisions = [event for event in job if isinstance(event, JudgeDecisionRecorded)]
+        [result] = [event for event in job if isinstance(event, AssessmentResultRecorded)]
+        ranks = {line.essay_id: line.rank for line in result.results}
+        assert len(decisions) == len(ranks) * (len(ranks) - 1) / 2 == result.metadata["comparison_count"]
+        assert {frozenset((d.essay_a_id, d.essay_b_id)) for d in decisions} == set(
+            map(frozenset, itertools.combinations(ranks, 2))
+        )
+        as_ranked = [(ranks[d.essay_a_id] < ranks[d.essay_b_id]) is (d.winner is Side.A) for d in decisions]
+        assert sum(as_ranked) / len(as_ranked) > 0.75
+        assert max(d.happened_at for d in decisions) < result.happened_at
+
+
 def test_repeats_are_identical_or_the_same_content_under_a_new_id() -> None:
     messages = list(stream(8, 20, repeats=0.3))
     by_content: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
@@ -233,6 +262,8 @@ def most_open(stream_of_records: Sequence[Record]) -> int:
 
 def batch_of(topic: str, value: bytes) -> str:
     data = json.loads(value)["data"]
+    if topic == topics.COMPARISON_RESULT:
+        return str(data["request_metadata"]["bos_batch_id"])
     return str(data["entity_id" if topic == topics.BATCH_ESSAYS_REGISTERED else "batch_id"])
 
 
@@ -267,13 +298,10 @@ def test_every_message_has_a_shape_that_upstream_was_seen_to_send(scenario: Scen
 
 @needs_contracts
 def test_types_services_and_keys_are_those_that_upstream_was_seen_to_use(scenario: Scenario) -> None:
-    seen = {
-        address(line["topic"], line["key"], line["value"])
-        for line in recorded()
-        if line["topic"] != topics.COMPARISON_RESULT  # the demo plays no judges
-    }
+    seen = {address(line["topic"], line["key"], line["value"]) for line in recorded()}
     generated = {
-        address(topic, (key or b"").decode(), json.loads(value)) for topic, key, value in records(scenario)
+        address(topic, None if key is None else key.decode(), json.loads(value))
+        for topic, key, value in records(scenario)
     }
     assert generated == seen
 
@@ -296,8 +324,10 @@ def shape(value: object, path: str = "") -> set[str]:
     return {f"{path}:{type(value).__name__}"}
 
 
-def address(topic: str, key: str, envelope: dict[str, Any]) -> tuple[str, str, str, str]:
+def address(topic: str, key: str | None, envelope: dict[str, Any]) -> tuple[str, str, str, str | None]:
     """Return how a message is addressed, its key by the name of the field that it repeats."""
+    if key is None:
+        return topic, envelope["event_type"], envelope["source_service"], None
     data = envelope["data"]
     names = ("essay_id", "cj_assessment_job_id", "entity_id", "batch_id")
     repeated = next(name for name in names if data.get(name) == key)
