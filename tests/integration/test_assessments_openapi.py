@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
+from subprocess import run
 from typing import Any
 
 import pytest
@@ -71,6 +74,12 @@ def test_every_route_is_described_with_its_methods(assessors: Assessors) -> None
     }
     assert set(operations()) == routed
     assert assessors.api.send("GET", "/openapi.json").json() == DOCUMENT
+
+
+def test_the_command_prints_it() -> None:
+    program = [sys.executable, "-m", "infrastructure.cli", "openapi", "--assessments"]
+
+    assert json.loads(run(program, capture_output=True, check=True).stdout) == DOCUMENT
 
 
 def test_the_tool_that_clients_use_can_load_it() -> None:

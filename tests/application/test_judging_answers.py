@@ -1,0 +1,82 @@
+"""What is said of a judging job is a function of its facts."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from application.assessments import Asked, JobFacts, PairCount
+from application.judging_answers import detailed, summarised
+
+TEXTS = ("e1", "e2", "e3", "e4", "ANCHOR_1")
+JUDGES = ("teacher-0007", "mock/synthetic-model-1")
+
+
+def asked(judge: str, one: str, other: str, *, chosen: bool | None = True, cost: float = 0.0065) -> Asked:
+    """Return a request that took a little of everything."""
+    return Asked(judge, one, other, chosen, None if chosen is None else 2.5, cost, 10, 2, 12, 100)
+
+
+def job(*requests: Asked) -> JobFacts:
+    """Return a running job."""
+    return JobFacts(job_id="164", batch_id="b1", position=7, result=None, asked=requests)
+
+
+REQUESTS = st.lists(
+    st.builds(
+        asked,
+        st.sampled_from(JUDGES),
+        st.sampled_from(TEXTS),
+        st.sampled_from(TEXTS),
+        chosen=st.sampled_from([True, False, None]),
+        cost=st.floats(0, 1),
+    ),
+    max_size=40,
+)
+
+
+def without_growth(body: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the one thing that is about the order of the decisions."""
+    del body["reliability"]["growth"]
+    return body
+
+
+@settings(max_examples=40)
+@given(requests=REQUESTS, seed=st.integers())
+def test_the_order_of_the_decisions_changes_the_growth_only(requests: list[Asked], seed: int) -> None:
+    shuffled = Random(seed).sample(requests, len(requests))
+
+    assert summarised(job(*requests)) == summarised(job(*shuffled))
+    assert without_growth(detailed(job(*requests), [])) == without_growth(detailed(job(*shuffled), []))
+
+
+@settings(max_examples=40)
+@given(requests=REQUESTS)
+def test_everything_adds_up_and_can_be_written(requests: list[Asked]) -> None:
+    body = detailed(job(*requests), [])
+    summary = summarised(job(*requests))
+
+    decided = [request for request in requests if request.chosen_a is not None]
+    assert body["counts"]["decisions"] == len(decided) == sum(j["decisions"] for j in body["judges"])
+    assert body["counts"]["failures"] == len(requests) - len(decided)
+    assert sum(item["wins"] for item in body["items"]) == len(decided)
+    assert sum(item["comparisons"] for item in body["items"]) == 2 * len(decided)
+    assert body["costs"]["total_tokens"] == 12 * len(requests)
+    assert [line["item"] for line in summary["ranking"]] == [item["item"] for item in body["items"]]
+    for written in (orjson.dumps(body), orjson.dumps(summary)):
+        assert orjson.loads(written)["provenance"]["position"] == 7
+
+
+def test_the_matrix_is_told_by_places() -> None:
+    pairs = [PairCount("ANCHOR_1", "e1", 3, 1), PairCount("e1", "e1", 1, 1), PairCount("e1", "e4", 2, 2)]
+
+    matrix = detailed(job(asked("teacher-0007", "e1", "e4")), pairs)["matrix"]
+
+    assert matrix == {
+        "items": ["ANCHOR_1", "e1", "e4"],
+        "pairs": [(0, 1, 3, 1), (1, 1, 1, 1), (1, 2, 2, 2)],
+    }
