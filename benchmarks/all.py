@@ -18,6 +18,7 @@ BENCHMARKS = (
     "status_route",
     "bradley_terry",
     "history",
+    "rebuild",
     "assessments",
     "assessment_app",
 )
