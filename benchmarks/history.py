@@ -27,7 +27,7 @@ from domain.batch import BatchAggregate, batch_stream_id
 from infrastructure.bootstrap import stream_reader
 from infrastructure.embedded.postgres import EmbeddedPostgres
 from infrastructure.postgres.bodies import batch_body
-from infrastructure.postgres.datastore import read_model_engine
+from infrastructure.postgres.reads import ReadConnections
 from infrastructure.postgres.views import PostgresQueries
 from tests.support.given import assessed, caused_by, minute, registered, slot_assigned, spellchecked
 from tests.support.projecting import Chain
@@ -73,8 +73,8 @@ def _told(chain: Chain, essays: int) -> int:
 def _measured(
     runner: asyncio.Runner, url: str, essays: int, events: int, rounds: int
 ) -> list[Mapping[str, Any]]:
-    engine, streams = read_model_engine(url, pool_size=1), stream_reader(url)
-    queries, history = PostgresQueries(engine), BatchHistory(streams.read)
+    reads, streams = ReadConnections(url, size=1), stream_reader(url)
+    queries, history = PostgresQueries(reads.rows), BatchHistory(streams.read)
     readiness = ExplainReadiness(streams.read)
     batch_id = _name(essays)
 
@@ -101,7 +101,7 @@ def _measured(
             ask()
             if number:  # the first round opens connections and prepares statements
                 taken[name].append(time.perf_counter() - begun)
-    runner.run(engine.dispose())
+    runner.run(reads.close())
     streams.close()
     baseline = statistics.median(taken["status, read model"])
     return [

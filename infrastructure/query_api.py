@@ -7,10 +7,10 @@ import threading
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import REGISTRY
 from pydantic import SecretStr
-from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 
 from application.enrichment import NoAssessments
@@ -26,27 +26,27 @@ from infrastructure.http.app import create_app
 from infrastructure.http.history import Past
 from infrastructure.http.problems import Problem
 from infrastructure.outbox import read_outbox
-from infrastructure.postgres.datastore import read_model_engine
+from infrastructure.postgres.reads import ReadConnections
 from infrastructure.postgres.views import PostgresQueries
 from infrastructure.settings import Settings
 
-_POOL_SIZE = 10
+_POOL_SIZE = 20
 
 
 def query_app(
     servers: Servers, settings: Settings, api_key: SecretStr, *, registry: CollectorRegistry = REGISTRY
 ) -> Starlette:
     """Return the application on the database that `servers` names; it starts although that is away."""
-    engine = read_model_engine(servers.database_url, pool_size=_POOL_SIZE, statement_timeout_s=5)
-    queries = PostgresQueries(engine)
+    reads = ReadConnections(servers.database_url, size=_POOL_SIZE, statement_timeout_s=5)
+    queries = PostgresQueries(reads.rows)
     health = HealthChecks()
 
     async def database() -> CheckResult:
         try:
             unfit = await queries.unfit_read_models()
-        except DBAPIError as error:
+        except psycopg.Error as error:
             # Health is open to everybody: the driver's own words would tell hosts and names.
-            return CheckResult(Health.FAILED, f"The database does not answer ({type(error.orig).__name__}).")
+            return CheckResult(Health.FAILED, f"The database does not answer ({type(error).__name__}).")
         # The API answers from the rows that are there for as long as they have what it asks for.
         return CheckResult(Health.DEGRADED if unfit else Health.OK, " ".join(unfit.values()))
 
@@ -61,7 +61,7 @@ def query_app(
     async def close() -> None:
         if assessments is not None:
             await assessments.close()
-        await engine.dispose()
+        await reads.close()
         await asyncio.to_thread(store.close)
         await asyncio.to_thread(streams.close)
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import RowMapping, TextClause, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from application.assessments import (
@@ -27,7 +27,7 @@ from application.assessments import (
     PublishedResult,
 )
 from application.queries import Edition
-from infrastructure.postgres.asking import ReadModelQueries
+from infrastructure.postgres.asking import EngineReads, ReadModelQueries, Rows
 
 _GENERATION: Final = "(SELECT generation FROM ras.read_models WHERE name = 'assessments') AS generation"
 _JUDGE: Final = "coalesce(nullif(d.judge, ''), d.provider || '/' || d.model)"
@@ -128,7 +128,7 @@ class _Reader:
         """Return the jobs of a batch and the edition of each, the one with the newest event first."""
         return {row["job_id"]: _edition(row) for row in await self._rows(_EDITIONS, batch_id=batch_id)}
 
-    async def _rows(self, query: TextClause, **parameters: Any) -> list[RowMapping]:
+    async def _rows(self, query: TextClause, **parameters: Any) -> Rows:
         raise NotImplementedError
 
 
@@ -139,7 +139,7 @@ class PostgresAssessments(ReadModelQueries, _Reader):
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
-        super().__init__(engine)
+        super().__init__(EngineReads(engine).rows)
         self._several = engine.execution_options(isolation_level="REPEATABLE READ")
 
     @asynccontextmanager
@@ -176,15 +176,15 @@ class _Snapshot(_Reader):
         pairs = await self._connection.execute(_MATRIX, {"job_id": job_id})
         return [PairCount(*pair) for pair in pairs]
 
-    async def _rows(self, query: TextClause, **parameters: Any) -> list[RowMapping]:
-        return list((await self._connection.execute(query, parameters)).mappings().all())
+    async def _rows(self, query: TextClause, **parameters: Any) -> Rows:
+        return (await self._connection.execute(query, parameters)).mappings().all()
 
 
-def _edition(row: RowMapping) -> Edition:
+def _edition(row: Mapping[str, Any]) -> Edition:
     return Edition(row["generation"], row["position"])
 
 
-def _published(row: RowMapping) -> PublishedResult:
+def _published(row: Mapping[str, Any]) -> PublishedResult:
     body = {
         "method": row["method"],
         "model_used": row["model_used"],

@@ -114,6 +114,7 @@ HANDLERS: Final[dict[Any, Any]] = {
     Problem: on_problem,
     HTTPException: on_http_exception,
     DBAPIError: on_database_error,
+    psycopg.Error: on_database_error,
     PoolTimeoutError: on_database_error,
     ReadModelUnavailableError: on_unavailable_read_model,
     **dict.fromkeys(TRANSIENT_ERRORS, on_database_error),

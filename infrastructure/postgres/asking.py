@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import RowMapping
+from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from infrastructure.postgres.read_models import VERSIONS, ReadModelUnavailableError, complaints
+from infrastructure.postgres.reads import is_outlived
 
 _NOT_THERE: Final = (
     psycopg.errors.UndefinedTable,
@@ -20,47 +21,59 @@ _NOT_THERE: Final = (
 _MOST_TRIES: Final = 20
 """As many connections as the pool may have, each of which may have outlived a rebuild."""
 
+Rows = Sequence[Any]
+"""Rows that are mappings by column: those of psycopg or of SQLAlchemy."""
+
+Ask = Callable[[Any, Mapping[str, Any]], Awaitable[Rows]]
+"""Takes a statement and its parameters. Raises psycopg's errors, or SQLAlchemy's around them."""
+
 
 class ReadModelQueries:
-    """What queries on read models begin from. Raises SQLAlchemy's errors when the database is away."""
+    """What queries on read models begin from: a way to ask, `ReadConnections.rows` or `EngineReads.rows`."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    async def unfit_read_models(self) -> dict[str, str]:
+        """Return what is wrong with the read models that do not fit this release, by name."""
+        return complaints({row["name"]: row["version"] for row in await self._ask(VERSIONS.text, {})})
+
+    async def _rows(self, query: Any, **parameters: Any) -> Rows:
+        try:
+            return await self._ask(query, parameters)
+        except (psycopg.Error, DBAPIError) as error:
+            if isinstance(getattr(error, "orig", error), _NOT_THERE) and (
+                unfit := await self.unfit_read_models()
+            ):
+                raise ReadModelUnavailableError(" ".join(unfit.values())) from error
+            raise
+
+
+class EngineReads:
+    """Single statements over an engine's connections."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         # Single statements: a transaction around each would be two more trips.
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    async def unfit_read_models(self) -> dict[str, str]:
-        """Return what is wrong with the read models that do not fit this release, by name."""
-        return complaints({row["name"]: row["version"] for row in await self._asked(VERSIONS, {})})
-
-    async def _rows(self, query: Any, **parameters: Any) -> list[RowMapping]:
-        try:
-            return await self._asked(query, parameters)
-        except DBAPIError as error:
-            if isinstance(error.orig, _NOT_THERE) and (unfit := await self.unfit_read_models()):
-                raise ReadModelUnavailableError(" ".join(unfit.values())) from error
-            raise
-
-    async def _asked(self, query: Any, parameters: Mapping[str, Any]) -> list[RowMapping]:
+    async def rows(self, query: str | TextClause, parameters: Mapping[str, Any]) -> Rows:
+        """Run `query` and return its rows. Raises SQLAlchemy's errors when the database is away."""
+        statement = text(query) if isinstance(query, str) else query
         for _ in range(_MOST_TRIES):
             try:
-                return await self._ask(query, parameters)
+                return await self._ask(statement, parameters)
             except DBAPIError as error:
                 # A connection that died while it lay idle says so only now; the pool has thrown it away.
                 # So has `_ask` one whose prepared statements are for tables as they were before a rebuild.
-                if not error.connection_invalidated and not _is_outlived(error):
+                if not error.connection_invalidated and not is_outlived(error.orig):
                     raise
-        return await self._ask(query, parameters)
+        return await self._ask(statement, parameters)
 
-    async def _ask(self, query: Any, parameters: Mapping[str, Any]) -> list[RowMapping]:
+    async def _ask(self, statement: TextClause, parameters: Mapping[str, Any]) -> Rows:
         async with self._engine.connect() as connection:
             try:
-                return list((await connection.execute(query, parameters)).mappings().all())
+                return (await connection.execute(statement, parameters)).mappings().all()
             except DBAPIError as error:
-                if _is_outlived(error):
+                if is_outlived(error.orig):
                     await connection.invalidate()
                 raise
-
-
-def _is_outlived(error: DBAPIError) -> bool:
-    """Whether a prepared statement would now return other columns ("cached plan must not change result type")."""
-    return isinstance(error.orig, psycopg.errors.FeatureNotSupported) and "cached plan" in str(error.orig)

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import RowMapping
 
 from application.queries import CLIENT_STATUS
 
@@ -42,7 +41,7 @@ def _current_phase(row: Mapping[Any, Any]) -> str | None:
     return "cj_assessment" if "cj_assessment" in row["required"] and row["assessed_at"] is None else None
 
 
-def essay_body(row: RowMapping) -> dict[str, Any]:
+def essay_body(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return everything known of an essay."""
     return {
         "essay_id": row["essay_id"],
@@ -82,7 +81,7 @@ def essay_body(row: RowMapping) -> dict[str, Any]:
     }
 
 
-def notification_body(row: RowMapping) -> dict[str, Any]:
+def notification_body(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a notification of an inbox."""
     return {
         "notification_id": str(row["notification_id"]),
@@ -104,7 +103,7 @@ def _naive(time: datetime | None) -> datetime | None:
     return None if time is None else time.astimezone(UTC).replace(tzinfo=None)
 
 
-def dead_letter_body(row: RowMapping) -> dict[str, Any]:
+def dead_letter_body(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a dead letter, its bytes in base64."""
     return {
         name: base64.b64encode(value).decode() if isinstance(value, bytes) else value

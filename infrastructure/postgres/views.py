@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import text
-
 from application.queries import Answer, Edition
 from infrastructure.postgres.asking import ReadModelQueries
 from infrastructure.postgres.bodies import batch_body, dead_letter_body, essay_body, notification_body
@@ -95,33 +93,33 @@ _REQUIRED: Final = """
 
 _GENERATION: Final = "(SELECT generation FROM ras.read_models WHERE name = 'batch_results')"
 
-_STATUS_QUERY: Final = text(f"""
+_STATUS_QUERY: Final = f"""
     WITH b AS (
         SELECT b.*, {_GENERATION} AS generation, {_STATUS} AS status, q.*, o.*
         FROM ras_batch_results.batches b {_REQUIRED}
-        WHERE b.batch_id = :batch_id AND b.user_id IS NOT NULL
+        WHERE b.batch_id = %(batch_id)s AND b.user_id IS NOT NULL
     ) {_SUMMARY}
-""")
-_EDITION: Final = text(f"""
+"""
+_EDITION: Final = f"""
     SELECT {_GENERATION} AS generation, position FROM ras_batch_results.batches
-    WHERE batch_id = :batch_id AND user_id IS NOT NULL
-""")
-_USER_QUERY: Final = text(f"""
+    WHERE batch_id = %(batch_id)s AND user_id IS NOT NULL
+"""
+_USER_QUERY: Final = f"""
     WITH mine AS (
-        SELECT b.*, {_STATUS} AS status FROM ras_batch_results.batches b WHERE b.user_id = :user_id
+        SELECT b.*, {_STATUS} AS status FROM ras_batch_results.batches b WHERE b.user_id = %(user_id)s
     ), wanted AS (
-        SELECT *, count(*) OVER () AS matches FROM mine WHERE :status ::text IS NULL OR status = :status
+        SELECT *, count(*) OVER () AS matches FROM mine WHERE %(status)s ::text IS NULL OR status = %(status)s
     ), page AS (
-        SELECT * FROM wanted ORDER BY registered_at DESC, batch_id LIMIT :limit OFFSET :offset
+        SELECT * FROM wanted ORDER BY registered_at DESC, batch_id LIMIT %(limit)s OFFSET %(offset)s
     ), b AS (
         SELECT b.*, q.*, o.* FROM page b {_REQUIRED}
     ) {_SUMMARY} ORDER BY b.registered_at DESC, b.batch_id
-""")
-_USER_COUNT: Final = text(f"""
-    SELECT count(*) FROM (SELECT {_STATUS} AS status FROM ras_batch_results.batches b WHERE b.user_id = :user_id) m
-    WHERE :status ::text IS NULL OR status = :status
-""")
-_ESSAY_QUERY: Final = text(f"""
+"""
+_USER_COUNT: Final = f"""
+    SELECT count(*) FROM (SELECT {_STATUS} AS status FROM ras_batch_results.batches b WHERE b.user_id = %(user_id)s) m
+    WHERE %(status)s ::text IS NULL OR status = %(status)s
+"""
+_ESSAY_QUERY: Final = f"""
     SELECT b.user_id, b.class_id, b.course_code, b.assignment_id, b.status, b.position,
         b.assessed_at, e.*,
         (SELECT count(*) FROM ras_batch_results.rankings r JOIN ras_batch_results.essays x USING (batch_id, essay_id)
@@ -129,28 +127,28 @@ _ESSAY_QUERY: Final = text(f"""
     FROM (
         SELECT b.*, {_STATUS} AS status, q.*, o.* FROM ras_batch_results.essays y
         JOIN ras_batch_results.batches b ON b.batch_id = y.batch_id {_REQUIRED}
-        WHERE y.essay_id = :essay_id AND y.ordinal IS NOT NULL AND b.user_id IS NOT NULL
+        WHERE y.essay_id = %(essay_id)s AND y.ordinal IS NOT NULL AND b.user_id IS NOT NULL
         ORDER BY b.registered_at DESC, b.batch_id LIMIT 1
-    ) b CROSS JOIN LATERAL ({_ESSAYS} AND x.essay_id = :essay_id) e
-""")
-_NOTIFICATIONS: Final = text("""
+    ) b CROSS JOIN LATERAL ({_ESSAYS} AND x.essay_id = %(essay_id)s) e
+"""
+_NOTIFICATIONS: Final = """
     SELECT * FROM ras_teacher_inbox.notifications
-    WHERE teacher_id = :teacher_id AND (:before ::bigint IS NULL OR position < :before)
-        AND (NOT :unread OR read_at IS NULL)
-    ORDER BY position DESC LIMIT :limit
-""")
-_TEACHER: Final = text("SELECT teacher_id FROM ras_teacher_inbox.notifications WHERE notification_id = :id")
-_LETTERS: Final = text("""
+    WHERE teacher_id = %(teacher_id)s AND (%(before)s ::bigint IS NULL OR position < %(before)s)
+        AND (NOT %(unread)s OR read_at IS NULL)
+    ORDER BY position DESC LIMIT %(limit)s
+"""
+_TEACHER: Final = "SELECT teacher_id FROM ras_teacher_inbox.notifications WHERE notification_id = %(id)s"
+_LETTERS: Final = """
     SELECT position, stream_id, reason, detail, topic, partition, "offset", received_at
     FROM ras_dead_letters.letters
-    WHERE (:reason ::text IS NULL OR reason = :reason) AND (:before ::bigint IS NULL OR position < :before)
-    ORDER BY position DESC LIMIT :limit
-""")
-_LETTER: Final = text("SELECT * FROM ras_dead_letters.letters WHERE position = :position")
+    WHERE (%(reason)s ::text IS NULL OR reason = %(reason)s) AND (%(before)s ::bigint IS NULL OR position < %(before)s)
+    ORDER BY position DESC LIMIT %(limit)s
+"""
+_LETTER: Final = "SELECT * FROM ras_dead_letters.letters WHERE position = %(position)s"
 
 
 class PostgresQueries(ReadModelQueries):
-    """All queries, on the read models. Raises SQLAlchemy's errors when the database is away."""
+    """All queries, on the read models. Raises psycopg's errors when the database is away."""
 
     async def status(self, batch_id: str) -> Answer | None:
         """Return how a batch stands, None if it is not known."""

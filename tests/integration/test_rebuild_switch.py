@@ -15,7 +15,7 @@ from sqlalchemy import Column, MetaData, Table, Text
 
 from infrastructure.eventstore.store import EventStore
 from infrastructure.followers.follower import SinkNotReadyError
-from infrastructure.postgres.datastore import read_model_engine
+from infrastructure.postgres.reads import ReadConnections
 from infrastructure.postgres.views import PostgresQueries
 from infrastructure.rebuild import rebuild, switching
 from infrastructure.rebuild.rebuild import Rebuilt, Silent
@@ -130,14 +130,14 @@ def test_prepared_statements_outlive_tables_of_another_shape(models: Models) -> 
     position = models.database.value("SELECT max(position) FROM ras_dead_letters.letters")
 
     async def ask() -> None:
-        engine = read_model_engine(models.url, pool_size=3)
-        queries = PostgresQueries(engine)
+        reads = ReadConnections(models.url, size=6)
+        queries = PostgresQueries(reads.rows)
         for _ in range(10):  # the driver prepares what is asked often
             await asyncio.gather(*(queries.letter(position) for _ in range(6)))
         await asyncio.to_thread(models.rebuilding().rebuild, [with_a_column_more(dead_letters)])
         letters = await asyncio.gather(*(queries.letter(position) for _ in range(12)))
         assert [letter["severity"] for letter in letters if letter] == ["low"] * 12
-        await engine.dispose()
+        await reads.close()
 
     asyncio.run(ask())
 

@@ -17,7 +17,7 @@ from application.queries import CLIENT_STATUS
 from domain.batch import BatchAggregate, batch_stream_id
 from domain.values import BatchStatus
 from infrastructure.postgres import views
-from infrastructure.postgres.datastore import read_model_engine
+from infrastructure.postgres.reads import ReadConnections
 from infrastructure.postgres.views import PostgresQueries
 from tests.properties.upstream_batches import fickle_batches, truthful_batches
 from tests.support.given import Message, Registered, play
@@ -84,13 +84,13 @@ def _told(batch_id: str, user_id: str, story: Sequence[Message]) -> BatchAggrega
 
 
 async def _page(url: str, user_id: str) -> Any:
-    engine = read_model_engine(url, pool_size=1)
+    reads = ReadConnections(url, size=1)
     try:
-        return await PostgresQueries(engine).batches_of(
+        return await PostgresQueries(reads.rows).batches_of(
             user_id, limit=_BATCHES_AT_ONCE, offset=0, status=None
         )
     finally:
-        await engine.dispose()
+        await reads.close()
 
 
 def _counts(body: Any) -> tuple[Any, ...]:

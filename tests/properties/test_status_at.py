@@ -19,7 +19,7 @@ from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate, batch_stream_id
 from domain.values import BatchStatus
 from infrastructure.postgres.bodies import batch_body
-from infrastructure.postgres.datastore import read_model_engine
+from infrastructure.postgres.reads import ReadConnections
 from infrastructure.postgres.views import PostgresQueries
 from tests.properties.upstream_batches import fickle_batches
 from tests.support.given import Message, caused_by, minute
@@ -102,11 +102,11 @@ def _body(events: Iterable[DomainEvent], *, at: int = 10_000, by: By = By.RECORD
 
 
 async def _status(url: str, batch_id: str) -> Any:
-    engine = read_model_engine(url, pool_size=1)
+    reads = ReadConnections(url, size=1)
     try:
-        answer = await PostgresQueries(engine).status(batch_id)
+        answer = await PostgresQueries(reads.rows).status(batch_id)
     finally:
-        await engine.dispose()
+        await reads.close()
     return None if answer is None else orjson.loads(orjson.dumps(answer.body))
 
 

@@ -1,0 +1,96 @@
+"""Single statements that read, for the query API: the shortest way to a row.
+
+A pool of plain connections in autocommit mode, because a front end that polls waits for one select by a primary
+key: SQLAlchemy's engine and its greenlets cost it twice the time of the select itself. A connection that
+turns out to be dead, or whose prepared statements are for tables as they were before a rebuild, is thrown away
+and the statement is asked again on the next: reading twice does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import DictRow, dict_row
+
+_CONNECT_TIMEOUT_S: Final = 5
+
+
+class ReadConnections:
+    """At most `size` connections, opened when they are needed."""
+
+    def __init__(self, database_url: str, *, size: int, statement_timeout_s: int | None = None) -> None:
+        given = {k: str(v) for k, v in conninfo_to_dict(database_url).items() if v is not None}
+        given.setdefault("connect_timeout", str(_CONNECT_TIMEOUT_S))
+        if statement_timeout_s is not None:
+            given["options"] = (
+                f"{given.get('options', '')} -c statement_timeout={statement_timeout_s}s".strip()
+            )
+        self._given = given
+        self._turns = asyncio.Semaphore(size)
+        self._idle: list[psycopg.AsyncConnection[DictRow]] = []
+
+    async def rows(self, query: str, parameters: Mapping[str, Any]) -> list[DictRow]:
+        """Run `query` with its `%(name)s` parameters and return its rows.
+
+        Raises psycopg's errors: OperationalError when the database is away or every connection is busy for
+        longer than five seconds.
+        """
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise psycopg.OperationalError("every connection is busy") from None
+        try:
+            while self._idle:
+                connection = self._idle.pop()
+                try:
+                    return await self._ask(connection, query, parameters)
+                except psycopg.Error as error:
+                    # What died while it lay idle says so only now.
+                    if not connection.closed and not is_outlived(error):
+                        raise
+            return await self._ask(await self._connected(), query, parameters)
+        finally:
+            self._turns.release()
+
+    async def close(self) -> None:
+        """Close the connections that nobody uses."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await connection.close()
+
+    async def _ask(
+        self, connection: psycopg.AsyncConnection[DictRow], query: str, parameters: Mapping[str, Any]
+    ) -> list[DictRow]:
+        is_sound = False
+        try:
+            async with connection.cursor(binary=True) as cursor:
+                await cursor.execute(query.encode(), parameters, prepare=True)
+                rows = await cursor.fetchall()
+            is_sound = True
+        except psycopg.Error as error:
+            is_sound = not is_outlived(error)
+            raise
+        finally:
+            # A statement that was broken off (the client has gone) leaves its connection in an unknown state.
+            if is_sound and not connection.closed:
+                self._idle.append(connection)
+            else:
+                await connection.close()
+        return rows
+
+    async def _connected(self) -> psycopg.AsyncConnection[DictRow]:
+        return await psycopg.AsyncConnection.connect(
+            **self._given,  # type: ignore[arg-type]  # names and values of libpq, all texts
+            autocommit=True,
+            row_factory=dict_row,
+        )
+
+
+def is_outlived(error: BaseException | None) -> bool:
+    """Whether a prepared statement would now return other columns ("cached plan must not change result type")."""
+    return isinstance(error, psycopg.errors.FeatureNotSupported) and "cached plan" in str(error)
