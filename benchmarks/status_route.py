@@ -29,7 +29,6 @@ import psycopg
 import uvicorn
 import uvloop
 from pydantic import SecretStr
-from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -41,7 +40,7 @@ from infrastructure.demo.bulk import bulk
 from infrastructure.embedded.postgres import EmbeddedPostgres
 from infrastructure.embedded.processes import GuardedProcess, free_port
 from infrastructure.http import kept_answers
-from infrastructure.postgres.datastore import read_model_engine
+from infrastructure.postgres.reads import ReadConnections
 from infrastructure.query_api import query_app
 from infrastructure.settings import Settings
 from tests.support.deciding import batches_among
@@ -90,13 +89,11 @@ def main() -> None:
 
 
 def _bare_app(database_url: str) -> Starlette:
-    engine = read_model_engine(database_url, pool_size=10).execution_options(isolation_level="AUTOCOMMIT")
-    select = text("SELECT body FROM bare WHERE batch_id = :batch_id")
+    reads = ReadConnections(database_url, size=20)
 
     async def bare(request: Request) -> Response:
-        async with engine.connect() as connection:
-            found = await connection.execute(select, {"batch_id": request.path_params["batch_id"]})
-            return Response(found.scalar_one(), media_type="application/json")
+        [row] = await reads.rows("SELECT body FROM bare WHERE batch_id = %(batch_id)s", request.path_params)
+        return Response(row["body"], media_type="application/json")
 
     return Starlette(routes=[Route("/bare/{batch_id}", bare)])
 
