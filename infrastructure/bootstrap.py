@@ -96,6 +96,7 @@ def publisher(
     status: RoleStatus,
     *,
     resume_at: int | None = None,
+    after_restore: bool = False,
     tracer: Tracer | None = None,
 ) -> Follower:
     """Return the publisher; it makes spans where there is a `tracer`."""
@@ -113,6 +114,7 @@ def publisher(
         log,
         PositionCopy(servers.database_url, settings.transactional_id),
         resume_at=resume_at,
+        after_restore=after_restore,
         tracer=_of_messages(tracer),
     )
     return Follower(

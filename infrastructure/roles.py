@@ -57,14 +57,23 @@ async def ingest(settings: Settings, servers: Servers) -> None:
                     await asyncio.to_thread(store.close)
 
 
-async def publish(settings: Settings, servers: Servers, *, resume_at: int | None = None) -> None:
+async def publish(
+    settings: Settings, servers: Servers, *, resume_at: int | None = None, after_restore: bool = False
+) -> None:
     """Run the publisher."""
     status = RoleStatus("publisher")
     async with _role(settings, [status]) as stopping:
         if await _database_is_ready(servers, [status], settings, stopping):
             wakes = bootstrap.listener(servers, settings)
             follower = bootstrap.publisher(
-                servers, wakes, settings, RoleMetrics(), status, resume_at=resume_at, tracer=current_tracer()
+                servers,
+                wakes,
+                settings,
+                RoleMetrics(),
+                status,
+                resume_at=resume_at,
+                after_restore=after_restore,
+                tracer=current_tracer(),
             )
             async with reporting(servers.database_url, [status]):
                 await _follow(stopping, wakes, [follower])

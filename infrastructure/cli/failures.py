@@ -45,6 +45,11 @@ def exit_code_of(error: BaseException) -> tuple[int, str | None]:
     if isinstance(error, (sqlalchemy.exc.OperationalError, psycopg.OperationalError, *TRANSIENT_ERRORS)):
         cause = getattr(error, "orig", None) or error
         return 1, f"The database does not answer: {str(cause).strip()} Check RAS_DATABASE_URL."
+    if isinstance(getattr(error, "orig", error), psycopg.errors.UndefinedTable):
+        return 1, (
+            "A table of RAS is gone from the database. If a backup is being restored, stop all roles first and "
+            "start them when it is done."
+        )
     if isinstance(error, KafkaError):
         return 1, f"Kafka does not answer: {error}. Check RAS_KAFKA_BOOTSTRAP_SERVERS."
     return 1, None

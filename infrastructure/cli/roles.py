@@ -53,10 +53,19 @@ def publish(
             min=0, help="Set the position to this notification id first; events up to it count as published."
         ),
     ] = None,
+    after_restore: Annotated[
+        bool,
+        typer.Option(
+            "--after-restore",
+            help="The database is an earlier one: go back with it, and leave out what Kafka shows to have been said.",
+        ),
+    ] = False,
 ) -> None:
     """Publish results and notifications to Kafka, exactly once (one process; a second one takes over)."""
+    if after_restore and resume_at is not None:
+        raise typer.BadParameter("--resume-at and --after-restore exclude each other.")
     settings = prepared_role("publish")
-    run(roles.publish(settings, servers_from(settings), resume_at=resume_at))
+    run(roles.publish(settings, servers_from(settings), resume_at=resume_at, after_restore=after_restore))
 
 
 def project() -> None:

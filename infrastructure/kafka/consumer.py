@@ -200,30 +200,29 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         yield portion
 
     async def _take_in(self, intakes: Sequence[Intake]) -> bool:
-        """Take in one micro-batch, however long it takes; False when its messages are no longer ours."""
-        while True:
-            mine = [intake for intake in intakes if self._is_next(intake.message)]
-            started, started_ns = perf_counter(), time_ns()
-            try:
-                taken = await asyncio.to_thread(self._use_case.take_in, mine, self._positions)
-            except StalePositionError as error:
-                _log.info("ingest.position_moved", detail=str(error))
-                await self._seek_to_stored(list(self._positions))
-                return False
-            except TRANSIENT_ERRORS as error:
-                await self._wait_out(f"The database does not answer: {error}")
-                if self._stopping.is_set():
-                    return False
-                continue
-            self._backoff.reset()
-            self._status.well()
-            self._measure(taken, mine, perf_counter() - started)
-            if self._tracer is not None:
-                await asyncio.to_thread(
-                    self._tracer.taken_in, mine, started_ns=started_ns, ended_ns=time_ns()
-                )
-            self._collector.after(len(mine))
-            return True
+        """Take in one micro-batch; False when that failed and the consumer has gone back to the stored positions."""
+        mine = [intake for intake in intakes if self._is_next(intake.message)]
+        started, started_ns = perf_counter(), time_ns()
+        try:
+            taken = await asyncio.to_thread(self._use_case.take_in, mine, self._positions)
+        except StalePositionError as error:
+            _log.info("ingest.position_moved", detail=str(error))
+            await self._seek_to_stored(list(self._positions))
+            return False
+        except TRANSIENT_ERRORS as error:
+            await self._wait_out(f"The database does not answer: {error}")
+            # What comes back may be a store that was restored to an earlier day: what we hold in memory
+            # of batches and positions would then fit into it nowhere, without any conflict that tells.
+            self._use_case.forget()
+            await self._seek_to_stored(list(self._positions))
+            return False
+        self._backoff.reset()
+        self._status.well()
+        self._measure(taken, mine, perf_counter() - started)
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.taken_in, mine, started_ns=started_ns, ended_ns=time_ns())
+        self._collector.after(len(mine))
+        return True
 
     def _is_next(self, message: IncomingMessage) -> bool:
         """Whether the message is ours and not taken in yet."""

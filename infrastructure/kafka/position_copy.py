@@ -1,4 +1,10 @@
-"""PostgreSQL's copy of the publisher's position: late, for checking and for display."""
+"""What PostgreSQL knows of the publisher's position: a copy of it, and what stands in the log there.
+
+The copy is late, for checking and for display. The mark of a position names the event at it, by stream,
+version and the moment at which its message was received: a store that was restored and has taken in the
+same message again holds it with another moment, so a mark tells whether the log is still the one that was
+published from. Notification ids alone do not: after a restore they are given out a second time.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +20,16 @@ _WRITE: Final = """
     ON CONFLICT (name) DO UPDATE SET position = excluded.position, updated_at = clock_timestamp()
 """
 _READ: Final = "SELECT position FROM ras.positions WHERE name = %s"
+# `json` and not `jsonb`: it looks for one member and does not mind what free-form texts elsewhere hold.
+_MARKS: Final = """
+    SELECT e.mark FROM unnest(%s::bigint[]) WITH ORDINALITY AS asked (position, place)
+    LEFT JOIN LATERAL (
+        SELECT format('%%s/%%s/%%s', originator_id, originator_version,
+            convert_from(state, 'UTF8')::json #>> '{causation,received_at}') AS mark
+        FROM ras.stored_events WHERE notification_id <= asked.position
+        ORDER BY notification_id DESC LIMIT 1
+    ) AS e ON true ORDER BY asked.place
+"""
 
 
 def publisher_position(transactional_id: str) -> str:
@@ -22,7 +38,7 @@ def publisher_position(transactional_id: str) -> str:
 
 
 class PositionCopy:
-    """The copy for one transactional id."""
+    """The copy for one transactional id, and the marks of any position."""
 
     def __init__(self, database_url: str, transactional_id: str) -> None:
         self._database_url = database_url
@@ -38,6 +54,11 @@ class PositionCopy:
     async def write(self, position: int) -> None:
         """Overwrite the copy."""
         await (await self._connected()).execute(_WRITE, (self._name, position), prepare=True)
+
+    async def marks(self, *positions: int) -> list[str | None]:
+        """Return the mark of the last event at or before each position, None before the first event."""
+        cursor = await (await self._connected()).execute(_MARKS, (list(positions),), prepare=True)
+        return [mark for (mark,) in await cursor.fetchall()]
 
     async def close(self) -> None:
         """Close the connection."""

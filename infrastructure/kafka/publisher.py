@@ -8,9 +8,12 @@ can move it any more. A time-out or an error in a transaction leaves its outcome
 is thrown away, and its successor reads what became of it.
 
 PostgreSQL holds a copy of the position, written after each commit. It is never where the publisher goes
-on from, but it tells when the compacted topic has lost its memory (the copy is ahead of it) or the
-store was restored to an earlier day (the topic is ahead of the store). Then the publisher refuses to
-start, because going on would say things twice or not at all.
+on from, but it tells when the compacted topic has lost its memory (the copy is ahead of it). With each
+position goes a mark of the event at it. Before each transaction the store must still hold the event that
+the last one ended at: if it does not, it was restored to an earlier day, and has perhaps given out the same
+notification ids again, to other events. In either case the publisher refuses, because going on would say things
+twice or not at all. After a restore a person starts it with `--after-restore`: it then goes back to the copy,
+which is as old as the store, and leaves out whatever the out-topics show to have been said.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 import structlog
@@ -27,11 +30,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from application.envelopes import OutgoingMessage, outgoing_messages
+from application.restore import saying_of
 from application.topics import PUBLISHER_POSITION
 from infrastructure.followers.follower import TransientSinkError
 from infrastructure.followers.log import NotificationLog
 from infrastructure.kafka.position_copy import PositionCopy
 from infrastructure.kafka.record_batches import RecordBatches
+from infrastructure.kafka.sayings import everything_said
 from projections.recorded import Recorded
 
 if TYPE_CHECKING:
@@ -59,6 +64,14 @@ class PublisherPositionError(Exception):
     """The position cannot be trusted; the text says what is known and what to do."""
 
 
+class _Position(NamedTuple):
+    """A position as it stands in Kafka. Events up to `compared_to` are told only if nobody has told them."""
+
+    position: int
+    mark: str | None
+    compared_to: int
+
+
 class KafkaSink:
     """Publishes what domain events say to the world."""
 
@@ -70,6 +83,7 @@ class KafkaSink:
         copy: PositionCopy,
         *,
         resume_at: int | None = None,
+        after_restore: bool = False,
         tracer: MessageTracer | None = None,
     ) -> None:
         self._bootstrap_servers = bootstrap_servers
@@ -77,6 +91,11 @@ class KafkaSink:
         self._log = log
         self._copy = copy
         self._resume_at = resume_at
+        self._after_restore = after_restore
+        self._said: frozenset[bytes] = frozenset()
+        self._compared_to = 0
+        self._reached = 0
+        self._mark: str | None = None
         self._tracer = tracer
         self._producer: AIOKafkaProducer | None = None
         self._written_at = 0.0
@@ -102,12 +121,14 @@ class KafkaSink:
             async with asyncio.timeout(_TRANSACTION_TIMEOUT_S):
                 await producer.start()
                 self._producer = producer
-                position = await self._read_position()
+                found = await self._read_position()
         except (KafkaError, TimeoutError, OSError) as error:
             self._producer = producer
             await self._discard_producer()
             raise TransientSinkError(f"Kafka does not answer: {error!r}") from error
-        return await self._checked(position)
+        self._reached = await self._checked(found)
+        [self._mark] = await self._copy.marks(self._reached)
+        return self._reached
 
     async def prepare(self, events: Sequence[Recorded]) -> list[OutgoingMessage]:
         """Return the messages of `events`."""
@@ -116,7 +137,11 @@ class KafkaSink:
             if start:
                 await asyncio.sleep(0)  # the transaction before this one has its turn
             for recorded in events[start : start + _EVENTS_AT_A_TIME]:
-                messages += outgoing_messages(recorded.event)
+                outgoing = outgoing_messages(recorded.event)
+                if self._said and saying_of(outgoing[0].value) in self._said:
+                    _log.info("publisher.said_before_the_restore", position=recorded.notification_id)
+                else:
+                    messages += outgoing
         return messages
 
     async def apply(self, prepared: list[OutgoingMessage], *, expected: int, to: int) -> None:
@@ -141,10 +166,11 @@ class KafkaSink:
     async def _transact(self, messages: Sequence[OutgoingMessage], to: int) -> None:
         producer = self._producer
         assert producer is not None, "position() comes first"
+        mark = await self._continued(to)
         try:
             async with asyncio.timeout(_TRANSACTION_TIMEOUT_S):
                 await producer.begin_transaction()
-                await self._send(producer, messages, to)
+                await self._send(producer, messages, to, mark)
                 await producer.commit_transaction()
         except ProducerFenced as error:
             await self._discard_producer()
@@ -156,23 +182,39 @@ class KafkaSink:
             await self._discard_producer()
             raise TransientSinkError(f"Kafka does not answer: {error!r}") from error
         self._written_at = monotonic()
+        self._reached, self._mark = to, mark
         await self._copy.write(to)
 
-    async def _send(self, producer: AIOKafkaProducer, messages: Sequence[OutgoingMessage], to: int) -> None:
-        """Send `messages` and the position; return when the broker has acknowledged all."""
+    async def _continued(self, to: int) -> str | None:
+        """Return the mark of `to`, or raise PublisherPositionError if the log is not the one published from."""
+        before, mark = await self._copy.marks(self._reached, to)
+        if self._mark is not None and before != self._mark:
+            raise _restored(self._reached, await self._log.head())
+        return mark
+
+    async def _send(
+        self, producer: AIOKafkaProducer, messages: Sequence[OutgoingMessage], to: int, mark: str | None
+    ) -> None:
+        """Send `messages` and the position with its mark; return when the broker has acknowledged all."""
         records = RecordBatches(producer)
         for start in range(0, len(messages), _MESSAGES_AT_A_TIME):
             if start:
                 await asyncio.sleep(0)  # full batches travel while the next are filled
             await records.put(messages[start : start + _MESSAGES_AT_A_TIME])
+        written: dict[str, object] = {"position": to, "mark": mark}
+        if to < self._compared_to:
+            written["compared_to"] = self._compared_to
         position = OutgoingMessage(
-            PUBLISHER_POSITION, self._transactional_id.encode(), orjson.dumps({"position": to}), ()
+            PUBLISHER_POSITION,
+            self._transactional_id.encode(),
+            orjson.dumps(written),
+            (),
         )
         await records.put_at(position, 0)
         await records.acknowledged()
 
-    async def _read_position(self) -> int | None:
-        """Return the last committed position of this transactional id, None if there is none."""
+    async def _read_position(self) -> _Position | None:
+        """Return what was last committed for this transactional id, None if there is nothing."""
         partition = TopicPartition(PUBLISHER_POSITION, 0)
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap_servers,
@@ -185,38 +227,74 @@ class KafkaSink:
             consumer.assign([partition])
             await consumer.seek_to_beginning(partition)
             end = (await consumer.end_offsets([partition]))[partition]
-            found: int | None = None
+            found: _Position | None = None
             while await consumer.position(partition) < end:
                 for record in (await consumer.getmany(partition, timeout_ms=100)).get(partition, ()):
                     if record.key == self._transactional_id.encode() and record.value is not None:
-                        found = int(orjson.loads(record.value)["position"])
+                        written = orjson.loads(record.value)
+                        found = _Position(
+                            int(written["position"]), written.get("mark"), int(written.get("compared_to", 0))
+                        )
             return found
         finally:
             await consumer.stop()
 
-    async def _checked(self, position: int | None) -> int:
-        if self._resume_at is not None:
-            resumed, self._resume_at = self._resume_at, None
-            await self._transact((), resumed)
-            _log.warning("publisher.position_set", position=resumed, was=position)
-            return resumed
-        copy = await self._copy.read()
+    async def _checked(self, found: _Position | None) -> int:
         head = await self._log.head()
-        if (position or 0) < copy:
+        if self._resume_at is not None:
+            return await self._resumed(found, self._resume_at, head)
+        position = found.position if found else 0
+        copy = await self._copy.read()
+        if position < copy:
             raise PublisherPositionError(
                 f"Kafka's topic {PUBLISHER_POSITION} says that {position or 'nothing'} is published, but "
-                f"PostgreSQL remembers {copy}: the topic has lost its memory. Events {(position or 0) + 1} to "
+                f"PostgreSQL remembers {copy}: the topic has lost its memory. Events {position + 1} to "
                 f"{copy} would be sent a second time. Start with `ras publish --resume-at {copy}` to go on "
                 "after them, or with another number if you know better."
             )
-        if (position or 0) > head:
+        if found is None:
+            return 0
+        if self._after_restore:
+            return await self._gone_back(position, copy, head)
+        [mark] = await self._copy.marks(position)
+        if position > head or (found.mark is not None and found.mark != mark):
+            raise _restored(position, head)
+        if found.compared_to > position:
+            await self._compare(found.compared_to)
+        return position
+
+    async def _resumed(self, found: _Position | None, resumed: int, head: int) -> int:
+        """Go on where a person says."""
+        if resumed > head:
             raise PublisherPositionError(
-                f"Kafka's topic {PUBLISHER_POSITION} says that everything up to {position} is published, but "
-                f"the event store ends at {head}: it was restored to an earlier day. Events {head + 1} to "
-                f"{position} are out in the world and not in the store. Take them in again from Kafka before "
-                f"you publish, then start with `ras publish --resume-at {position}`."
+                f"The event store ends at {head}: with `--resume-at {resumed}` the events up to {resumed}, which are "
+                f"still to come, would never be published. Give a number up to {head}."
             )
-        return position or 0
+        await self._write_anew(resumed)
+        self._resume_at = None
+        _log.warning("publisher.position_set", position=resumed, was=found and found.position)
+        return resumed
+
+    async def _gone_back(self, position: int, copy: int, head: int) -> int:
+        """Go back to the copy, which was restored with the store, and leave out what has been said since."""
+        await self._compare(max(position, head))
+        await self._write_anew(copy)
+        self._after_restore = False
+        _log.warning("publisher.after_restore", position=copy, was=position, said=len(self._said))
+        return copy
+
+    async def _compare(self, until: int) -> None:
+        """Learn what has been said; a publisher that takes over before the position `until` does so too."""
+        try:
+            self._said = await everything_said(self._bootstrap_servers)
+        except (KafkaError, OSError) as error:
+            raise TransientSinkError(f"Kafka does not answer: {error!r}") from error
+        self._compared_to = until
+
+    async def _write_anew(self, position: int) -> None:
+        """Write a position that does not follow from the one before."""
+        self._mark = None
+        await self._transact((), position)
 
     async def _discard_producer(self) -> None:
         producer, self._producer = self._producer, None
@@ -230,3 +308,21 @@ class KafkaSink:
         with contextlib.suppress(KafkaError, TimeoutError, OSError, asyncio.InvalidStateError):
             async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await producer.stop()
+
+
+def _restored(position: int, head: int) -> PublisherPositionError:
+    known = f"Kafka's topic {PUBLISHER_POSITION} says that everything up to {position} is published, but "
+    todo = (
+        "Let the ingesters take in again what Kafka has, until `ras status` shows no lag; then start with "
+        "`ras publish --after-restore`, which leaves out what the out-topics show to have been said."
+    )
+    if position > head:
+        return PublisherPositionError(
+            f"{known}the event store ends at {head}: it was restored to an earlier day. Events {head + 1} to "
+            f"{position} are out in the world and not in the store. {todo}"
+        )
+    return PublisherPositionError(
+        f"{known}the event store holds another event there: it was restored to an earlier day and has given "
+        f"out these numbers again, up to {head}. What is out in the world under them is not what they stand "
+        f"for now. {todo}"
+    )

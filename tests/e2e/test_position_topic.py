@@ -152,6 +152,17 @@ def test_a_publisher_refuses_a_store_that_was_restored_to_an_earlier_day(
         f"ras: Kafka's topic {PUBLISHER_POSITION} says that everything up to {published} is published, but "
         f"the event store ends at {earlier}: it was restored to an earlier day."
     ) in refused.output
+    assert "start with `ras publish --after-restore`" in refused.output
+
+
+def test_a_position_beyond_the_store_is_refused_because_it_would_skip_what_is_to_come(
+    ingesting: Installation, store: PostgresProbe
+) -> None:
+    refused = ingesting.run("publish", "--resume-at", "7")
+
+    assert refused.exit_code == 1
+    assert "ras: The event store ends at 0: with `--resume-at 7` the events up to 7" in refused.output
+    assert ingesting.run("publish", "--resume-at", "0", "--after-restore").exit_code == 2
 
 
 def test_a_copy_that_was_written_too_late_does_no_harm(

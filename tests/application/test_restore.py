@@ -1,0 +1,56 @@
+"""When two announcements are one: they say the same of the same batch, whatever else differs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from application.envelopes import outgoing_messages
+from application.restore import saying_of
+from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
+from domain.values import BatchStatus
+from tests.golden.expected_events import EXPECTED
+
+READY: Any = EXPECTED[BatchResultsReady.topic]
+RANKED: Any = EXPECTED[BatchAssessmentCompleted.topic]
+
+
+def saying(event: Any) -> bytes | None:
+    return saying_of(outgoing_messages(event)[0].value)
+
+
+@pytest.mark.parametrize("event", [READY, RANKED])
+def test_taken_in_again_at_another_time_and_place_it_is_the_same_saying(event: Any) -> None:
+    later = event.causation.received_at + timedelta(days=3)
+    again = replace(
+        event,
+        originator_version=event.originator_version + 2,
+        causation=replace(event.causation, received_at=later, offset=7, event_id="another"),
+    )
+    assert outgoing_messages(again)[0].value != outgoing_messages(event)[0].value
+    assert saying(again) == saying(event) is not None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(READY, originator_id="batch-other"),
+        replace(READY, revision=READY.revision + 1),
+        replace(READY, overall_status=BatchStatus.CANCELLED),
+        replace(RANKED, originator_id="batch-other"),
+        replace(RANKED, job_id="another"),
+        replace(RANKED, rankings=()),
+    ],
+)
+def test_another_batch_outcome_or_ranking_is_another_saying(other: Any) -> None:
+    assert saying(other) not in {saying(READY), saying(RANKED), None}
+
+
+@pytest.mark.parametrize(
+    "garbage", [None, b"", b"{", b"[]", b"{}", b'{"data": {}}', b'{"data": {"overall_status": 1}}']
+)
+def test_what_is_no_announcement_of_ours_says_nothing(garbage: bytes | None) -> None:
+    assert saying_of(garbage) is None

@@ -1,0 +1,174 @@
+"""An old database under a newer Kafka: everybody notices, nothing is skipped, and nothing is said twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from application.restore import saying_of
+from application.topics import OUTPUT_TOPICS, TEACHER_NOTIFICATION_REQUESTED
+from infrastructure.demo.message import UpstreamMessage
+from infrastructure.demo.stream import stream
+from infrastructure.kafka.position_copy import publisher_position
+from tests.support.accounts import (
+    all_is_taken_in,
+    announced,
+    last_announcement,
+    taken_in,
+    wait_until_settled,
+)
+from tests.support.backups import bring_back, save
+from tests.support.postgres_probe import PostgresProbe
+from tests.support.role_process import Installation
+from tests.support.topics import Topics
+from tests.support.waiting import wait_until
+
+_MESSAGES: Final = list(stream(20_261_124, 40, class_sizes=(1, 3, 8)))
+_THIRD: Final = len(_MESSAGES) // 3
+_BEFORE: Final = _MESSAGES[:_THIRD]
+_SINCE: Final = _MESSAGES[_THIRD : 2 * _THIRD]
+_AFTERWARDS: Final = _MESSAGES[2 * _THIRD :]
+
+
+class Disaster:
+    """A backup, what happened since, and the way back to the backup."""
+
+    def __init__(self, ras: Installation, topics: Topics, store: PostgresProbe, backup: Path) -> None:
+        self.ras = ras
+        self.topics = topics
+        self.store = store
+        self._backup = backup
+
+    def make_backup(self) -> None:
+        save(self.ras.database_url, self._backup)
+
+    def restore(self) -> None:
+        bring_back(self.ras.database_url, self._backup)
+
+    @property
+    def position(self) -> int:
+        """The copy of the publisher's position."""
+        return self.store.positions().get(publisher_position(self.ras.transactional_id), 0)
+
+    @contextmanager
+    def ingesting(self) -> Iterator[None]:
+        """Two ingesters at work, which end in order."""
+        ingesters = [self.ras.start("ingest").wait_until_ready() for _ in range(2)]
+        yield
+        for ingester in ingesters:
+            ingester.terminate()
+
+    def take_in(self, messages: list[UpstreamMessage]) -> None:
+        """Send messages, and let ingesters take in all that lies in Kafka."""
+        self.topics.send(messages)
+        with self.ingesting():
+            wait_until(
+                lambda: all_is_taken_in(self.store, self.topics),
+                what="everything is taken in",
+                deadline_s=60.0,
+                state=lambda: taken_in(self.store),
+            )
+
+    def publish_all(self, *arguments: str) -> None:
+        """Let a publisher send all that is due."""
+        publisher = self.ras.start("publish", *arguments).wait_until_ready()
+        wait_until_settled(self.store, self.topics, self.ras.transactional_id, projected=False)
+        assert publisher.terminate()[0] == 0
+
+    def check_said_once(self) -> None:
+        """All that the store calls for was said, nothing twice, and teachers know as much as services do."""
+        out = self.topics.read(OUTPUT_TOPICS)
+        said = Counter(
+            saying_of(record.value) for record in out if record.topic != TEACHER_NOTIFICATION_REQUESTED
+        )
+        due = {saying_of(m.value) for m in announced(self.store) if m.topic != TEACHER_NOTIFICATION_REQUESTED}
+        assert due
+        assert due <= said.keys(), "something was never said"
+        assert set(said.values()) == {1}, "something was said twice"
+        notified = [record for record in out if record.topic == TEACHER_NOTIFICATION_REQUESTED]
+        assert len(notified) == said.total()
+
+
+@pytest.fixture
+def disaster(ras: Installation, ras_topics: Topics, store: PostgresProbe, tmp_path: Path) -> Disaster:
+    """A backup, and as much again recorded and published since; no role runs any more."""
+    scene = Disaster(ras, ras_topics, store, tmp_path / "backup.sql")
+    scene.take_in(_BEFORE)
+    scene.publish_all()
+    scene.make_backup()
+    scene.take_in(_SINCE)
+    scene.publish_all()
+    return scene
+
+
+def test_a_restored_store_is_noticed_and_after_it_everything_is_said_once(disaster: Disaster) -> None:
+    published = disaster.position
+    disaster.restore()
+    backed_up = disaster.position
+    assert backed_up < published
+
+    refused = disaster.ras.run("publish")
+    assert refused.exit_code == 1
+    assert (
+        f"says that everything up to {published} is published, but the event store ends at" in refused.output
+    )
+
+    # The numbers that were given out before are given out again, and beyond: by numbers alone all is well.
+    disaster.take_in(_AFTERWARDS)
+    assert disaster.store.value("SELECT max(notification_id) FROM ras.stored_events") > published
+    refused = disaster.ras.run("publish")
+    assert refused.exit_code == 1
+    assert "the event store holds another event there: it was restored to an earlier day" in refused.output
+    assert "start with `ras publish --after-restore`" in refused.output
+
+    # A crash on the way must not make it forget what it was told.
+    first = disaster.ras.start("publish", "--after-restore", publish_max_events="1").wait_until_ready()
+    wait_until(lambda: disaster.position > backed_up, what="it is on its way", state=disaster.store.positions)
+    first.kill()
+    disaster.publish_all()
+
+    disaster.check_said_once()
+    disaster.publish_all()
+    disaster.check_said_once()
+
+
+def test_it_may_go_on_before_everything_is_taken_in_again(disaster: Disaster) -> None:
+    disaster.restore()
+    publisher = disaster.ras.start("publish", "--after-restore").wait_until_ready()
+    disaster.take_in(_AFTERWARDS)
+    wait_until_settled(disaster.store, disaster.topics, disaster.ras.transactional_id, projected=False)
+    publisher.terminate()
+
+    disaster.check_said_once()
+
+
+def test_a_publisher_at_work_notices_that_the_store_was_restored_under_it(disaster: Disaster) -> None:
+    publisher = disaster.ras.start("publish").wait_until_ready()
+    said = len(disaster.topics.read(OUTPUT_TOPICS))
+    disaster.restore()
+    disaster.take_in(_AFTERWARDS)
+
+    assert publisher.wait_for_end(deadline_s=60.0) == 1
+    assert "it was restored to an earlier day" in publisher.output
+    assert len(disaster.topics.read(OUTPUT_TOPICS)) == said
+
+    disaster.publish_all("--after-restore")
+    disaster.check_said_once()
+    assert disaster.position >= last_announcement(disaster.store)
+
+
+def test_a_kafka_that_is_older_than_the_store_is_refused_by_name(disaster: Disaster) -> None:
+    """Topics that were lost and made anew: the store is ahead of everything in Kafka."""
+    disaster.topics.renew()
+
+    ingester = disaster.ras.run("ingest")
+    publisher = disaster.ras.run("publish")
+
+    assert (ingester.exit_code, publisher.exit_code) == (1, 1)
+    assert "Kafka ends at offset -1, before the stored position" in ingester.output
+    assert "the topic has lost its memory" in publisher.output
