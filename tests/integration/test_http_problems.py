@@ -125,7 +125,7 @@ def test_a_fault_of_ours_tells_its_correlation_id_and_nothing_else(
     def broken(*_: object) -> None:
         raise RuntimeError("a secret of the house")
 
-    monkeypatch.setattr("infrastructure.postgres.reads.ReadConnections.rows", broken)
+    monkeypatch.setattr("infrastructure.postgres.reads.ReadConnections._ask", broken)
     with capture_logs() as logs:
         response = client.get(MINE, X_Correlation_ID="fault-1")
 
