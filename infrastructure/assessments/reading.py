@@ -70,11 +70,12 @@ _PAGE: Final = text(f"""
             ) ORDER BY d.position) FILTER (WHERE d.place <= :limit), '[]')::text AS decisions,
             max(d.position) FILTER (WHERE d.place <= :limit) AS last, count(*) > :limit AS more
         FROM (
-            SELECT d.*, row_number() OVER (ORDER BY d.position) AS place
-            FROM ras_assessments.judge_decisions d
-            WHERE d.job_id = j.job_id AND d.position > :after
-                AND (:outcome ::text IS NULL OR (d.winner IS NULL) = (:outcome = '{Outcome.FAILED}'))
-            ORDER BY d.position LIMIT :limit + 1
+            SELECT l.*, row_number() OVER (ORDER BY l.position) AS place FROM (
+                SELECT * FROM ras_assessments.judge_decisions
+                WHERE job_id = j.job_id AND position > :after
+                    AND (:outcome ::text IS NULL OR (winner IS NULL) = (:outcome = '{Outcome.FAILED}'))
+                ORDER BY position LIMIT :limit + 1
+            ) l
         ) d
     ) p
     WHERE j.job_id = :job_id
