@@ -122,10 +122,10 @@ def test_a_query_that_takes_too_long_is_given_up(client: Api, url: str) -> None:
 def test_a_fault_of_ours_tells_its_correlation_id_and_nothing_else(
     client: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a secret of the house")
 
-    monkeypatch.setattr("infrastructure.postgres.reads.ReadConnections._ask", broken)
+    monkeypatch.setattr("infrastructure.postgres.views.PostgresQueries.batches_of", broken)
     with capture_logs() as logs:
         response = client.get(MINE, X_Correlation_ID="fault-1")
 
