@@ -22,6 +22,7 @@ from domain.batch_events import (
     EssaySlotAssigned,
     EssaySpellchecked,
     EssaySpellcheckFailed,
+    MessageDrained,
     MessageParked,
     PhaseConcluded,
 )
@@ -36,7 +37,7 @@ _RESULTS: Final = (
     AssessmentCompleted,
     AssessmentFailed,
 )
-_SHOWN_NOWHERE: Final = (BatchAssessmentCompleted, MessageParked)
+_SHOWN_NOWHERE: Final = (BatchAssessmentCompleted, MessageParked, MessageDrained)
 _BEFORE_JUDGEMENT: Final = ("student_matching", "nlp")
 
 

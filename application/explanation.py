@@ -11,7 +11,7 @@ from application.batch_at import BatchAt
 from application.history import ReadStream, UnknownBatchError, UnreadableEvent
 from domain.aggregate import DomainEvent
 from domain.batch import batch_stream_id
-from domain.batch_events import MessageParked
+from domain.batch_events import MessageDrained, MessageParked
 from domain.narrative import NAMED, counted
 from domain.readiness import Message, PhaseReadiness, Readiness, explain
 
@@ -36,6 +36,7 @@ class ExplainReadiness:
         Raises UnknownBatchError when nothing at all is recorded of the batch.
         """
         events: list[DomainEvent] = []
+        waiting: dict[int, MessageParked] = {}
         unreadable: UnreadableEvent | None = None
         position = 0
         for entry in self._read(batch_stream_id(batch_id), 0):
@@ -44,9 +45,14 @@ class ExplainReadiness:
                 unreadable = unreadable or entry
             else:
                 events.append(entry.event)
+                match entry.event:
+                    case MessageParked():
+                        waiting[entry.event.originator_version] = entry.event
+                    case MessageDrained():
+                        waiting.pop(entry.event.parked_version, None)
         if not events and unreadable is None:
             raise UnknownBatchError("Nothing is recorded of a batch of this id.")
-        parked = [event for event in events if isinstance(event, MessageParked)]
+        parked = list(waiting.values())
         head = {"batch_id": batch_id, "position": position}
         if unreadable is not None:
             return head | _unfoldable(unreadable, parked)

@@ -174,7 +174,7 @@ class IngestMicroBatch:
             # Looked up only after a conflict: a letter is there already when Kafka was read again from earlier.
             letters = dict.fromkeys(_letter_ids(intakes), 0) if exclusive else {}
             known_letters = frozenset(transaction.load(letters, most=1) if letters else ())
-            taken = _decide(intakes, aggregates, known_letters, transaction)
+            taken = decide(intakes, aggregates, known_letters, transaction)
             transaction.append(taken.events, moves)
             transaction.count(taken.counts)
         self._cache.keep(aggregates)
@@ -196,20 +196,21 @@ class IngestMicroBatch:
         return taken
 
 
-def _decide(
+def decide(
     intakes: Sequence[Intake],
     aggregates: dict[str, ParkableStream],
     known_letters: frozenset[str],
     transaction: StoreTransaction,
 ) -> Taken:
+    """Let `aggregates` decide what `intakes` make them record; a letter that is known already is a repeat."""
     taken = Taken()
     for intake in intakes:
         message, outcome = intake.message, intake.outcome
         if isinstance(outcome, Rejection):
-            if _letter_id(message) in known_letters:
+            if letter_id(message) in known_letters:
                 taken.count(message, "repeated")
                 continue
-            taken.events += _dead_letter(message, outcome)
+            taken.events += dead_letter(message, outcome)
             taken.count(message, "dead_lettered")
             continue
         kind = "repeated"
@@ -267,16 +268,18 @@ def _as_before(command: Command, taken: Taken, transaction: StoreTransaction) ->
     return aggregate
 
 
-def _letter_id(message: IncomingMessage) -> str:
+def letter_id(message: IncomingMessage) -> str:
+    """Return the stream of the letter that holds `message`, should it become one."""
     return dead_letter_stream_id(message.topic, message.partition, message.offset, message.timestamp_ms)
 
 
 def _letter_ids(intakes: Sequence[Intake]) -> list[str]:
-    return [_letter_id(intake.message) for intake in intakes if isinstance(intake.outcome, Rejection)]
+    return [letter_id(intake.message) for intake in intakes if isinstance(intake.outcome, Rejection)]
 
 
-def _dead_letter(message: IncomingMessage, rejection: Rejection) -> list[DomainEvent]:
-    letter = DeadLetter(_letter_id(message))
+def dead_letter(message: IncomingMessage, rejection: Rejection) -> list[DomainEvent]:
+    """Return the events of a letter that holds `message`."""
+    letter = DeadLetter(letter_id(message))
     letter.record(
         reason=rejection.reason,
         detail=rejection.detail,

@@ -32,7 +32,7 @@ from domain.assessment_events import (
     JudgeDecisionRecorded,
     Side,
 )
-from domain.batch_events import MessageParked
+from domain.batch_events import MessageDrained, MessageParked
 from domain.parking import ParkableStream
 from domain.values import Causation, Details, EssayResult
 
@@ -224,6 +224,8 @@ class AssessmentAggregate(ParkableStream):
                 self._state.assessed_at = event.happened_at
             case MessageParked():
                 self._state.parked_messages += 1
+            case MessageDrained():
+                self._state.parked_messages -= 1
             case _:
                 raise TypeError(f"{event.topic} is no event of a judging job")
 

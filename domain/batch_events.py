@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar
 
 from domain.aggregate import DomainEvent
@@ -159,5 +160,27 @@ class MessageParked(DomainEvent):
     headers: tuple[tuple[str, str], ...]
 
 
+class DrainOutcome(StrEnum):
+    """What became of a parked message in the end."""
+
+    RECORDED = "recorded"
+    REPEATED = "repeated"
+    DEAD_LETTERED = "dead_lettered"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageDrained(DomainEvent):
+    """A parked message was taken in after all; the events it made stand right before this one.
+
+    `parked_version` is the version of its MessageParked, `by` who drained it.
+    """
+
+    topic: ClassVar = "ras.batch.message-drained.v1"
+
+    parked_version: int
+    outcome: DrainOutcome
+    by: str
+
+
 PUBLISHED_EVENTS = (BatchResultsReady, BatchAssessmentCompleted)
-"""The events that leave RAS: what the publisher follows."""
+"""What a batch announces: to other services, and to its teacher."""

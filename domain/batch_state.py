@@ -17,6 +17,7 @@ from domain.batch_events import (
     EssaySlotAssigned,
     EssaySpellchecked,
     EssaySpellcheckFailed,
+    MessageDrained,
     MessageParked,
     PhaseConcluded,
     PipelineCompleted,
@@ -226,6 +227,10 @@ class BatchState:
         """One more message waits."""
         self.parked_messages += 1
 
+    def on_drained(self, _event: MessageDrained) -> None:
+        """One message less waits."""
+        self.parked_messages -= 1
+
     def _essay(self, essay_id: str) -> Essay:
         essay = self.essays.get(essay_id)
         if essay is None:
@@ -276,4 +281,5 @@ _EVOLVE: Final[dict[type[DomainEvent], Callable[[BatchState, Any], None]]] = {
     BatchAssessmentCompleted: BatchState.on_ranking_announced,
     BatchResultsReady: BatchState.on_outcome_announced,
     MessageParked: BatchState.on_parked,
+    MessageDrained: BatchState.on_drained,
 }

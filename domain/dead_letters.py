@@ -1,4 +1,9 @@
-"""Dead letters: messages that RAS could not take in, kept whole so that nothing is lost."""
+"""Dead letters: messages that RAS could not take in, kept whole so that nothing is lost.
+
+A letter is open until an operator settles it: by a retry that takes the message in, or by discarding it. A
+retry that is refused again leaves it open, with the new reason noted. What was settled stays in its
+stream and is not offered again.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +39,68 @@ class MessageDeadLettered(DomainEvent):
     headers: tuple[tuple[str, str], ...]
 
 
+class RetryOutcome(StrEnum):
+    """What came of trying again; all but `refused` settle the letter."""
+
+    RECORDED = "recorded"
+    REPEATED = "repeated"
+    PARKED = "parked"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadLetterRetried(DomainEvent):
+    """A message put aside was tried again, the `attempt`-th time; `reason` and `detail` say why it was refused."""
+
+    topic: ClassVar = "ras.dead-letter.retried.v1"
+
+    attempt: int
+    outcome: RetryOutcome
+    reason: Reason | None
+    detail: str | None
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadLetterDiscarded(DomainEvent):
+    """An operator gave a message up: who (`by`) and `why`."""
+
+    topic: ClassVar = "ras.dead-letter.discarded.v1"
+
+    by: str
+    why: str
+
+
+class LetterState(StrEnum):
+    """Where a letter stands."""
+
+    OPEN = "open"
+    RETRIED = "retried"
+    DISCARDED = "discarded"
+
+
+class LetterSettledError(Exception):
+    """The letter was taken in or discarded before: it is not offered again."""
+
+
 class DeadLetter(EventSourcedAggregate):
     """One message put aside, known by its coordinates and its time."""
+
+    def __init__(self, stream_id: str) -> None:
+        super().__init__(stream_id)
+        self._state = LetterState.OPEN
+        self._message: MessageDeadLettered | None = None
+        self._attempts = 0
+
+    @property
+    def state(self) -> LetterState:
+        """Where the letter stands."""
+        return self._state
+
+    @property
+    def message(self) -> MessageDeadLettered | None:
+        """The message as it was put aside, None for a letter that does not exist."""
+        return self._message
 
     def record(
         self,
@@ -60,8 +125,51 @@ class DeadLetter(EventSourcedAggregate):
             causation=causation,
         )
 
+    def retry(
+        self,
+        outcome: RetryOutcome,
+        *,
+        by: str,
+        happened_at: datetime,
+        causation: Causation,
+        reason: Reason | None = None,
+        detail: str | None = None,
+    ) -> None:
+        """Note that the message was tried again and what came of it. Raises LetterSettledError."""
+        self.must_be_open()
+        self.trigger_event(
+            DeadLetterRetried,
+            attempt=self._attempts + 1,
+            outcome=outcome,
+            reason=reason,
+            detail=detail,
+            by=by,
+            happened_at=happened_at,
+            causation=causation,
+        )
+
+    def discard(self, *, by: str, why: str, happened_at: datetime, causation: Causation) -> None:
+        """Give the message up. Raises LetterSettledError."""
+        self.must_be_open()
+        self.trigger_event(DeadLetterDiscarded, by=by, why=why, happened_at=happened_at, causation=causation)
+
+    def must_be_open(self) -> None:
+        """Raise LetterSettledError unless the letter is open."""
+        if self._state is LetterState.RETRIED:
+            raise LetterSettledError("The message was taken in by an earlier retry.")
+        if self._state is LetterState.DISCARDED:
+            raise LetterSettledError("The message was discarded.")
+
     def _evolve(self, event: DomainEvent) -> None:
-        """Nothing is decided about a dead letter yet, so nothing is remembered."""
+        match event:
+            case MessageDeadLettered():
+                self._message = event
+            case DeadLetterRetried():
+                self._attempts = event.attempt
+                if event.outcome is not RetryOutcome.REFUSED:
+                    self._state = LetterState.RETRIED
+            case DeadLetterDiscarded():
+                self._state = LetterState.DISCARDED
 
 
 def dead_letter_stream_id(topic: str, partition: int, offset: int, timestamp_ms: int) -> str:

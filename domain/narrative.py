@@ -20,6 +20,7 @@ from domain.batch_events import (
     EssaySlotAssigned,
     EssaySpellchecked,
     EssaySpellcheckFailed,
+    MessageDrained,
     MessageParked,
     PhaseConcluded,
     PipelineCompleted,
@@ -125,6 +126,10 @@ def _parked(event: MessageParked) -> str:
     return f"A message was parked: {why}."
 
 
+def _drained(event: MessageDrained) -> str:
+    return f"The message parked as event {event.parked_version} was taken in after all: {event.outcome.replace('_', ' ')}."
+
+
 _SENTENCES: Final[dict[type[DomainEvent], Callable[[Any], str]]] = {
     BatchRegistered: _registered,
     EssaySlotAssigned: _slot_assigned,
@@ -137,4 +142,5 @@ _SENTENCES: Final[dict[type[DomainEvent], Callable[[Any], str]]] = {
     BatchAssessmentCompleted: _ranking_announced,
     BatchResultsReady: _results_announced,
     MessageParked: _parked,
+    MessageDrained: _drained,
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from domain.aggregate import DomainEvent, EventSourcedAggregate
-from domain.batch_events import MessageParked
+from domain.batch_events import DrainOutcome, MessageDrained, MessageParked
 from domain.values import Causation
 
 
@@ -48,6 +48,25 @@ class ParkableStream(EventSourcedAggregate):
             key=key,
             value=value,
             headers=headers,
+            happened_at=happened_at,
+            causation=causation,
+        )
+
+    def drain(
+        self,
+        parked: MessageParked,
+        outcome: DrainOutcome,
+        *,
+        by: str,
+        happened_at: datetime,
+        causation: Causation,
+    ) -> None:
+        """Note that the message `parked`, the first of those that wait, was taken in after all."""
+        self.trigger_event(
+            MessageDrained,
+            parked_version=parked.originator_version,
+            outcome=outcome,
+            by=by,
             happened_at=happened_at,
             causation=causation,
         )

@@ -21,10 +21,13 @@ EVENT_CLASSES: Final[tuple[type[DomainEvent], ...]] = (
     batch_events.BatchResultsReady,
     batch_events.BatchAssessmentCompleted,
     batch_events.MessageParked,
+    batch_events.MessageDrained,
     assessment_events.JudgeDecisionRecorded,
     assessment_events.JudgeDecisionFailed,
     assessment_events.AssessmentResultRecorded,
     dead_letters.MessageDeadLettered,
+    dead_letters.DeadLetterRetried,
+    dead_letters.DeadLetterDiscarded,
     inbox.NotificationRead,
 )
 

@@ -24,14 +24,22 @@ from domain.batch_events import (
     BatchAssessmentCompleted,
     BatchRegistered,
     BatchResultsReady,
+    DrainOutcome,
     EssaySlotAssigned,
     EssaySpellchecked,
     EssaySpellcheckFailed,
+    MessageDrained,
     MessageParked,
     PhaseConcluded,
     PipelineCompleted,
 )
-from domain.dead_letters import MessageDeadLettered, Reason
+from domain.dead_letters import (
+    DeadLetterDiscarded,
+    DeadLetterRetried,
+    MessageDeadLettered,
+    Reason,
+    RetryOutcome,
+)
 from domain.inbox import NotificationRead
 from domain.values import BatchStatus, Causation, EssayResult, PhaseResult, Ranking, SpellcheckMetrics
 
@@ -216,6 +224,15 @@ EXPECTED: Final[dict[str, DomainEvent]] = {
             ),
         ),
     ),
+    "ras.batch.message-drained.v1": MessageDrained(
+        originator_id=_BATCH,
+        originator_version=14,
+        happened_at=_HAPPENED_AT,
+        causation=_SPELLCHECK,
+        parked_version=11,
+        outcome=DrainOutcome.RECORDED,
+        by="operator-0001",
+    ),
     "ras.batch.message-parked.v1": MessageParked(
         originator_id=_BATCH,
         originator_version=11,
@@ -320,6 +337,25 @@ EXPECTED: Final[dict[str, DomainEvent]] = {
         key=None,
         value="//4=",
         headers=(),
+    ),
+    "ras.dead-letter.retried.v1": DeadLetterRetried(
+        originator_id="dead-letter-huleedu.batch.essays.registered.v1-2-41-1772870400000",
+        originator_version=2,
+        happened_at=_HAPPENED_AT,
+        causation=_causation("huleedu.batch.essays.registered.v1", 41),
+        attempt=1,
+        outcome=RetryOutcome.REFUSED,
+        reason=Reason.CONTRACT_VIOLATION,
+        detail="data.user_id: Field required",
+        by="operator-0001",
+    ),
+    "ras.dead-letter.discarded.v1": DeadLetterDiscarded(
+        originator_id="dead-letter-huleedu.batch.essays.registered.v1-2-41-1772870400000",
+        originator_version=3,
+        happened_at=_HAPPENED_AT,
+        causation=_causation("huleedu.batch.essays.registered.v1", 41),
+        by="operator-0001",
+        why="Sent by a test: «övning».",
     ),
     "ras.inbox.notification-read.v1": NotificationRead(
         originator_id="inbox-0b86b1a1-58a2-5f0e-8a3d-7a8f6c9c1d2e",

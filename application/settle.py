@@ -1,0 +1,129 @@
+"""Settling dead letters: trying a message again, or giving it up.
+
+A retry takes the ordinary way, from the bytes on: the same translation, the same commands, the original
+coordinates as cause, received now. What it makes the aggregates record and what it leaves in the letter's own
+stream are one transaction, under the store's lock: of two operators one comes second and finds the letter
+settled, and whoever is killed in between has changed nothing.
+
+The counts of what came in stay as they are. They say what became of a message when it was taken in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from application.aggregates import Streams, catch_up, load_aggregates
+from application.ingest import Intake, decide
+from application.ports import EventStorePort, StoreTransaction, UnreadableEvents, UnstorableError
+from application.put_aside import message_of
+from application.statements import READERS, Statement
+from application.translate import Rejection, translate
+from domain.dead_letters import DeadLetter, MessageDeadLettered, Reason, RetryOutcome
+
+_MOST_EVENTS = 10_000
+"""More attempts than anybody makes at one letter."""
+
+
+class UnknownLetterError(LookupError):
+    """There is no letter in this stream."""
+
+
+class UnreadableLetterError(Exception):
+    """What is recorded of a letter, or of its topic, is beyond this release; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What came of a retry; `reason` and `detail` say why it was refused."""
+
+    outcome: RetryOutcome
+    reason: Reason | None = None
+    detail: str | None = None
+
+
+class SettleDeadLetters:
+    """The use cases. They block: keep them off the event loop."""
+
+    def __init__(self, store: EventStorePort, *, future_tolerance: timedelta) -> None:
+        self._store = store
+        self._future_tolerance = future_tolerance
+
+    def retry(self, stream_id: str, *, by: str) -> Retried:
+        """Take the message of a letter in again, for the operator `by`.
+
+        Raises UnknownLetterError, LetterSettledError, UnreadableLetterError; nothing has changed then.
+        """
+        try:
+            return self._retry(stream_id, by)
+        except UnstorableError as error:
+            return self._retry(stream_id, by, unstorable=str(error))
+
+    def discard(self, stream_id: str, *, by: str, why: str) -> None:
+        """Give the message of a letter up; it stays in its stream. Raises what `retry` raises."""
+        now = datetime.now(UTC)
+        with self._store.transaction() as transaction:
+            transaction.lock()
+            letter, message = _open_letter(stream_id, transaction)
+            letter.discard(
+                by=by, why=why, happened_at=now, causation=replace(message.causation, received_at=now)
+            )
+            transaction.append(letter.collect_events(), [])
+
+    def _retry(self, stream_id: str, by: str, *, unstorable: str | None = None) -> Retried:
+        now = datetime.now(UTC)
+        with self._store.transaction() as transaction:
+            _, aside = _open_letter(stream_id, transaction)
+            message = message_of(aside)
+            outcome = self._translated(aside, now)
+            if unstorable is not None:
+                outcome = Rejection(Reason.NOT_STORABLE, unstorable, outcome.causation)
+            streams: Streams = (
+                {command.stream_id: command.kind for command in outcome.commands}
+                if isinstance(outcome, Statement)
+                else {}
+            )
+            aggregates = load_aggregates(streams, transaction.load)
+            transaction.lock()
+            # Only what was added meanwhile is read under the lock.
+            catch_up(aggregates, transaction.load)
+            letter, _ = _open_letter(stream_id, transaction)
+            if isinstance(outcome, Rejection):
+                events = []
+                retried = Retried(RetryOutcome.REFUSED, outcome.reason, outcome.detail)
+            else:
+                taken = decide([Intake(message, outcome)], aggregates, frozenset(), transaction)
+                events = taken.events
+                [counts] = taken.counts.values()
+                [kind] = (kind for kind in _TAKEN_IN if getattr(counts, kind))
+                retried = Retried(RetryOutcome(kind))
+            letter.retry(
+                retried.outcome,
+                reason=retried.reason,
+                detail=retried.detail,
+                by=by,
+                happened_at=now,
+                causation=outcome.causation,
+            )
+            transaction.append(events + letter.collect_events(), [])
+        return retried
+
+    def _translated(self, aside: MessageDeadLettered, now: datetime) -> Statement | Rejection:
+        topic = aside.causation.topic
+        if topic not in READERS:
+            raise UnreadableLetterError(f"This release does not read the topic {topic}.")
+        return translate(message_of(aside), received_at=now, future_tolerance=self._future_tolerance)
+
+
+_TAKEN_IN = [outcome.value for outcome in RetryOutcome if outcome is not RetryOutcome.REFUSED]
+
+
+def _open_letter(stream_id: str, transaction: StoreTransaction) -> tuple[DeadLetter, MessageDeadLettered]:
+    events = transaction.load({stream_id: 0}, most=_MOST_EVENTS).get(stream_id, [])
+    if isinstance(events, UnreadableEvents):
+        raise UnreadableLetterError(f"What is recorded of this letter cannot be read: {events.reason}.")
+    letter = DeadLetter.replay(stream_id, events)
+    if letter.message is None:
+        raise UnknownLetterError("There is no such dead letter.")
+    letter.must_be_open()
+    return letter, letter.message
