@@ -13,11 +13,15 @@ import orjson
 
 from application import topics
 from domain.batch import batch_id_of
-from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
+from domain.batch_events import PUBLISHED_EVENTS, BatchAssessmentCompleted, BatchResultsReady
+from domain.dead_letters import MessageDeadLettered
 from domain.notifications import correlation_id_of, published_event_id, teacher_notification
 from domain.values import BatchStatus
 
 PublishedEvent = BatchResultsReady | BatchAssessmentCompleted
+
+OUTBOX_EVENTS: Final = (*PUBLISHED_EVENTS, MessageDeadLettered)
+"""The events that leave RAS: what the publisher follows. A partial index serves exactly these topics."""
 
 _STAGES: Final = {
     BatchStatus.COMPLETED_SUCCESSFULLY: "completed",
@@ -47,8 +51,10 @@ class OutgoingMessage(NamedTuple):
     headers: tuple[tuple[str, bytes], ...]
 
 
-def outgoing_messages(event: PublishedEvent) -> tuple[OutgoingMessage, OutgoingMessage]:
-    """Return the event for other services, and the teacher's notification of it."""
+def outgoing_messages(event: PublishedEvent | MessageDeadLettered) -> tuple[OutgoingMessage, ...]:
+    """Return an announcement for other services and the teacher's notification of it, or a dead letter's notice."""
+    if isinstance(event, MessageDeadLettered):
+        return (_dead_letter(event),)
     if isinstance(event, BatchResultsReady):
         topic, data = topics.BATCH_RESULTS_READY, _results_ready(event)
     else:
@@ -58,6 +64,23 @@ def outgoing_messages(event: PublishedEvent) -> tuple[OutgoingMessage, OutgoingM
         topic, published_event_id(event, topic), batch_id_of(event.originator_id), data, origin
     )
     return announcement, _notification(event, origin)
+
+
+def _dead_letter(event: MessageDeadLettered) -> OutgoingMessage:
+    """Return where a message lies that was put aside, and why; its bytes stay here, they may be personal."""
+    cause, topic = event.causation, topics.DEAD_LETTERS
+    data = {
+        "stream_id": event.originator_id,
+        "stream_version": event.originator_version,
+        "reason": event.reason,
+        "detail": event.detail,
+        "topic": cause.topic,
+        "partition": cause.partition,
+        "offset": cause.offset,
+        "received_at": cause.received_at.astimezone(UTC),
+    }
+    key = f"{cause.topic}-{cause.partition}"
+    return _message(topic, published_event_id(event, topic), key, data, _origin(event))
 
 
 class _Origin(NamedTuple):
@@ -70,7 +93,7 @@ class _Origin(NamedTuple):
     last_headers: tuple[tuple[str, bytes], ...]
 
 
-def _origin(event: PublishedEvent) -> _Origin:
+def _origin(event: PublishedEvent | MessageDeadLettered) -> _Origin:
     correlation_id = correlation_id_of(event)
     occurred_at = _utc(event.causation.received_at)
     traceparent = event.causation.traceparent

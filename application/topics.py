@@ -26,7 +26,15 @@ BATCH_RESULTS_READY: Final = "huleedu.ras.batch.results.ready.v1"
 BATCH_ASSESSMENT_COMPLETED: Final = "huleedu.ras.batch.assessment.completed.v1"
 TEACHER_NOTIFICATION_REQUESTED: Final = NOTIFICATION_TOPIC
 
-OUTPUT_TOPICS: Final = (BATCH_RESULTS_READY, BATCH_ASSESSMENT_COMPLETED, TEACHER_NOTIFICATION_REQUESTED)
+DEAD_LETTERS: Final = "ras.dead-letters.v1"
+"""For operators' tools: that a message was put aside, and where it lies."""
+
+OUTPUT_TOPICS: Final = (
+    BATCH_RESULTS_READY,
+    BATCH_ASSESSMENT_COMPLETED,
+    TEACHER_NOTIFICATION_REQUESTED,
+    DEAD_LETTERS,
+)
 
 PUBLISHER_POSITION: Final = "ras.publisher.position"
 """Compacted: the publisher's place in the event store, written in its own transactions."""

@@ -100,13 +100,13 @@ def publisher(
     tracer: Tracer | None = None,
 ) -> Follower:
     """Return the publisher; it makes spans where there is a `tracer`."""
-    from domain.batch_events import PUBLISHED_EVENTS
+    from application.envelopes import OUTBOX_EVENTS
     from infrastructure.followers.follower import Follower
     from infrastructure.followers.log import NotificationLog
     from infrastructure.kafka.position_copy import PositionCopy
     from infrastructure.kafka.publisher import KafkaSink
 
-    topics = [event.topic for event in PUBLISHED_EVENTS]
+    topics = [event.topic for event in OUTBOX_EVENTS]
     log = NotificationLog(servers.database_url, event_codec(), topics)
     sink = KafkaSink(
         servers.bootstrap_servers,

@@ -14,9 +14,8 @@ from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 
-from application.envelopes import OutgoingMessage, outgoing_messages
+from application.envelopes import OUTBOX_EVENTS, OutgoingMessage, outgoing_messages
 from application.topics import OUTPUT_TOPICS
-from domain.batch_events import PUBLISHED_EVENTS
 from infrastructure.bootstrap import Servers
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.followers.log import NotificationLog
@@ -65,7 +64,7 @@ async def read_outbox(servers: Servers, transactional_id: str, *, limit: int) ->
 
     Raises psycopg.OperationalError when the database is away; without Kafka the times are missing.
     """
-    topics = [event.topic for event in PUBLISHED_EVENTS]
+    topics = [event.topic for event in OUTBOX_EVENTS]
     copy = PositionCopy(servers.database_url, transactional_id)
     log = NotificationLog(servers.database_url, event_codec(), topics)
     try:
@@ -96,7 +95,7 @@ async def read_outbox(servers: Servers, transactional_id: str, *, limit: int) ->
 
 async def _published(database_url: str, log: NotificationLog, position: int, limit: int) -> list[Recorded]:
     """Return the events published last, the newest first."""
-    topics = list(event_codec().stored_under([event.topic for event in PUBLISHED_EVENTS]))
+    topics = list(event_codec().stored_under([event.topic for event in OUTBOX_EVENTS]))
     async with await connect(database_url) as connection:
         cursor = await connection.execute(
             "SELECT min(notification_id) FROM (SELECT notification_id FROM ras.stored_events"

@@ -11,7 +11,7 @@ import psycopg
 from aiokafka.errors import KafkaError
 from psycopg.rows import TupleRow
 
-from domain.batch_events import PUBLISHED_EVENTS
+from application.envelopes import OUTBOX_EVENTS
 from infrastructure.bootstrap import Servers
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.eventstore.codec import UnknownEventTopicError
@@ -92,7 +92,7 @@ def _of_partition(reports: Mapping[str, Report], source: str) -> Report | None:
 
 def _followers(transactional_id: str) -> Iterator[tuple[str, str, str, str, list[str]]]:
     """Yield role, source, name of the position, name in reports, and topics of every follower."""
-    published = [event.topic for event in PUBLISHED_EVENTS]
+    published = [event.topic for event in OUTBOX_EVENTS]
     yield "publish", transactional_id, publisher_position(transactional_id), "publisher", published
     for projection in PROJECTIONS:
         position = projection_position(projection.name)

@@ -15,12 +15,18 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from application.conservation import Account, Finding, Report
-from domain.batch_events import PUBLISHED_EVENTS, MessageParked
-from domain.dead_letters import MessageDeadLettered
+from domain.batch_events import PUBLISHED_EVENTS, MessageDrained, MessageParked
+from domain.dead_letters import DeadLetterDiscarded, DeadLetterRetried, MessageDeadLettered
 from domain.inbox import NotificationRead
 from infrastructure.eventstore.catalogue import EVENT_CLASSES, event_codec
 
-_OUR_OWN: Final = (*PUBLISHED_EVENTS, NotificationRead)
+_OUR_OWN: Final = (
+    *PUBLISHED_EVENTS,
+    NotificationRead,
+    MessageDrained,
+    DeadLetterRetried,
+    DeadLetterDiscarded,
+)
 """Events that no message told us: decided by ourselves, or by a person."""
 
 _MESSAGES: Final = """

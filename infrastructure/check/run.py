@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 from sqlalchemy import text
 
 from application.conservation import Report
-from domain.batch_events import PUBLISHED_EVENTS
+from application.envelopes import OUTBOX_EVENTS
 from infrastructure.bootstrap import Servers
 from infrastructure.check.intake import Counted, Counts, check_intake, count_messages, gaps
 from infrastructure.check.out_topics import Reached, check_out_topics
@@ -122,7 +122,7 @@ async def _check_what_went_out(
         return since
     progress(what, 0, 1)
     copy = PositionCopy(servers.database_url, transactional_id)
-    log = NotificationLog(servers.database_url, event_codec(), [event.topic for event in PUBLISHED_EVENTS])
+    log = NotificationLog(servers.database_url, event_codec(), [event.topic for event in OUTBOX_EVENTS])
     try:
         published = await copy.read()
         reached = await check_out_topics(log, servers.bootstrap_servers, published, since, report)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from application.envelopes import OutgoingMessage, outgoing_messages
+from application.envelopes import OUTBOX_EVENTS, OutgoingMessage, outgoing_messages
 from application.ports import IntakeCounts
 from application.statements import Statement
 from application.topics import INPUT_TOPICS, OUTPUT_TOPICS, PUBLISHER_POSITION
@@ -28,6 +28,7 @@ from domain.batch_events import (
     EssaySpellcheckFailed,
     PhaseConcluded,
 )
+from domain.dead_letters import MessageDeadLettered
 from domain.parking import ParkableStream
 from infrastructure.demo.message import UpstreamMessage
 from infrastructure.eventstore.catalogue import event_codec
@@ -53,15 +54,19 @@ def announced(store: PostgresProbe) -> list[OutgoingMessage]:
     return [
         message
         for event in recorded_events(store)
-        if isinstance(event, PUBLISHED_EVENTS)
+        if isinstance(event, OUTBOX_EVENTS)
         for message in outgoing_messages(event)
     ]
 
 
 def announcements(store: PostgresProbe) -> int:
-    """Return how many records must come out of Kafka: for each event one, and one for the teacher."""
-    topics = [event.topic for event in PUBLISHED_EVENTS]
-    return 2 * int(store.value("SELECT count(*) FROM ras.stored_events WHERE topic = ANY(%s)", topics))
+    """Return how many records must come out of Kafka: for a dead letter one, else one more for the teacher."""
+    topics = [event.topic for event in OUTBOX_EVENTS]
+    query = (
+        "SELECT coalesce(sum(CASE WHEN topic = %s THEN 1 ELSE 2 END), 0)::bigint FROM ras.stored_events"
+        " WHERE topic = ANY(%s)"
+    )
+    return int(store.value(query, MessageDeadLettered.topic, topics))
 
 
 def taken_in(store: PostgresProbe) -> int:
@@ -76,7 +81,7 @@ def all_is_taken_in(store: PostgresProbe, topics: Topics) -> bool:
 
 def last_announcement(store: PostgresProbe) -> int:
     """Return the notification id of the last event that is to be published, 0 if there is none."""
-    topics = [event.topic for event in PUBLISHED_EVENTS]
+    topics = [event.topic for event in OUTBOX_EVENTS]
     return int(
         store.value(
             "SELECT coalesce(max(notification_id), 0) FROM ras.stored_events WHERE topic = ANY(%s)", topics

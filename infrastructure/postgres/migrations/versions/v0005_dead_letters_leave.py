@@ -1,0 +1,21 @@
+"""Dead letters are published too: the publisher's partial index holds them."""
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    """Make the index anew with one topic more."""
+    op.execute("DROP INDEX ras.stored_events_published_idx")
+    op.execute(
+        """
+        CREATE INDEX stored_events_published_idx ON ras.stored_events (notification_id)
+        WHERE topic IN (
+            'ras.batch.results-ready.v1',
+            'ras.batch.assessment-announced.v1',
+            'ras.dead-letter.message-dead-lettered.v1'
+        )
+        """
+    )
