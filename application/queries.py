@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
@@ -85,11 +86,25 @@ class InboxQueries(Protocol):
         """Return whose notification it is, None if there is none."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetterFilter:
+    """Which letters are asked for; None leaves a choice open. Received in [`since`, `until`)."""
+
+    reason: str | None = None
+    topic: str | None = None
+    state: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 class DeadLetterQueries(Protocol):
     """Messages that were put aside."""
 
-    async def letters(self, *, reason: str | None, limit: int, before: int | None) -> Mapping[str, Any]:
+    async def letters(self, wanted: LetterFilter, *, limit: int, before: int | None) -> Mapping[str, Any]:
         """Return a page, newest first, without the bytes."""
 
     async def letter(self, position: int) -> Mapping[str, Any] | None:
         """Return one with its bytes in base64."""
+
+    async def parked(self) -> Mapping[str, Any]:
+        """Return the streams in which messages wait, the longest waiting first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +14,12 @@ from prometheus_client.core import REGISTRY
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
+from application.drain import DrainParked
 from application.enrichment import NoAssessments
 from application.explanation import ExplainReadiness
 from application.history import BatchHistory
 from application.inbox import MarkNotificationRead
+from application.settle import SettleDeadLetters
 from infrastructure.assessments_client.setup import assessments_client
 from infrastructure.bootstrap import Servers, event_store, stream_reader
 from infrastructure.check.run import CheckUnderWayError, check
@@ -24,6 +27,7 @@ from infrastructure.eventstore.store import EventStore
 from infrastructure.health import CheckResult, Health, HealthChecks
 from infrastructure.http.app import create_app
 from infrastructure.http.history import Past
+from infrastructure.http.operators import OperatorActions
 from infrastructure.http.problems import Problem
 from infrastructure.outbox import read_outbox
 from infrastructure.postgres.reads import ReadConnections
@@ -56,6 +60,14 @@ def query_app(
     def mark_read(notification_id: UUID, teacher_id: str, *, correlation_id: str | None) -> None:
         MarkNotificationRead(store.get())(notification_id, teacher_id, correlation_id=correlation_id)
 
+    tolerance = timedelta(days=settings.future_tolerance_days)
+
+    def settle() -> SettleDeadLetters:
+        return SettleDeadLetters(store.get(), future_tolerance=tolerance)
+
+    def drain() -> DrainParked:
+        return DrainParked(store.get(), future_tolerance=tolerance)
+
     assessments = assessments_client(settings, api_key, registry)
 
     async def close() -> None:
@@ -87,11 +99,13 @@ def query_app(
         inbox=queries,
         mark_read=mark_read,
         dead_letters=queries,
+        actions=OperatorActions(settle, drain),
         read_outbox=outbox,
         check=accounts,
         health=health,
         api_key=api_key.get_secret_value(),
         allowed_services=settings.allowed_services,
+        operators=settings.operator_services,
         registry=registry,
         environment=settings.environment,
         on_shutdown=close,

@@ -49,6 +49,7 @@ class Settings(BaseSettings):
         "admin-dashboard-service",
         "bff-teacher-service",
     )
+    operator_services: Annotated[tuple[str, ...], NoDecode] = ("admin-dashboard-service",)
     assessments_allowed_services: Annotated[tuple[str, ...], NoDecode] = (
         "result_aggregator_service",
         "api-gateway-service",
@@ -84,7 +85,7 @@ class Settings(BaseSettings):
     log_level: str = "info"
     log_format: str = Field("auto", pattern="^(auto|json|text)$")
 
-    @field_validator("allowed_services", "assessments_allowed_services", mode="before")
+    @field_validator("allowed_services", "operator_services", "assessments_allowed_services", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return (

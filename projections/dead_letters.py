@@ -1,4 +1,8 @@
-"""Read model for operators: the messages that were put aside, and those that wait for a fix."""
+"""Read model for operators: the messages that were put aside, those that wait for a fix, and what became of them.
+
+A row is one message. The event that put it aside makes it; what operators do later changes its `state`. They
+find each other by the stream and the version of the first event.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,23 @@ from typing import Final
 from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, LargeBinary, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from domain.batch_events import MessageParked
-from domain.dead_letters import MessageDeadLettered
-from projections.projection import Projection, Row, Statement, as_rows, schema_of, upsert
+from domain.batch_events import MessageDrained, MessageParked
+from domain.dead_letters import (
+    DeadLetterDiscarded,
+    DeadLetterRetried,
+    LetterState,
+    MessageDeadLettered,
+    RetryOutcome,
+)
+from projections.projection import Projection, Row, Statement, as_rows, change, schema_of, upsert
 from projections.recorded import Recorded
 
 NAME: Final = "dead_letters"
 PARKED: Final = "parked"
 """The reason shown for a message that waits behind a fault of our own code."""
+DRAINED: Final = "drained"
+"""The state of one that waited and was taken in after all."""
+STATES: Final = (*(state.value for state in LetterState), DRAINED)
 
 metadata: Final = MetaData(schema=schema_of(NAME))
 
@@ -34,14 +47,28 @@ letters: Final = Table(
     Column("key", LargeBinary),
     Column("value", LargeBinary),
     Column("headers", JSONB, nullable=False),
+    Column("stream_version", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("changed_at", DateTime(timezone=True)),
+    Column("changed_by", Text),
+    Column("note", Text),
 )
 Index("letters_by_reason", letters.c.reason, letters.c.position)
+Index("letters_by_state", letters.c.state, letters.c.position)
+Index("letters_by_stream", letters.c.stream_id, letters.c.stream_version)
 
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 """Stands for U+0000, which PostgreSQL cannot store; the event keeps what the message had."""
 
 _LETTER: Final = tuple(map(str, letters.columns.keys()))
+_KEY: Final = ("stream_id", "stream_version")
+_SETTLED: Final = (*_KEY, "state", "changed_at", "changed_by", "note")
+_RETRIED: Final = (*_SETTLED, "attempts")
+
 _put_aside = upsert(letters, _LETTER)
+_retry = change(letters, _RETRIED, keys=_KEY)
+_settle = change(letters, _SETTLED, keys=_KEY)
 
 
 def _row(recorded: Recorded) -> Row:
@@ -54,25 +81,74 @@ def _row(recorded: Recorded) -> Row:
         "position": recorded.notification_id,
         "stream_id": event.originator_id,
         "reason": reason,
-        "detail": detail.replace("\0", _REPLACEMENT),
+        "detail": _storable(detail),
         "topic": event.causation.topic,
         "partition": event.causation.partition,
         "offset": event.causation.offset,
         "received_at": event.causation.received_at,
         "key": None if event.key is None else b64decode(event.key),
         "value": None if event.value is None else b64decode(event.value),
-        "headers": [[name.replace("\0", _REPLACEMENT), value] for name, value in event.headers],
+        "headers": [[_storable(name), value] for name, value in event.headers],
+        "stream_version": event.originator_version,
+        "state": LetterState.OPEN.value,
+        "attempts": 0,
+        "changed_at": None,
+        "changed_by": None,
+        "note": None,
     }
 
 
+def _retried_row(event: DeadLetterRetried) -> Row:
+    refused = event.outcome is RetryOutcome.REFUSED
+    return {
+        "stream_id": event.originator_id,
+        "stream_version": 1,
+        "state": (LetterState.OPEN if refused else LetterState.RETRIED).value,
+        "attempts": event.attempt,
+        "changed_at": event.happened_at,
+        "changed_by": _storable(event.by),
+        "note": _storable(f"{event.reason}: {event.detail}") if refused else event.outcome.value,
+    }
+
+
+def _settled_row(event: DeadLetterDiscarded | MessageDrained) -> Row:
+    if isinstance(event, MessageDrained):
+        version, state, note = event.parked_version, DRAINED, event.outcome.value
+    else:
+        version, state, note = 1, LetterState.DISCARDED.value, _storable(event.why)
+    return {
+        "stream_id": event.originator_id,
+        "stream_version": version,
+        "state": state,
+        "changed_at": event.happened_at,
+        "changed_by": _storable(event.by),
+        "note": note,
+    }
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", _REPLACEMENT)
+
+
 def _statements(recorded: Sequence[Recorded]) -> list[Statement]:
-    return [Statement(_put_aside, as_rows(map(_row, recorded)))]
+    """What becomes of a message comes after it; of several attempts at one letter the last is shown."""
+    aside = [each for each in recorded if isinstance(each.event, MessageDeadLettered | MessageParked)]
+    retried = {e.event.originator_id: e.event for e in recorded if isinstance(e.event, DeadLetterRetried)}
+    settled = [e.event for e in recorded if isinstance(e.event, DeadLetterDiscarded | MessageDrained)]
+    statements = []
+    if aside:
+        statements.append(Statement(_put_aside, as_rows(map(_row, aside))))
+    if retried:
+        statements.append(Statement(_retry, as_rows(map(_retried_row, retried.values()))))
+    if settled:
+        statements.append(Statement(_settle, as_rows(map(_settled_row, settled))))
+    return statements
 
 
 dead_letters: Final = Projection(
     name=NAME,
-    version=1,
-    events=(MessageDeadLettered, MessageParked),
+    version=2,
+    events=(MessageDeadLettered, MessageParked, DeadLetterRetried, DeadLetterDiscarded, MessageDrained),
     metadata=metadata,
     statements=_statements,
 )

@@ -26,11 +26,15 @@ from infrastructure.http.middleware import (
 from infrastructure.http.openapi import openapi_document
 from infrastructure.http.openapi_parts import documentation_routes
 from infrastructure.http.operations import Check, ReadOutbox, operation_routes
+from infrastructure.http.operators import OperatorActions
+from infrastructure.http.parked import parked_routes
 from infrastructure.http.problems import HANDLERS
 from infrastructure.tracing.requests import TracingMiddleware
 from infrastructure.tracing.setup import current_tracer
 
 PREFIX = "/internal/"
+OPERATIONS = "/internal/v1/ops/"
+"""Raw messages, and what changes something, are for operators' services only."""
 
 
 def create_app(
@@ -41,11 +45,13 @@ def create_app(
     inbox: InboxQueries,
     mark_read: MarkRead,
     dead_letters: DeadLetterQueries,
+    actions: OperatorActions,
     read_outbox: ReadOutbox,
     check: Check,
     health: HealthChecks,
     api_key: str,
     allowed_services: Sequence[str],
+    operators: Sequence[str],
     registry: CollectorRegistry,
     environment: str,
     on_shutdown: Callable[[], Awaitable[None]],
@@ -57,13 +63,15 @@ def create_app(
             *batch_routes(batches, assessments, past),
             *history_routes(past),
             *inbox_routes(inbox, mark_read),
-            *dead_letter_routes(dead_letters),
+            *dead_letter_routes(dead_letters, actions),
+            *parked_routes(dead_letters, actions),
             *operation_routes(read_outbox, check),
             *health_routes(health, registry, environment=environment),
             *documentation_routes(openapi_document()),
         ],
         api_key=api_key,
         allowed_services=allowed_services,
+        operators=operators,
         registry=registry,
         on_shutdown=on_shutdown,
     )
@@ -74,6 +82,7 @@ def assembled(
     *,
     api_key: str,
     allowed_services: Sequence[str],
+    operators: Sequence[str] = (),
     registry: CollectorRegistry,
     on_shutdown: Callable[[], Awaitable[None]],
 ) -> Starlette:
@@ -92,7 +101,14 @@ def assembled(
             *tracing,
             Middleware(CorrelationMiddleware),
             Middleware(MetricsMiddleware, registry=registry),
-            Middleware(AuthenticationMiddleware, prefix=PREFIX, api_key=api_key, services=allowed_services),
+            Middleware(
+                AuthenticationMiddleware,
+                prefix=PREFIX,
+                api_key=api_key,
+                services=allowed_services,
+                operations=OPERATIONS,
+                operators=operators,
+            ),
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

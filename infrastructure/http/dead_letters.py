@@ -2,51 +2,99 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from application.queries import DeadLetterQueries
-from domain.dead_letters import Reason
+from application.queries import DeadLetterQueries, LetterFilter
+from application.time_travel import moment
+from domain.dead_letters import LetterState, Reason
+from infrastructure.http.operators import OperatorActions, operator, order, wording
 from infrastructure.http.problems import Problem
 from infrastructure.http.responses import cursor, json_response, whole_number
-from projections.dead_letters import PARKED
+from projections.dead_letters import PARKED, STATES
 
-OPERATOR_SERVICE = "admin-dashboard-service"
-"""The one service through which operators look: raw messages are not for everybody."""
-
-_REASONS = [reason.value for reason in Reason] + [PARKED]
+REASONS = [reason.value for reason in Reason] + [PARKED]
+ANY_STATE = "all"
 
 
-def dead_letter_routes(queries: DeadLetterQueries) -> list[Route]:
-    """Return the routes that answer from `queries`."""
+def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions) -> list[Route]:
+    """Return the routes that answer from `queries` and change through `actions`."""
 
     async def letters(request: Request) -> Response:
-        operators_only(request)
-        reason = request.query_params.get("reason") or None
-        if reason is not None and reason not in _REASONS:
-            raise Problem(400, f"reason must be one of {', '.join(_REASONS)}.")
         body = await queries.letters(
-            reason=reason,
+            _wanted(request),
             limit=whole_number(request, "limit", 50, lowest=1, highest=500),
             before=cursor(request),
         )
         return json_response(request, body)
 
     async def letter(request: Request) -> Response:
-        operators_only(request)
+        return json_response(request, await _named(request))
+
+    async def retry(request: Request) -> Response:
+        body = await order(request)
+        found = _a_letter(await _named(request))
+        retried = await actions.retry(found["stream_id"], by=operator(request, body))
+        answer = {"outcome": retried.outcome, "reason": retried.reason, "detail": retried.detail}
+        return Response(orjson.dumps(answer), media_type="application/json")
+
+    async def discard(request: Request) -> Response:
+        body = await order(request)
+        found = _a_letter(await _named(request))
+        await actions.discard(found["stream_id"], by=operator(request, body), why=wording(body, "why"))
+        return Response(status_code=204)
+
+    async def _named(request: Request) -> Mapping[str, Any]:
         given = request.path_params["position"]
         known = given.isascii() and given.isdigit() and len(given) <= 18
         body = await queries.letter(int(given)) if known else None
         if body is None:
             raise Problem(404, "There is no such dead letter.", error="Dead letter not found")
-        return json_response(request, body)
+        return body
 
     base = "/internal/v1/ops/dead-letters"
-    return [Route(base, letters), Route(base + "/{position}", letter)]
+    return [
+        Route(base, letters),
+        Route(base + "/{position}", letter),
+        Route(base + "/{position}/retry", retry, methods=["POST"]),
+        Route(base + "/{position}/discard", discard, methods=["POST"]),
+    ]
 
 
-def operators_only(request: Request) -> None:
-    """Raise Problem 403 for a service that is not the operators' own."""
-    if request.headers.get("x-service-id") != OPERATOR_SERVICE:
-        raise Problem(403, f"Only {OPERATOR_SERVICE} may do this.")
+def _a_letter(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    if found["reason"] == PARKED:
+        raise Problem(409, f"This message waits in its stream: drain {found['stream_id']}, in order.")
+    return found
+
+
+def _wanted(request: Request) -> LetterFilter:
+    asked = request.query_params
+    reason, state = asked.get("reason") or None, asked.get("state") or LetterState.OPEN.value
+    topic = asked.get("topic") or None
+    if reason is not None and reason not in REASONS:
+        raise Problem(400, f"reason must be one of {', '.join(REASONS)}.")
+    if state not in {*STATES, ANY_STATE}:
+        raise Problem(400, f"state must be one of {', '.join((*STATES, ANY_STATE))}.")
+    if topic is not None and "\0" in topic:
+        raise Problem(400, "This cannot be a topic.")
+    return LetterFilter(
+        reason=reason,
+        topic=topic,
+        state=None if state == ANY_STATE else state,
+        since=_time(request, "since"),
+        until=_time(request, "until"),
+    )
+
+
+def _time(request: Request, name: str) -> datetime | None:
+    text = request.query_params.get(name)
+    try:
+        return None if text is None else moment(text)
+    except ValueError as error:
+        raise Problem(400, f"{name}: {error}") from error

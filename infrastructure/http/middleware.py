@@ -48,18 +48,33 @@ class CorrelationMiddleware:
 
 
 class AuthenticationMiddleware:
-    """Lets only known services with the right key at anything under `prefix`."""
+    """Lets only known services with the right key at anything under `prefix`, and only operators' at `operations`."""
 
-    def __init__(self, app: ASGIApp, *, prefix: str, api_key: str, services: Sequence[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        prefix: str,
+        api_key: str,
+        services: Sequence[str],
+        operations: str,
+        operators: Sequence[str],
+    ) -> None:
         self._app = app
         self._prefix = prefix
         self._api_key = api_key.encode()
-        self._services = [service.encode() for service in services]
+        self._services = [service.encode() for service in (*services, *operators)]
+        self._operations = operations
+        self._operators = frozenset(operators)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] == "http" and scope["path"].startswith(self._prefix):
-            refusal = self._refusal(Headers(scope=scope))
+            headers = Headers(scope=scope)
+            refusal = self._refusal(headers)
+            is_operation = scope["path"].startswith(self._operations)
+            if refusal is None and is_operation and headers["x-service-id"] not in self._operators:
+                refusal = Problem(403, "Only the services in RAS_OPERATOR_SERVICES may do this.")
             if refusal is not None:
                 await problem_response(Request(scope), refusal)(scope, receive, send)
                 return

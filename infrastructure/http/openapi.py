@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from domain.dead_letters import Reason
 from domain.values import BatchStatus
 from infrastructure.http.enrichment import ASSESSMENT
 from infrastructure.http.history_openapi import HISTORY_PATHS, TIME_TRAVEL
@@ -13,15 +12,14 @@ from infrastructure.http.openapi_parts import document
 from infrastructure.http.openapi_parts import limit as _limit
 from infrastructure.http.openapi_parts import operation as _operation
 from infrastructure.http.openapi_parts import query as _query
+from infrastructure.http.operators_openapi import OPERATOR_PATHS
 from infrastructure.http.schemas import SCHEMAS
-from projections.dead_letters import PARKED
 
 _INCLUDE: Final = _query(
     "include",
     "What else to tell: what the assessment app knows. Where it is slow or away, `assessment` says so",
     {"type": "string", "enum": [ASSESSMENT]},
 )
-_REASONS: Final = [reason.value for reason in Reason] + [PARKED]
 
 
 def openapi_document() -> dict[str, Any]:
@@ -89,23 +87,7 @@ def openapi_document() -> dict[str, Any]:
                     description="Again changes nothing. The inbox shows it as soon as the projection has it.",
                 )
             },
-            "/internal/v1/ops/dead-letters": {
-                "get": _operation(
-                    "Messages that were put aside, newest first",
-                    "DeadLetters",
-                    query=[
-                        _limit(50, 500),
-                        _CURSOR,
-                        _query("reason", "Only of this reason", {"type": "string", "enum": _REASONS}),
-                    ],
-                    problems=[400, 403],
-                )
-            },
-            "/internal/v1/ops/dead-letters/{position}": {
-                "get": _operation(
-                    "One of them, with its bytes", "DeadLetter", path=["position"], problems=[403, 404]
-                )
-            },
+            **OPERATOR_PATHS,
             "/internal/v1/ops/outbox": {
                 "get": _operation(
                     "What is recorded and not yet published, and what was published lately",

@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from infrastructure.http.dead_letters import operators_only
 from infrastructure.http.responses import json_response, whole_number
 
 ReadOutbox = Callable[[int], Awaitable[dict[str, Any]]]
@@ -23,12 +22,10 @@ def operation_routes(read_outbox: ReadOutbox, check: Check) -> list[Route]:
     """Return the routes."""
 
     async def outbox(request: Request) -> Response:
-        operators_only(request)
         limit = whole_number(request, "limit", 20, lowest=1, highest=500)
         return json_response(request, await read_outbox(limit))
 
     async def accounts(request: Request) -> Response:
-        operators_only(request)
         return json_response(request, await check())
 
     base = "/internal/v1/ops"

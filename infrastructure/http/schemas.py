@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from domain.dead_letters import RetryOutcome
 from infrastructure.http.history_schemas import HISTORY_SCHEMAS
+from projections.dead_letters import STATES
 
 Schema = dict[str, Any]
 
@@ -157,6 +159,29 @@ SCHEMAS: Final[dict[str, Schema]] = {
         partition=_COUNT,
         offset=_COUNT,
         received_at={"type": "string", "format": "date-time"},
+        state={"type": "string", "enum": list(STATES)},
+        attempts=_COUNT,
+        changed_at={"type": ["string", "null"], "format": "date-time"},
+        changed_by=_MAYBE_TEXT,
+        note=_MAYBE_TEXT,
+    ),
+    "Retried": _object(
+        outcome={"enum": [outcome.value for outcome in RetryOutcome]}, reason=_MAYBE_TEXT, detail=_MAYBE_TEXT
+    ),
+    "Parked": _object(
+        parked={
+            "type": "array",
+            "items": _object(
+                stream_id=_TEXT,
+                waiting=_COUNT,
+                first_position=_COUNT,
+                since={"type": "string", "format": "date-time"},
+                fault=_TEXT,
+            ),
+        }
+    ),
+    "Drained": _object(
+        outcomes={"type": "object", "additionalProperties": _COUNT}, left=_COUNT, fault=_MAYBE_TEXT
     ),
     "DeadLetter": {
         "allOf": [

@@ -7,10 +7,11 @@ succeed decides. A property test holds the two against each other.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Final
 from uuid import UUID
 
-from application.queries import Answer, Edition
+from application.queries import Answer, Edition, LetterFilter
 from infrastructure.postgres.asking import ReadModelQueries
 from infrastructure.postgres.bodies import batch_body, dead_letter_body, essay_body, notification_body
 
@@ -139,10 +140,21 @@ _NOTIFICATIONS: Final = """
 """
 _TEACHER: Final = "SELECT teacher_id FROM ras_teacher_inbox.notifications WHERE notification_id = %(id)s"
 _LETTERS: Final = """
-    SELECT position, stream_id, reason, detail, topic, partition, "offset", received_at
+    SELECT position, stream_id, reason, detail, topic, partition, "offset", received_at,
+        state, attempts, changed_at, changed_by, note
     FROM ras_dead_letters.letters
-    WHERE (%(reason)s ::text IS NULL OR reason = %(reason)s) AND (%(before)s ::bigint IS NULL OR position < %(before)s)
+    WHERE (%(reason)s ::text IS NULL OR reason = %(reason)s) AND (%(topic)s ::text IS NULL OR topic = %(topic)s)
+        AND (%(state)s ::text IS NULL OR state = %(state)s)
+        AND (%(since)s ::timestamptz IS NULL OR received_at >= %(since)s)
+        AND (%(until)s ::timestamptz IS NULL OR received_at < %(until)s)
+        AND (%(before)s ::bigint IS NULL OR position < %(before)s)
     ORDER BY position DESC LIMIT %(limit)s
+"""
+_PARKED: Final = """
+    SELECT stream_id, count(*) AS waiting, min(position) AS first_position, min(received_at) AS since,
+        (array_agg(detail ORDER BY position))[1] AS fault
+    FROM ras_dead_letters.letters WHERE reason = 'parked' AND state = 'open'
+    GROUP BY stream_id ORDER BY first_position
 """
 _LETTER: Final = "SELECT * FROM ras_dead_letters.letters WHERE position = %(position)s"
 
@@ -199,9 +211,9 @@ class PostgresQueries(ReadModelQueries):
         rows = await self._rows(_TEACHER, id=notification_id)
         return str(rows[0]["teacher_id"]) if rows else None
 
-    async def letters(self, *, reason: str | None, limit: int, before: int | None) -> Mapping[str, Any]:
+    async def letters(self, wanted: LetterFilter, *, limit: int, before: int | None) -> Mapping[str, Any]:
         """Return a page of dead letters, newest first."""
-        rows = await self._rows(_LETTERS, reason=reason, limit=limit + 1, before=before)
+        rows = await self._rows(_LETTERS, **asdict(wanted), limit=limit + 1, before=before)
         page = rows[:limit]
         return {
             "dead_letters": [dead_letter_body(row) for row in page],
@@ -212,3 +224,7 @@ class PostgresQueries(ReadModelQueries):
         """Return one dead letter with its bytes in base64."""
         rows = await self._rows(_LETTER, position=position)
         return dead_letter_body(rows[0]) if rows else None
+
+    async def parked(self) -> Mapping[str, Any]:
+        """Return the streams in which messages wait."""
+        return {"parked": [dict(row) for row in await self._rows(_PARKED)]}

@@ -104,11 +104,13 @@ def test_every_route_is_described_with_its_methods(school: School) -> None:
         inbox=unused,
         mark_read=unused,
         dead_letters=unused,
+        actions=unused,
         read_outbox=unused,
         check=unused,
         health=unused,
         api_key="key",
         allowed_services=(),
+        operators=(),
         registry=unused,
         environment="",
         on_shutdown=unused,
@@ -129,6 +131,8 @@ def test_the_tool_that_clients_use_can_load_it() -> None:
     assert sorted((operation.method, operation.path) for operation in loaded) == sorted(operations())
 
 
+# Connection pools of the application use `random` on their threads while cases are drawn on this one.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @pytest.mark.parametrize(("method", "path"), operations())
 def test_answers_are_as_described(school: School, method: str, path: str) -> None:
     """Random parameters and, half of the time, ids that exist: status, type and body as described."""

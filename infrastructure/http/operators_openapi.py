@@ -1,0 +1,96 @@
+"""The description of the routes through which operators settle dead letters and drain parked messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from infrastructure.http.dead_letters import ANY_STATE, REASONS
+from infrastructure.http.openapi_parts import CURSOR, JSON, limit, operation, query, schema_reference
+from projections.dead_letters import STATES
+
+_WORDS: Final = {"type": "string", "minLength": 1, "maxLength": 500}
+
+
+def _time(name: str, description: str) -> dict[str, Any]:
+    return query(name, description, {"type": "string", "format": "date-time"})
+
+
+def _order(
+    summary: str,
+    schema: str | None,
+    *,
+    path: str,
+    needs: Sequence[str] = (),
+    problems: Sequence[int],
+    description: str = "",
+) -> dict[str, Any]:
+    """Describe a call that changes something: nothing of it is kept, so it has no ETag."""
+    described = operation(summary, None, path=[path], problems=problems, description=description)
+    if schema is not None:
+        del described["responses"]["204"]
+        content = {JSON: {"schema": schema_reference(schema)}}
+        described["responses"]["200"] = {"description": "What came of it", "content": content}
+    body = {"type": "object", "properties": dict.fromkeys(("by", *needs), _WORDS), "required": list(needs)}
+    described["requestBody"] = {"required": bool(needs), "content": {JSON: {"schema": body}}}
+    return described
+
+
+OPERATOR_PATHS: Final[dict[str, dict[str, Any]]] = {
+    "/internal/v1/ops/dead-letters": {
+        "get": operation(
+            "Messages that were put aside, newest first",
+            "DeadLetters",
+            query=[
+                limit(50, 500),
+                CURSOR,
+                query("reason", "Only of this reason", {"type": "string", "enum": REASONS}),
+                query("topic", "Only of this topic", {"type": "string"}),
+                query(
+                    "state",
+                    "Only in this state",
+                    {"type": "string", "enum": [*STATES, ANY_STATE], "default": "open"},
+                ),
+                _time("since", "Only received at this time or later"),
+                _time("until", "Only received before this time"),
+            ],
+            problems=[400, 403],
+        )
+    },
+    "/internal/v1/ops/dead-letters/{position}": {
+        "get": operation("One of them, with its bytes", "DeadLetter", path=["position"], problems=[403, 404])
+    },
+    "/internal/v1/ops/dead-letters/{position}/retry": {
+        "post": _order(
+            "Take its message in again",
+            "Retried",
+            path="position",
+            problems=[400, 403, 404, 409],
+            description="By the ordinary way, once; 409 when it was settled before. `refused` leaves it open. `by` "
+            "names the operator; without, the service does.",
+        )
+    },
+    "/internal/v1/ops/dead-letters/{position}/discard": {
+        "post": _order(
+            "Give its message up",
+            None,
+            path="position",
+            needs=["why"],
+            problems=[400, 403, 404, 409],
+            description="It is not offered again and stays in the history.",
+        )
+    },
+    "/internal/v1/ops/parked": {
+        "get": operation("Streams in which messages wait for a fix of our own code", "Parked", problems=[403])
+    },
+    "/internal/v1/ops/parked/{stream_id}/drain": {
+        "post": _order(
+            "Take in what waits in a stream, in order, once",
+            "Drained",
+            path="stream_id",
+            problems=[400, 403, 404, 409],
+            description="Stops at a message on which our code fails still; it and all behind it wait on. 409 when "
+            "this release cannot read the stream.",
+        )
+    },
+}

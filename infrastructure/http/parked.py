@@ -1,0 +1,28 @@
+"""Routes for operators: streams in which messages wait for a fix of our own code."""
+
+from __future__ import annotations
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from application.queries import DeadLetterQueries
+from infrastructure.http.operators import OperatorActions, operator, order
+from infrastructure.http.responses import json_response, path_id
+
+
+def parked_routes(queries: DeadLetterQueries, actions: OperatorActions) -> list[Route]:
+    """Return the routes that answer from `queries` and drain through `actions`."""
+
+    async def parked(request: Request) -> Response:
+        return json_response(request, await queries.parked())
+
+    async def drain(request: Request) -> Response:
+        stream_id = path_id(request, "stream_id", error="Invalid stream ID")
+        drained = await actions.drain(stream_id, by=operator(request, await order(request)))
+        answer = {"outcomes": drained.outcomes, "left": drained.left, "fault": drained.fault}
+        return Response(orjson.dumps(answer), media_type="application/json")
+
+    base = "/internal/v1/ops/parked"
+    return [Route(base, parked), Route(base + "/{stream_id}/drain", drain, methods=["POST"])]
