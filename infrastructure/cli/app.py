@@ -33,6 +33,7 @@ _COMMANDS: Final = {
     "openapi": "infrastructure.cli.commands:openapi",
     "bradley-terry": "infrastructure.cli.bradley_terry:bradley_terry",
     "dead-letters": "infrastructure.cli.dead_letters:app",
+    "parked": "infrastructure.cli.parked:app",
 }
 """Where each command is: a function, or an application with commands of its own."""
 

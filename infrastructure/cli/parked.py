@@ -1,0 +1,115 @@
+"""`ras parked`: streams in which messages wait for a fix of our own code, and how they go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.table import Table
+
+from application.drain import Drained, DrainParked, NoSuchStreamError, StillUnreadableError
+from domain.batch import batch_stream_id
+from infrastructure.cli.failures import CommandError
+from infrastructure.cli.output import console
+from infrastructure.cli.put_aside import By, Yes, ask, bar, confirm, opened_store, operator, plain
+
+app = typer.Typer(
+    help="List and drain the messages that wait because our own code failed.", no_args_is_help=True
+)
+
+_COLUMNS = ("stream_id", "waiting", "since", "fault")
+JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+
+
+@app.command("list")
+def list_parked(json_output: JsonOption = False) -> None:
+    """List the streams in which messages wait, the longest waiting first."""
+    streams = _waiting()
+    if json_output:
+        typer.echo(orjson.dumps(streams))
+        return
+    if not streams:
+        typer.echo("Nothing is parked.")
+        return
+    table = Table("stream", *_COLUMNS[1:])
+    for row in map(plain, streams):
+        table.add_row(*(str(row[name]) for name in _COLUMNS))
+    console().print(table)
+
+
+@app.command("drain")
+def drain_parked(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[BATCH]...", help="Batches or streams; all that wait where none is given."),
+    ] = None,
+    by: By = None,
+    yes: Yes = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Take in what waits, stream by stream, in order and once. Exit code 1 if something waits on."""
+    who = operator(by)
+    waiting = {row["stream_id"]: row["waiting"] for row in _waiting()}
+    streams = [name if _is_stream(name, waiting) else batch_stream_id(name) for name in names or waiting]
+    total = sum(waiting.get(stream, 0) for stream in streams)
+    if streams:
+        confirm(f"Take in {total:,} messages of {len(streams):,} streams?", yes=yes)
+    results: dict[str, Drained] = {}
+    refusals: dict[str, str] = {}
+    with opened_store() as (store, tolerance), bar("parked messages", total) as tell:
+        drain = DrainParked(store, future_tolerance=tolerance)
+        before = 0
+        for stream in streams:
+            try:
+                results[stream] = drain(stream, by=who, on_progress=partial(_told, tell, before))
+            except (StillUnreadableError, NoSuchStreamError) as error:
+                refusals[stream] = str(error)
+            else:
+                before += sum(results[stream].outcomes.values())
+    _report(results, refusals, json_output=json_output)
+    if refusals or any(result.left for result in results.values()):
+        raise typer.Exit(1)
+
+
+def _told(tell: Callable[[int], None], before: int, done: int, _left: int) -> None:
+    tell(before + done)
+
+
+def _waiting() -> list[dict[str, Any]]:
+    async def asked(queries: Any) -> list[dict[str, Any]]:
+        return list((await queries.parked())["parked"])
+
+    return ask(asked)
+
+
+def _is_stream(name: str, waiting: dict[str, Any]) -> bool:
+    if not name.strip() or "\0" in name or len(name) > 300:
+        raise CommandError("A batch has an id; `ras parked list` shows the streams in which messages wait.")
+    return name in waiting or name.startswith("assessment-")
+
+
+def _report(results: dict[str, Drained], refusals: dict[str, str], *, json_output: bool) -> None:
+    if json_output:
+        body = {
+            stream: {"outcomes": result.outcomes, "left": result.left, "fault": result.fault}
+            for stream, result in results.items()
+        } | {stream: {"outcomes": {}, "left": None, "fault": fault} for stream, fault in refusals.items()}
+        typer.echo(orjson.dumps(body))
+        return
+    if not results and not refusals:
+        typer.echo("Nothing is parked.")
+    for stream, result in results.items():
+        done = sum(result.outcomes.values())
+        kinds = ", ".join(
+            f"{number:,} {outcome.value.replace('_', ' ')}"
+            for outcome, number in result.outcomes.items()
+            if number
+        )
+        typer.echo(f"{stream}: {done:,} taken in{f' ({kinds})' if kinds else ''}, {result.left:,} left.")
+        if result.fault is not None:
+            typer.echo(f"  Stopped: {result.fault}")
+    for stream, fault in refusals.items():
+        typer.echo(f"{stream}: {fault}")
