@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from application.aggregates import Kind, Load, catch_up, load_aggregates
 from application.ingest import dead_letter, letter_id
@@ -54,6 +54,11 @@ class Drained:
     outcomes: dict[DrainOutcome, int] = field(default_factory=lambda: dict.fromkeys(DrainOutcome, 0))
     left: int = 0
     fault: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        outcomes = {outcome.value: number for outcome, number in self.outcomes.items()}
+        return {"outcomes": outcomes, "left": self.left, "fault": self.fault}
 
 
 @dataclass(slots=True)

@@ -93,10 +93,10 @@ def _is_stream(name: str, waiting: dict[str, Any]) -> bool:
 
 def _report(results: dict[str, Drained], refusals: dict[str, str], *, json_output: bool) -> None:
     if json_output:
-        body = {
-            stream: {"outcomes": result.outcomes, "left": result.left, "fault": result.fault}
-            for stream, result in results.items()
-        } | {stream: {"outcomes": {}, "left": None, "fault": fault} for stream, fault in refusals.items()}
+        refused: dict[str, Any] = {
+            stream: {"outcomes": {}, "left": None, "fault": why} for stream, why in refusals.items()
+        }
+        body = {stream: result.as_json() for stream, result in results.items()} | refused
         typer.echo(orjson.dumps(body))
         return
     if not results and not refusals:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.prompt import Confirm
 
 from application.queries import DeadLetterQueries
 from infrastructure.bootstrap import event_store
@@ -77,8 +78,9 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     try:
-        agreed = typer.confirm(question, err=True)
-    except typer.Abort:
+        # Not typer's: that one writes a blank to standard output, where only the answer belongs.
+        agreed = Confirm.ask(question, console=Console(stderr=True), default=False)
+    except EOFError:
         agreed = False
     if not agreed:
         raise CommandError("Nothing was changed. --yes does it without asking.")

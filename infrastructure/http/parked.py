@@ -21,8 +21,7 @@ def parked_routes(queries: DeadLetterQueries, actions: OperatorActions) -> list[
     async def drain(request: Request) -> Response:
         stream_id = path_id(request, "stream_id", error="Invalid stream ID")
         drained = await actions.drain(stream_id, by=operator(request, await order(request)))
-        answer = {"outcomes": drained.outcomes, "left": drained.left, "fault": drained.fault}
-        return Response(orjson.dumps(answer), media_type="application/json")
+        return Response(orjson.dumps(drained.as_json()), media_type="application/json")
 
     base = "/internal/v1/ops/parked"
     return [Route(base, parked), Route(base + "/{stream_id}/drain", drain, methods=["POST"])]

@@ -16,9 +16,11 @@ from application import topics
 from application.envelopes import OutgoingMessage, PublishedEvent, outgoing_messages
 from domain.batch import batch_id_of
 from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
+from domain.dead_letters import MessageDeadLettered
 from domain.notifications import published_event_id, teacher_notification
 from domain.values import BatchStatus
 from tests.domain.test_notifications import NOTIFICATION_ID, RANKED, READY, RESULTS_ID
+from tests.golden.expected_events import EXPECTED
 from tests.support.fake_store import FakeEventStore
 from tests.support.given import minute
 from tests.support.ingesting import Ingestion, intake_of
@@ -280,3 +282,30 @@ def test_keys_are_the_batch_and_the_teacher() -> None:
         announcement, notification = outgoing_messages(event)
         assert announcement.key == batch_id_of(event.originator_id).encode()
         assert notification.key == event.user_id.encode()
+
+
+# Dead letters.
+
+
+def test_a_dead_letter_leaves_as_a_notice_without_its_bytes() -> None:
+    event = EXPECTED[MessageDeadLettered.topic]
+    assert isinstance(event, MessageDeadLettered)
+    secret = replace(event, key="c2VjcmV0", value="c2VjcmV0", headers=(("name", "c2VjcmV0"),))
+    [message] = outgoing_messages(secret)
+
+    value = told(message)
+    assert (message.topic, message.key) == (topics.DEAD_LETTERS, b"huleedu.batch.essays.registered.v1-2")
+    assert value["data"] == {
+        "stream_id": event.originator_id,
+        "stream_version": 1,
+        "reason": "contract_violation",
+        "detail": "data.user_id: Field required",
+        "topic": "huleedu.batch.essays.registered.v1",
+        "partition": 2,
+        "offset": 41,
+        "received_at": "2026-03-07T08:15:31Z",
+    }
+    assert value["event_id"] == published_event_id(event, topics.DEAD_LETTERS)
+    assert dict(message.headers)["event_id"] == value["event_id"].encode()
+    assert b"c2VjcmV0" not in message.value
+    assert outgoing_messages(secret) == outgoing_messages(replace(secret))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from sqlalchemy import Connection
 
 from application import topics
-from domain.batch_events import MessageParked
-from domain.dead_letters import MessageDeadLettered
+from domain.batch_events import MessageDrained, MessageParked
+from domain.dead_letters import DeadLetterDiscarded, DeadLetterRetried, MessageDeadLettered, RetryOutcome
 from projections.dead_letters import PARKED, dead_letters, letters
 from tests.golden.expected_events import EXPECTED
 from tests.support.fake_store import FakeEventStore
@@ -88,3 +89,47 @@ def test_every_malformed_message_is_either_in_or_here(connection: Connection) ->
     for line in lines:
         if line.number in found:
             assert found[line.number] == line.message.value
+
+
+# What became of them.
+
+
+def test_a_refused_retry_leaves_a_letter_open_and_notes_the_reason(connection: Connection) -> None:
+    retried = EXPECTED[DeadLetterRetried.topic]
+    assert isinstance(retried, DeadLetterRetried)
+    again = replace(retried, attempt=2, originator_version=3, detail="another \x00")
+    project(connection, numbered([LETTER, retried, again]), projections=[dead_letters], cuts=[1])
+
+    [row] = rows(connection, letters)
+    assert (row["state"], row["attempts"], row["changed_by"]) == ("open", 2, "operator-0001")
+    assert row["note"] == "contract_violation: another \N{REPLACEMENT CHARACTER}"
+    assert row["changed_at"] == retried.happened_at
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (2,), (1, 2)])
+def test_a_letter_that_was_taken_in_or_discarded_says_so(
+    connection: Connection, cuts: tuple[int, ...]
+) -> None:
+    refused, discarded = EXPECTED[DeadLetterRetried.topic], EXPECTED[DeadLetterDiscarded.topic]
+    assert isinstance(refused, DeadLetterRetried)
+    assert isinstance(discarded, DeadLetterDiscarded)
+    other = "dead-letter-other-0-0-0"
+    taken_in = replace(refused, originator_id=other, outcome=RetryOutcome.RECORDED, reason=None, detail=None)
+    story = numbered([LETTER, refused, discarded, replace(LETTER, originator_id=other), taken_in])
+    project(connection, story, projections=[dead_letters], cuts=cuts)
+
+    first, second = rows(connection, letters)
+    assert (first["state"], first["attempts"], first["note"]) == ("discarded", 1, "Sent by a test: «övning».")
+    assert (second["state"], second["attempts"], second["note"]) == ("retried", 1, "recorded")
+
+
+def test_of_the_messages_that_wait_in_a_stream_the_one_that_was_drained_says_so(
+    connection: Connection,
+) -> None:
+    drained = EXPECTED[MessageDrained.topic]
+    assert isinstance(drained, MessageDrained)
+    waiting = [replace(WAITING, originator_version=version) for version in (11, 12)]
+    project(connection, numbered([*waiting, drained]), projections=[dead_letters])
+
+    states = {row["stream_version"]: (row["state"], row["note"]) for row in rows(connection, letters)}
+    assert states == {11: ("drained", "recorded"), 12: ("open", None)}

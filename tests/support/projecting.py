@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from eventsourcing.persistence import Notification
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.pool import NullPool
@@ -31,6 +32,7 @@ from infrastructure.postgres.schema import initialise
 from projections.catalogue import PROJECTIONS
 from projections.recorded import Recorded
 from tests.support.deciding import decide
+from tests.support.read_models import emptied, project
 
 RECEIVED_AT: Final = datetime(2026, 3, 9, 12, tzinfo=UTC)
 _RECORD: Final = text(
@@ -131,3 +133,17 @@ def _bytes(value: Any) -> bytes | None:
         prefix, repeat, suffix = (b64decode(parts[name]) for name in ("prefix", "repeat", "suffix"))
         return prefix + repeat * int(parts["count"]) + suffix
     return json.dumps(value).encode()
+
+
+def project_store(database_url: str) -> None:
+    """Fill the read models of a database anew from everything in its event store."""
+    codec = event_codec()
+    with connected(database_url) as connection:
+        emptied(connection)
+        rows = connection.execute(
+            text(
+                "SELECT notification_id AS id, originator_id, originator_version, topic, state"
+                " FROM ras.stored_events ORDER BY notification_id"
+            )
+        ).mappings()
+        project(connection, [Recorded(row["id"], codec.to_domain_event(Notification(**row))) for row in rows])
