@@ -83,7 +83,13 @@ def eventful() -> list[Recorded]:
         job.fails("e2", "e3", request="r3"),
         job.ends("e2", "e1", "ANCHOR_1", at=60),
     ]
-    log += [EXPECTED["ras.dead-letter.message-dead-lettered.v1"], EXPECTED["ras.batch.message-parked.v1"]]
+    log += [
+        EXPECTED["ras.dead-letter.message-dead-lettered.v1"],
+        EXPECTED["ras.batch.message-parked.v1"],
+        EXPECTED["ras.dead-letter.retried.v1"],
+        EXPECTED["ras.batch.message-drained.v1"],
+        EXPECTED["ras.dead-letter.discarded.v1"],
+    ]
     return numbered(log)
 
 

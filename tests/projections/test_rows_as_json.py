@@ -33,6 +33,12 @@ LETTER: Row = {
     "key": None,
     "value": b"\x00\xff\\x",
     "headers": [["a", "b"]],
+    "stream_version": 1,
+    "state": "open",
+    "attempts": 0,
+    "changed_at": _AT,
+    "changed_by": None,
+    "note": 'because of "this"',
 }
 NOTIFICATION: Row = {
     "notification_id": UUID(int=7),
