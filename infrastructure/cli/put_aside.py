@@ -20,7 +20,7 @@ from infrastructure.cli.failures import CommandError
 from infrastructure.cli.roles import prepared
 from infrastructure.eventstore.store import EventStore
 from infrastructure.postgres import schema_version
-from infrastructure.postgres.datastore import read_model_engine
+from infrastructure.postgres.reads import ReadConnections
 from infrastructure.postgres.views import PostgresQueries
 from infrastructure.running import servers_to_look_at
 from projections.dead_letters import dead_letters
@@ -39,11 +39,11 @@ def ask(question: Callable[[DeadLetterQueries], Awaitable[_T]]) -> _T:
     schema_version.check(servers.database_url, read_models={dead_letters.name: dead_letters.version})
 
     async def asked() -> _T:
-        engine = read_model_engine(servers.database_url, pool_size=1)
+        reads = ReadConnections(servers.database_url, size=1)
         try:
-            return await question(PostgresQueries(engine))
+            return await question(PostgresQueries(reads.rows))
         finally:
-            await engine.dispose()
+            await reads.close()
 
     return asyncio.run(asked())
 
