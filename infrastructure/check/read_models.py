@@ -56,6 +56,19 @@ def scratch_tables(connection: Connection) -> Connection:
     return here
 
 
+def hold_sides(connection: Connection) -> None:
+    """Keep a rebuild from switching sides until the transaction ends.
+
+    To be called first in a transaction: LOCK TABLE takes no snapshot, so the snapshot that follows is of the
+    side whose position stands in it. The other way round, rows could be those of a side that was still being
+    filled when the snapshot was taken.
+    """
+    quote = connection.dialect.identifier_preparer.quote
+    tables = (table for projection in PROJECTIONS for table in projection.metadata.sorted_tables)
+    names = ", ".join(f"{quote(str(table.schema))}.{quote(table.name)}" for table in tables)
+    connection.execute(text(f"LOCK TABLE {names} IN ACCESS SHARE MODE"))
+
+
 def streams(connection: Connection, since: int, to: int, after: str) -> list[str]:
     """Return the next streams after `after`, in order of id, that have grown since `since` (0: all)."""
     grown = (

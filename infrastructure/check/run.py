@@ -22,7 +22,7 @@ from application.envelopes import OUTBOX_EVENTS
 from infrastructure.bootstrap import Servers
 from infrastructure.check.intake import Counted, Counts, check_intake, count_messages, gaps
 from infrastructure.check.out_topics import Reached, check_out_topics
-from infrastructure.check.read_models import ReadModelCheck, orphans, scratch_tables, streams
+from infrastructure.check.read_models import ReadModelCheck, hold_sides, orphans, scratch_tables, streams
 from infrastructure.check.state import CheckState, read_state, write_state
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.followers.log import NotificationLog
@@ -103,9 +103,11 @@ def _check_read_models(database_url: str, report: Report, progress: Progress) ->
         connection.commit()
         done, after = 0, ""
         progress(what, 0, total)
+        hold_sides(connection)
         while some := streams(connection, report.since, report.position, after):
             report.found(checker.portion(connection, scratch, some))
             connection.commit()
+            hold_sides(connection)
             done, after = done + len(some), some[-1]
             progress(what, done, total)
         if not report.since:

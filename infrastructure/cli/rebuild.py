@@ -157,7 +157,8 @@ def _show(outcomes: Sequence[Rebuilt], speed: Speed, *, json_output: bool) -> No
 def _line(outcome: Rebuilt) -> str:
     if outcome.state is State.ABANDONED:
         count = outcome.comparison.differing if outcome.comparison else 0
-        return f"{outcome.name}: refused, {count} rows differ from the live side at {outcome.position}:"
+        differ = "1 row differs" if count == 1 else f"{count} rows differ"
+        return f"{outcome.name}: refused, {differ} from the live side at position {outcome.position}:"
     how = "resumed and switched" if outcome.resumed else "switched"
     if outcome.proven_at is not None:
         why = f"{outcome.comparison.rows if outcome.comparison else 0} rows proven equal at position {outcome.proven_at}"

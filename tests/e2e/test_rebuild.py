@@ -13,6 +13,8 @@ import psycopg
 from infrastructure.demo.stream import stream
 from projections.catalogue import PROJECTIONS
 from tests.support.accounts import (
+    all_is_projected,
+    all_is_taken_in,
     check_as_undisturbed,
     check_published_once,
     check_taken_in_once,
@@ -178,3 +180,39 @@ def _wait_for_state(store: PostgresProbe, run: RoleProcess, state: str) -> None:
         what=f"the rebuild is {state}",
         state=lambda: run.output,
     )
+
+
+def test_ras_up_rebuilds_what_an_upgrade_needs_before_its_roles_start(
+    ras: Installation, ras_topics: Topics, store: PostgresProbe
+) -> None:
+    with ended(ras.start("ingest").wait_until_ready()):
+        ras_topics.send(stream(_SEED, 5, class_sizes=(2, 8)))
+        wait_until(lambda: all_is_taken_in(store, ras_topics), what="everything is taken in")
+    store.execute("DROP SCHEMA ras_teacher_inbox CASCADE")
+    store.execute("DELETE FROM ras.read_models WHERE name = 'teacher_inbox'")
+    store.execute("UPDATE ras.read_models SET version = 0 WHERE name = 'dead_letters'")
+
+    init = ras.run("init", "--json")
+    assert init.exit_code == 0, init.output
+    assert json.loads(init.output)["to_rebuild"] == ["teacher_inbox", "dead_letters"]
+
+    everything_at_once = ras.start_afresh("up", "--json", api_port="0", assessments_port="0")
+    wait_until(
+        lambda: '"database_url"' in everything_at_once.output,
+        what="`ras up` is ready",
+        deadline_s=_END_S,
+        state=lambda: everything_at_once.output,
+    )
+    wait_until(lambda: all_is_projected(store), what="everything is projected")
+    assert store.value("SELECT count(*) FROM ras_teacher_inbox.notifications") > 0
+    assert dict(store.rows("SELECT name, version FROM ras.read_models")) == {
+        projection.name: projection.version for projection in PROJECTIONS
+    }
+    everything_at_once.terminate()
+
+
+@contextmanager
+def ended(role: RoleProcess) -> Iterator[None]:
+    """End a role with the block."""
+    yield
+    role.terminate()

@@ -26,6 +26,7 @@ from projections.batch_results import batch_results
 from projections.catalogue import PROJECTIONS
 from projections.dead_letters import dead_letters
 from projections.projection import Projection, schema_of
+from projections.teacher_inbox import teacher_inbox
 from tests.support.following import HELD, at_work, crew, until
 from tests.support.http import api
 from tests.support.postgres_probe import PostgresProbe
@@ -277,6 +278,19 @@ def test_tables_that_are_never_free_leave_everything_as_it_was_and_the_build_to_
 
     assert (outcome.state, outcome.resumed) == (State.SWAPPED, True)
     assert models.rows() == before
+
+
+def test_who_compares_rows_with_a_position_keeps_the_sides_where_they_are(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switching, "WAITS_MS", (10, 20))
+    with maintenance_engine(models.url).connect() as connection:
+        hold_sides(connection)
+        with pytest.raises(RebuildError, match="held by somebody's long transaction"):
+            models.rebuilding().rebuild([teacher_inbox])
+        connection.rollback()
+
+    assert models.rebuilding().rebuild([teacher_inbox])[0].state is State.SWAPPED
 
 
 def test_a_position_that_is_never_free_is_named(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
