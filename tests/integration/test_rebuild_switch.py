@@ -13,8 +13,10 @@ import psycopg
 import pytest
 from sqlalchemy import Column, MetaData, Table, Text
 
+from infrastructure.check.read_models import hold_sides
 from infrastructure.eventstore.store import EventStore
 from infrastructure.followers.follower import SinkNotReadyError
+from infrastructure.postgres.datastore import maintenance_engine
 from infrastructure.postgres.reads import ReadConnections
 from infrastructure.postgres.views import PostgresQueries
 from infrastructure.rebuild import rebuild, switching
