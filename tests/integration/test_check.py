@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 
 import psycopg
 import pytest
 
 from application.conservation import Finding, Report
+from application.drain import DrainParked
 from application.inbox import MarkNotificationRead
+from application.ingest import Intake, letter_id
+from application.settle import SettleDeadLetters
 from application.topics import BATCH_PIPELINE_COMPLETED
+from application.translate import translate
+from domain.batch import BatchAggregate, batch_stream_id
+from domain.batch_events import DrainOutcome
+from domain.dead_letters import RetryOutcome
 from infrastructure.bootstrap import Servers
 from infrastructure.check.read_models import OWNERS
 from infrastructure.check.run import CheckUnderWayError, check
@@ -118,6 +127,37 @@ def test_honest_work_agrees(ras: Installation, database: PostgresProbe) -> None:
     assert sum(n for name, n in found.items() if name.startswith("intake/")) == database.value(
         "SELECT sum(taken_in) FROM ras.intake_counts"
     )
+
+
+def test_messages_that_were_put_aside_and_taken_in_later_agree_whole_and_bit_by_bit(
+    ras: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came in counts as what it was then; what operators did later is recorded and shown besides."""
+
+    def fail(_batch: BatchAggregate, **_facts: object) -> None:
+        raise KeyError("bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchAggregate, "record_spellcheck", fail)
+        ras.take_in_more()
+    late = next(i.message for i in intakes_of(messages_of(small_batch("late"))))
+    late = replace(late, partition=9)
+    too_early = translate(late, received_at=late.timestamp - timedelta(days=800))
+    Ingestion(ras.store).insist([Intake(late, too_early)])
+    ras.project()
+    assert ras.checked(incremental=True).consistent
+
+    tolerance = timedelta(days=365)
+    retried = SettleDeadLetters(ras.store, future_tolerance=tolerance).retry(letter_id(late), by="operator")
+    stream = batch_stream_id(LATER.batch_id)
+    drained = DrainParked(ras.store, future_tolerance=tolerance)(stream, by="operator")
+    ras.project()
+
+    assert retried.outcome is RetryOutcome.RECORDED
+    assert (drained.outcomes[DrainOutcome.RECORDED] > 0, drained.left) == (True, 0)
+    for incremental in (True, False):
+        report = ras.checked(incremental=incremental)
+        assert (report.findings, report.consistent) == ([], True)
 
 
 @pytest.mark.parametrize(
