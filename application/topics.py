@@ -29,12 +29,14 @@ TEACHER_NOTIFICATION_REQUESTED: Final = NOTIFICATION_TOPIC
 DEAD_LETTERS: Final = "ras.dead-letters.v1"
 """For operators' tools: that a message was put aside, and where it lies."""
 
-OUTPUT_TOPICS: Final = (
+ANNOUNCEMENT_TOPICS: Final = (
     BATCH_RESULTS_READY,
     BATCH_ASSESSMENT_COMPLETED,
     TEACHER_NOTIFICATION_REQUESTED,
-    DEAD_LETTERS,
 )
+"""What is said of batches."""
+
+OUTPUT_TOPICS: Final = (*ANNOUNCEMENT_TOPICS, DEAD_LETTERS)
 
 PUBLISHER_POSITION: Final = "ras.publisher.position"
 """Compacted: the publisher's place in the event store, written in its own transactions."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from application.topics import OUTPUT_TOPICS
+from application.topics import ANNOUNCEMENT_TOPICS
 from infrastructure.kafka.topics import PARTITIONS
 
 _WAIT_MS: Final = 20
@@ -29,7 +29,7 @@ class HeardRecord:
 
 
 class Observer:
-    """Listens to the three output topics without a consumer group; `heard` holds all records so far."""
+    """Listens to the topics of announcements without a consumer group; `heard` holds all records so far."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._bootstrap_servers = bootstrap_servers
@@ -47,7 +47,7 @@ class Observer:
         await consumer.start()
         try:
             partitions = [
-                TopicPartition(topic, number) for topic in OUTPUT_TOPICS for number in range(PARTITIONS)
+                TopicPartition(topic, number) for topic in ANNOUNCEMENT_TOPICS for number in range(PARTITIONS)
             ]
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)

@@ -19,6 +19,7 @@ import pytest
 
 from application.ports import intake_position
 from application.topics import (
+    ANNOUNCEMENT_TOPICS,
     BATCH_ASSESSMENT_COMPLETED,
     BATCH_RESULTS_READY,
     INPUT_TOPICS,
@@ -107,7 +108,7 @@ def outcome(
             check_taken_in_once(store, topics, list(places.values()))
             check_published_once(store, topics, ras.transactional_id)
             records: dict[str, list[Record]] = {}
-            for record in topics.read():
+            for record in topics.read(ANNOUNCEMENT_TOPICS):
                 records.setdefault(record.envelope["data"]["batch_id"], []).append(record)
             completed_by: dict[str, list[Coordinates]] = {}
             answers = []
