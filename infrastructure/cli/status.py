@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from typing import Annotated
 
@@ -52,7 +52,9 @@ def status(
 
 async def _watch(servers: Servers, transactional_id: str, interval_s: float, *, json_output: bool) -> None:
     rows: Sequence[Progress] = ()
-    with Live(console=console(), auto_refresh=False) as live:
+    out = console()
+    in_place = out.is_terminal and not json_output  # into a pipe or a file one table comes after the other
+    with Live(console=out, auto_refresh=False) if in_place else nullcontext() as live:
         async with until_interrupted() as interrupted:
             while not interrupted.is_set():
                 looking = asyncio.ensure_future(read_progress(servers, transactional_id))
@@ -68,6 +70,8 @@ async def _watch(servers: Servers, transactional_id: str, interval_s: float, *, 
                     faults = [f"The database does not answer: {' '.join(str(error).split())}"]
                 if json_output:
                     typer.echo(_as_json(rows, faults))
+                elif live is None:
+                    out.print(_shown(rows, faults))
                 else:
                     live.update(_shown(rows, faults), refresh=True)
                 with suppress(TimeoutError):

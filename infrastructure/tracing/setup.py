@@ -7,13 +7,17 @@ whether and with which exporter.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from importlib.metadata import entry_points, version
 from typing import Any, Final
 
+import structlog
 from opentelemetry import trace
 
 from infrastructure.settings import SettingsError
+
+_log = structlog.get_logger(__name__)
 
 _SERVICE: Final = "result-aggregator-service"
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -21,6 +25,14 @@ _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_P
 _DEFAULT_PROTOCOL: Final = "http/protobuf"
 _OTLP: Final = {_DEFAULT_PROTOCOL: "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 _INSTALL: Final = "Install `result-aggregator-service[tracing]`, or unset the variable."
+
+
+class _IntoOurLog(logging.Handler):
+    """What the SDK has to say (its collector is away) as lines of our own log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        _log.warning("tracing.sdk", detail=record.getMessage())
 
 
 def configure_tracing(environment: Mapping[str, str], role: str) -> None:
@@ -47,6 +59,9 @@ def configure_tracing(environment: Mapping[str, str], role: str) -> None:
     about: dict[str, Any] = {"service.version": version(_SERVICE), "ras.role": role}
     if "OTEL_SERVICE_NAME" not in environment:
         about["service.name"] = _SERVICE
+    sdk_log = logging.getLogger("opentelemetry")
+    sdk_log.addHandler(_IntoOurLog())
+    sdk_log.propagate = False
     provider = TracerProvider(resource=Resource.create(about))
     provider.add_span_processor(BatchSpanProcessor(found.load()()))
     trace.set_tracer_provider(provider)  # flushed when the process ends, by the SDK

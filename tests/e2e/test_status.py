@@ -130,6 +130,15 @@ def test_status_is_watched_until_it_is_interrupted(ras: Installation, store: Pos
         assert {r["role"] for r in json.loads(line)["readers"]} == {"publish", "project"}
 
 
+def test_into_a_pipe_one_table_comes_after_the_other(ras: Installation, store: PostgresProbe) -> None:
+    watching = ras.start("status", "--watch", "--interval", "0.5")
+    wait_until(
+        lambda: watching.output.count("teacher_inbox") >= 2, what="two tables", state=lambda: watching.output
+    )
+
+    assert watching.terminate()[0] == 0
+
+
 def test_the_table_names_every_reader(ras: Installation, ras_topics: Topics, store: PostgresProbe) -> None:
     store.execute(
         "INSERT INTO ras.positions (name, position) VALUES (%s, -1)", f"intake/{SPELLCHECK_RESULTS}/2"
