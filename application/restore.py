@@ -2,7 +2,8 @@
 
 A store that was restored to an earlier day takes in again what Kafka still has. The same facts come in, but
 not in the same order: an announcement can get another place in its stream, and so another event id. Two
-announcements are one when they say the same of the same batch.
+announcements are one when they say the same of the same batch, and two notices of a dead letter when it is the same
+entry in the letter's stream, whose id comes from where the message lies.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ import orjson
 _DIGEST_BYTES: Final = 16
 
 
-def saying_of(announcement: bytes | None) -> bytes | None:
-    """Return a digest of what a published announcement says, None for what is no announcement of ours.
+def saying_of(record: bytes | None) -> bytes | None:
+    """Return a digest of what a published announcement or notice says, None for what is none of ours.
 
     Its times, its ids and whom it came from are left out: they differ between two tellings.
     """
     try:
-        envelope: dict[str, Any] = orjson.loads(announcement or b"")
+        envelope: dict[str, Any] = orjson.loads(record or b"")
         data = envelope["data"]
         if "overall_status" in data:
             said = [data["batch_id"], envelope["metadata"]["revision"], data["overall_status"]]
+        elif "stream_id" in data:
+            said = [data["stream_id"], data["stream_version"]]
         else:
             said = [data["batch_id"], data["assessment_job_id"], data["rankings_summary"]]
     except (orjson.JSONDecodeError, KeyError, TypeError):

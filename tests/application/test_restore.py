@@ -11,15 +11,24 @@ import pytest
 from application.envelopes import outgoing_messages
 from application.restore import saying_of
 from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
+from domain.dead_letters import MessageDeadLettered
 from domain.values import BatchStatus
 from tests.golden.expected_events import EXPECTED
 
 READY: Any = EXPECTED[BatchResultsReady.topic]
 RANKED: Any = EXPECTED[BatchAssessmentCompleted.topic]
+LETTER: Any = EXPECTED[MessageDeadLettered.topic]
 
 
 def saying(event: Any) -> bytes | None:
     return saying_of(outgoing_messages(event)[0].value)
+
+
+def test_a_dead_letter_is_known_by_its_place_in_its_stream() -> None:
+    again = replace(LETTER, detail="in other words", happened_at=LETTER.happened_at + timedelta(days=3))
+    assert saying(again) == saying(LETTER) is not None
+    assert saying(replace(LETTER, originator_version=LETTER.originator_version + 1)) != saying(LETTER)
+    assert saying(replace(LETTER, originator_id="dead-letter-other")) != saying(LETTER)
 
 
 @pytest.mark.parametrize("event", [READY, RANKED])

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from application.restore import saying_of
-from application.topics import OUTPUT_TOPICS, TEACHER_NOTIFICATION_REQUESTED
+from application.topics import DEAD_LETTERS, OUTPUT_TOPICS, TEACHER_NOTIFICATION_REQUESTED
 from infrastructure.demo.message import UpstreamMessage
 from infrastructure.demo.stream import stream
 from infrastructure.kafka.position_copy import publisher_position
@@ -31,7 +32,8 @@ from tests.support.waiting import wait_until
 _MESSAGES: Final = list(stream(20_261_124, 40, class_sizes=(1, 3, 8)))
 _THIRD: Final = len(_MESSAGES) // 3
 _BEFORE: Final = _MESSAGES[:_THIRD]
-_SINCE: Final = _MESSAGES[_THIRD : 2 * _THIRD]
+_BROKEN: Final = [replace(message, value=b"not json") for message in _MESSAGES[:7]]
+_SINCE: Final = _MESSAGES[_THIRD : 2 * _THIRD] + _BROKEN
 _AFTERWARDS: Final = _MESSAGES[2 * _THIRD :]
 
 
@@ -91,7 +93,9 @@ class Disaster:
         assert due <= said.keys(), "something was never said"
         assert set(said.values()) == {1}, "something was said twice"
         notified = [record for record in out if record.topic == TEACHER_NOTIFICATION_REQUESTED]
-        assert len(notified) == said.total()
+        notices = [record for record in out if record.topic == DEAD_LETTERS]
+        assert len(notices) == len(_BROKEN)
+        assert len(notified) == said.total() - len(notices)
 
 
 @pytest.fixture
