@@ -17,6 +17,8 @@ from tests.support.kafka_jars import cache_folder
 from tests.support.kafka_server import KafkaServer
 from tests.support.postgres_server import GivenPostgres, PostgresServerUnderTest, fresh_database
 
+pytest.register_assert_rewrite("tests.support.accounts")  # before the first of its users is imported
+
 _KAFKA_FIXTURES = frozenset({"kafka_server", "kafka_bootstrap", "restartable_kafka"})
 
 configuration.set_hypothesis_home_dir(cache_folder() / "hypothesis")

@@ -12,8 +12,6 @@ from tests.support.postgres_probe import PostgresProbe, probe
 from tests.support.role_process import Installation
 from tests.support.topics import Topics
 
-pytest.register_assert_rewrite("tests.support.accounts")
-
 
 @pytest.fixture
 def ras_topics(kafka_bootstrap: str) -> Topics:
