@@ -36,7 +36,7 @@ class Models:
     store: EventStore
     database: PostgresProbe
 
-    def record(self, batches: int = 8) -> None:
+    def record(self, batches: int = 4) -> None:
         """Record what comes of `batches` more batches, disorder, repeats and failures included."""
         scenario = stream(next(_seeds), batches, class_sizes=(1, 2, 8), failure_share=0.6, disorder=0.5)
         self.database.execute(
