@@ -22,14 +22,15 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from infrastructure.bootstrap import servers_from
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.roles import prepared
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.postgres import schema_version
 from infrastructure.rebuild.comparing import NAMED_AT_MOST
-from infrastructure.rebuild.rebuild import Rebuilding, Rebuilt, Speed, TurnedBack
+from infrastructure.rebuild.outcomes import Rebuilt, Speed, TurnedBack
+from infrastructure.rebuild.rebuild import Rebuilding
 from infrastructure.rebuild.states import State
+from infrastructure.running import servers_to_look_at
 from projections.catalogue import PROJECTIONS
 from projections.projection import Projection
 
@@ -59,7 +60,7 @@ def rebuild(
     side is as it was, and the next run goes on.
     """
     wanted = _wanted(names or [])
-    servers = servers_from(prepared(), kafka=False)
+    servers = servers_to_look_at(prepared())
     schema_version.check(servers.database_url)
     with _Bar() as bar:
         rebuilding = Rebuilding(servers.database_url, event_codec(), bar)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final
 
 import psycopg
 from sqlalchemy import Connection, text
@@ -30,6 +30,7 @@ from infrastructure.rebuild import journal, sides
 from infrastructure.rebuild.comparing import Comparison, compare
 from infrastructure.rebuild.filling import LogPages, fill
 from infrastructure.rebuild.journal import Build, Kept
+from infrastructure.rebuild.outcomes import Rebuilt, Reporter, Silent, Speed, TurnedBack, Verdict
 from infrastructure.rebuild.session import RebuildError, only_session
 from infrastructure.rebuild.states import State, Step
 from infrastructure.rebuild.switching import locked_position, swap, turn
@@ -39,88 +40,6 @@ _NEAR: Final = 2_000
 """Events that a side may be behind when the live position is locked for it: a fraction of a second."""
 _CHASES: Final = 20
 PIN_WAIT_S: Final = 10
-
-
-class Reporter(Protocol):
-    """Who is told how it goes."""
-
-    def phase(self, what: str, position: int, goal: int) -> None:
-        """Begin something: `position` of `goal` (notification ids) is where it starts."""
-
-    def page(self, events: int, reached: int) -> None:
-        """Note that so many more events have been read, up to the notification id `reached`."""
-
-
-class Silent:
-    """Tells nobody."""
-
-    def phase(self, what: str, position: int, goal: int) -> None:
-        """Say nothing."""
-
-    def page(self, events: int, reached: int) -> None:
-        """Say nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """What became of one read model. `proven_at` is the position at which both sides were equal."""
-
-    name: str
-    version: int
-    state: State
-    position: int
-    resumed: bool
-    replaced_version: int | None
-    proven_at: int | None
-    comparison: Comparison | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    """A new side, proven or abandoned, and what it was compared with at `compared_at`."""
-
-    build: Build
-    resumed: bool
-    replaced_version: int | None
-    compared_at: int
-    comparison: Comparison | None
-
-    def outcome(self, build: Build) -> Rebuilt:
-        """Return what is told of the rebuild once `build` has come to its end."""
-        equal = self.comparison is not None and self.comparison.equal
-        return Rebuilt(
-            name=build.projection.name,
-            version=build.projection.version,
-            state=build.state,
-            position=build.position,
-            resumed=self.resumed,
-            replaced_version=self.replaced_version,
-            proven_at=self.compared_at if equal else None,
-            comparison=self.comparison,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class TurnedBack:
-    """A read model whose kept side is live again, at `position`, with the rows of `version`."""
-
-    name: str
-    version: int
-    position: int
-    is_followed: bool
-
-
-@dataclass(slots=True)
-class Speed:
-    """How much was filled, and how long that took."""
-
-    events: int = 0
-    seconds: float = 0.0
-
-    @property
-    def events_per_second(self) -> float:
-        """The rate, 0 where nothing was filled."""
-        return self.events / self.seconds if self.seconds else 0.0
 
 
 @dataclass
@@ -194,7 +113,7 @@ class Rebuilding:
 
     def _judged(
         self, session: Connection, log: LogPages, build: Build, *, resumed: bool, accept_differences: bool
-    ) -> _Verdict:
+    ) -> Verdict:
         """Compare the new side with the live one, if they can be, and prove or abandon it."""
         with session.begin():
             standing = journal.live(session, build.projection.name)
@@ -210,7 +129,7 @@ class Rebuilding:
                 judged = build.moved(session, Step.ABANDON, detail)
                 sides.drop(session, build.schema)
         replaced = standing.version if standing is not None else None
-        return _Verdict(judged, resumed, replaced, build.position, comparison)
+        return Verdict(judged, resumed, replaced, build.position, comparison)
 
     def _compared(self, session: Connection, log: LogPages, build: Build) -> tuple[Build, Comparison]:
         """Bring the new side to where the live one is and compare the two there."""

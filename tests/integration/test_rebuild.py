@@ -11,7 +11,7 @@ from sqlalchemy import Column, MetaData, Table, Text
 
 from infrastructure.eventstore.store import EventStore
 from infrastructure.rebuild import filling
-from infrastructure.rebuild.rebuild import Silent
+from infrastructure.rebuild.outcomes import Silent
 from infrastructure.rebuild.session import RebuildError, only_session
 from infrastructure.rebuild.states import State
 from projections.batch_results import batch_results

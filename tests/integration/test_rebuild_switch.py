@@ -20,7 +20,7 @@ from infrastructure.postgres.datastore import maintenance_engine
 from infrastructure.postgres.reads import ReadConnections
 from infrastructure.postgres.views import PostgresQueries
 from infrastructure.rebuild import rebuild, switching
-from infrastructure.rebuild.rebuild import Rebuilt, Silent
+from infrastructure.rebuild.outcomes import Rebuilt, Silent
 from infrastructure.rebuild.session import RebuildError
 from infrastructure.rebuild.states import State
 from infrastructure.status import Condition

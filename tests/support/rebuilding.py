@@ -13,7 +13,8 @@ from infrastructure.demo.stream import stream
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.eventstore.store import EventStore
 from infrastructure.postgres.schema import initialise
-from infrastructure.rebuild.rebuild import Rebuilding, Reporter, Silent
+from infrastructure.rebuild.outcomes import Reporter, Silent
+from infrastructure.rebuild.rebuild import Rebuilding
 from projections.catalogue import PROJECTIONS
 from projections.projection import Projection
 from tests.application.event_store_contract import append
