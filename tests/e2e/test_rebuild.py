@@ -11,6 +11,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from infrastructure.demo.stream import stream
+from projections.batch_results import batch_results
 from projections.catalogue import PROJECTIONS
 from tests.support.accounts import (
     all_is_projected,
@@ -154,22 +155,23 @@ def test_what_is_asked_wrongly_is_refused_in_a_sentence_and_changes_nothing(
 def test_a_refused_switch_names_the_row_and_the_way_back_is_a_command(
     ras: Installation, store: PostgresProbe
 ) -> None:
-    assert outcome(rebuilding(ras, "dead_letters", "--json"))["rebuilt"][0]["state"] == "swapped"
+    assert outcome(rebuilding(ras, "batch_results", "--json"))["rebuilt"][0]["state"] == "swapped"
     store.execute(
-        "INSERT INTO ras_dead_letters.letters"
-        " VALUES (7, 'some-stream', 'not_json', 'made up', 'some-topic', 0, 1, now(), NULL, NULL, '[]')"
+        "INSERT INTO ras_batch_results.phases"
+        " (batch_id, phase, status, processed_count, failed_essay_ids, concluded_at)"
+        " VALUES ('batch-7', 'nlp', 'completed_successfully', 0, '[]', now())"
     )
 
-    refused = rebuilding(ras, "dead_letters")
+    refused = rebuilding(ras, "batch_results")
     assert refused.wait_for_end(deadline_s=_END_S) == 1
-    assert "letters position=7: only the live side has this row" in refused.output
-    assert "run `ras rebuild dead_letters --accept-differences`" in refused.output
+    assert "phases batch_id=batch-7, phase=nlp: only the live side has this row" in refused.output
+    assert "run `ras rebuild batch_results --accept-differences`" in refused.output
 
-    turned = outcome(rebuilding(ras, "dead_letters", "--rollback", "--json"))
+    turned = outcome(rebuilding(ras, "batch_results", "--rollback", "--json"))
     assert turned["rolled_back"] == [
-        {"name": "dead_letters", "version": 1, "position": 0, "is_followed": True}
+        {"name": "batch_results", "version": batch_results.version, "position": 0, "is_followed": True}
     ]
-    assert store.value("SELECT count(*) FROM ras_dead_letters.letters") == 0
+    assert store.value("SELECT count(*) FROM ras_batch_results.phases") == 0
 
 
 def _wait_for_state(store: PostgresProbe, run: RoleProcess, state: str) -> None:

@@ -267,7 +267,7 @@ def test_a_new_read_model_is_filled_before_anybody_sees_it(models: Models) -> No
 def test_an_interrupted_run_leaves_the_live_side_as_it_was_and_the_next_one_goes_on(
     models: Models, interruption: InterruptedAfter
 ) -> None:
-    models.record()
+    models.record(8)
     models.follow()
     before = models.rows()
     with pytest.raises(InterruptionError):
