@@ -44,7 +44,7 @@ _BEFORE_JUDGEMENT: Final = ("student_matching", "nlp")
 class BatchAt:
     """A batch as the events that were taken describe it."""
 
-    def __init__(self, events: Iterable[DomainEvent]) -> None:
+    def __init__(self, events: Iterable[DomainEvent] = ()) -> None:
         self._state = BatchState()
         self._registration: BatchRegistered | None = None
         self._slots: dict[str, EssaySlotAssigned] = {}
@@ -56,7 +56,36 @@ class BatchAt:
         self._changed_at = datetime.min.replace(tzinfo=UTC)
         self._started_at: datetime | None = None
         for event in events:
-            self._take(event)
+            self.take(event)
+
+    def take(self, event: DomainEvent) -> None:
+        """Fold the next event in."""
+        self._state.evolve(event)
+        if isinstance(event, _SHOWN_NOWHERE):
+            return
+        at = event.happened_at
+        self._changed_at = max(self._changed_at, at)
+        if isinstance(event, _RESULTS):
+            self._started_at = min(self._started_at or at, at)
+        match event:
+            case BatchRegistered():
+                self._registration = event
+                for essay_id in event.essay_ids:
+                    self._touch(essay_id, at)
+            case EssaySlotAssigned():
+                self._slots[event.essay_id] = event
+                self._touch(event.essay_id, at)
+            case EssaySpellchecked() | EssaySpellcheckFailed():
+                self._spellchecks[event.essay_id] = event
+                self._touch(event.essay_id, at)
+            case AssessmentCompleted():
+                self._assessment = event
+                # Of two lines for one essay the last stands, as in the read model.
+                self._ranking = {line.essay_id: line for line in event.results if not is_anchor(line)}
+            case AssessmentFailed():
+                self._assessment, self._ranking = event, {}
+            case BatchResultsReady():
+                self._outcome = event
 
     @property
     def state(self) -> BatchState:
@@ -98,34 +127,6 @@ class BatchAt:
             "ended_at": ended_at,
             "student_prompt_ref": registration.student_prompt_ref,
         }
-
-    def _take(self, event: DomainEvent) -> None:
-        self._state.evolve(event)
-        if isinstance(event, _SHOWN_NOWHERE):
-            return
-        at = event.happened_at
-        self._changed_at = max(self._changed_at, at)
-        if isinstance(event, _RESULTS):
-            self._started_at = min(self._started_at or at, at)
-        match event:
-            case BatchRegistered():
-                self._registration = event
-                for essay_id in event.essay_ids:
-                    self._touch(essay_id, at)
-            case EssaySlotAssigned():
-                self._slots[event.essay_id] = event
-                self._touch(event.essay_id, at)
-            case EssaySpellchecked() | EssaySpellcheckFailed():
-                self._spellchecks[event.essay_id] = event
-                self._touch(event.essay_id, at)
-            case AssessmentCompleted():
-                self._assessment = event
-                # Of two lines for one essay the last stands, as in the read model.
-                self._ranking = {line.essay_id: line for line in event.results if not is_anchor(line)}
-            case AssessmentFailed():
-                self._assessment, self._ranking = event, {}
-            case BatchResultsReady():
-                self._outcome = event
 
     def _touch(self, essay_id: str, at: datetime) -> None:
         self._essays_changed_at[essay_id] = max(self._essays_changed_at.get(essay_id, at), at)

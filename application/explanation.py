@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
 from application import topics
 from application.batch_at import BatchAt
-from application.history import ReadStream, UnknownBatchError, UnreadableEvent
-from domain.aggregate import DomainEvent
+from application.history import ReadStream, UnknownBatchError, UnreadableEvent, fold
 from domain.batch import batch_stream_id
 from domain.batch_events import MessageDrained, MessageParked
-from domain.narrative import NAMED, counted
+from domain.narrative import NAMED
 from domain.readiness import Message, PhaseReadiness, Readiness, explain
 
 _TOPICS: Final[Mapping[Message, str]] = {
@@ -35,28 +34,30 @@ class ExplainReadiness:
 
         Raises UnknownBatchError when nothing at all is recorded of the batch.
         """
-        events: list[DomainEvent] = []
-        waiting: dict[int, MessageParked] = {}
-        unreadable: UnreadableEvent | None = None
+        batch, waiting, fault = BatchAt(), dict[int, MessageParked](), None
         position = 0
         for entry in self._read(batch_stream_id(batch_id), 0):
             position = entry.notification_id
             if isinstance(entry, UnreadableEvent):
-                unreadable = unreadable or entry
-            else:
-                events.append(entry.event)
-                match entry.event:
-                    case MessageParked():
-                        waiting[entry.event.originator_version] = entry.event
-                    case MessageDrained():
-                        waiting.pop(entry.event.parked_version, None)
-        if not events and unreadable is None:
+                fault = (
+                    fault
+                    or f"event {entry.version} of this batch ({entry.topic}) cannot be read by this release"
+                )
+                continue
+            event = entry.event
+            match event:
+                case MessageParked():
+                    waiting[event.originator_version] = event
+                case MessageDrained():
+                    waiting.pop(event.parked_version, None)
+            if fault is None and (kind := fold(batch, event)) is not None:
+                fault = f"our own code fails on event {event.originator_version} of this batch ({kind})"
+        if position == 0:
             raise UnknownBatchError("Nothing is recorded of a batch of this id.")
         parked = list(waiting.values())
         head = {"batch_id": batch_id, "position": position}
-        if unreadable is not None:
-            return head | _unfoldable(unreadable, parked)
-        batch = BatchAt(events)
+        if fault is not None:
+            return head | _unfoldable(fault, parked)
         return head | _body(explain(batch.state, batch.expected, parked, named=most), parked, most)
 
 
@@ -111,7 +112,7 @@ def _phase(phase: PhaseReadiness, most: int | None) -> dict[str, Any]:
     }
 
 
-def _unfoldable(unreadable: UnreadableEvent, parked: Sequence[MessageParked]) -> dict[str, Any]:
+def _unfoldable(fault: str, parked: Sequence[MessageParked]) -> dict[str, Any]:
     """Return what can be said where the state is not known: that, and what waits behind."""
     return {
         "state": "unreadable",
@@ -125,17 +126,11 @@ def _unfoldable(unreadable: UnreadableEvent, parked: Sequence[MessageParked]) ->
         "phases": [],
         "awaited": [],
         "parked": _parked(parked, NAMED),
-        "sentences": list(_why_unfoldable(unreadable, len(parked))),
+        "sentences": [
+            f"Nobody can say: {fault}.",
+            *([f"Messages of this batch that wait for a fix: {len(parked):,}."] if parked else []),
+        ],
     }
-
-
-def _why_unfoldable(unreadable: UnreadableEvent, parked: int) -> Iterator[str]:
-    yield (
-        f"Nobody can say: event {unreadable.version} of this batch ({unreadable.topic}) cannot be read by "
-        "this release."
-    )
-    if parked:
-        yield f"{counted(parked, 'message')} of this batch wait for a fix."
 
 
 def _parked(parked: Sequence[MessageParked], most: int | None) -> dict[str, Any]:

@@ -105,9 +105,14 @@ class BatchHistory:
 
         Raises UnknownBatchError where it was not registered yet, UnreadableEventError.
         """
-        row = BatchAt(entry.event for entry in self._up_to(batch_id, at, by)).row(
-            announced_only=by is By.RECORDED
-        )
+        batch = BatchAt()
+        for entry in self._up_to(batch_id, at, by):
+            if (fault := fold(batch, entry.event)) is not None:
+                raise UnreadableEventError(
+                    f"Our own code fails on event {entry.event.originator_version} of this batch ({fault}), so "
+                    "how it stood cannot be worked out."
+                )
+        row = batch.row(announced_only=by is By.RECORDED)
         if row is None:
             times = [
                 _time(entry.event, by)
@@ -139,6 +144,15 @@ def readable(entries: Iterable[Entry]) -> Iterator[RecordedEvent]:
                 f"can be worked out from it: {entry.fault.partition(':')[0]}. Is a newer release at work too?"
             )
         yield entry
+
+
+def fold(batch: BatchAt, event: DomainEvent) -> str | None:
+    """Fold `event` in; return the kind of fault where our own code fails on it, which no replay should."""
+    try:
+        batch.take(event)
+    except Exception as fault:  # noqa: BLE001 - a stream that cannot be folded is an answer here, not an accident
+        return type(fault).__name__
+    return None
 
 
 def told_as(entry: Entry) -> dict[str, Any]:

@@ -8,7 +8,10 @@ from urllib.parse import quote
 
 import pytest
 
+from domain import batch_state
 from domain.batch import batch_stream_id
+from domain.batch_events import EssaySpellchecked
+from domain.batch_state import BatchState
 from tests.support.given import (
     assessed,
     caused_by,
@@ -313,3 +316,22 @@ def test_a_stream_with_an_event_of_a_newer_release_is_told_but_not_folded(school
     response = school.api.get(path("newer", "status", as_of=time(700)))
     assert response.status_code == 500
     assert "Event 3 of this batch (ras.batch.something.v9)" in response.json()["detail"]
+
+
+def test_a_stream_that_our_own_code_cannot_fold_is_told_and_explained(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    school.hear("unfoldable", *STORY)
+
+    def fail(_state: BatchState, _event: object) -> None:
+        raise KeyError("a name")
+
+    monkeypatch.setitem(batch_state._EVOLVE, EssaySpellchecked, fail)
+
+    assert len(ask(school, "unfoldable", "history")["events"]) == 7
+    body = ask(school, "unfoldable", "readiness")
+    assert body["state"] == "unreadable"
+    assert body["sentences"] == ["Nobody can say: our own code fails on event 3 of this batch (KeyError)."]
+    response = school.api.get(path("unfoldable", "status", as_of=time(700)))
+    assert response.status_code == 500
+    assert "Our own code fails on event 3 of this batch (KeyError)" in response.json()["detail"]
