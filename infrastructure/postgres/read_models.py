@@ -14,8 +14,10 @@ from sqlalchemy import Connection, text
 from projections.catalogue import PROJECTIONS
 from projections.projection import Projection
 
-VERSIONS: Final = text("SELECT name, version FROM ras.read_models")
-VERSION: Final = text("SELECT version FROM ras.read_models WHERE name = :name")
+# A backup may leave out the tables of read models: without its schema a read model does not exist.
+_LIVE: Final = "ras.read_models m JOIN pg_namespace n ON n.nspname = 'ras_' || m.name"
+VERSIONS: Final = text(f"SELECT m.name, m.version FROM {_LIVE}")  # noqa: S608 - ours
+VERSION: Final = text(f"SELECT m.version FROM {_LIVE} WHERE m.name = :name")  # noqa: S608 - ours
 
 
 class ReadModelUnavailableError(Exception):

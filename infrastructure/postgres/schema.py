@@ -74,6 +74,9 @@ def _create_read_model(connection: Connection, projection: Projection) -> None:
     connection.execute(CreateSchema(schema_of(projection.name), if_not_exists=True))
     projection.metadata.create_all(connection)
     connection.execute(
-        text("INSERT INTO ras.read_models (name, version) VALUES (:name, :version)"),
+        text(
+            "INSERT INTO ras.read_models (name, version) VALUES (:name, :version)"
+            " ON CONFLICT (name) DO UPDATE SET version = excluded.version"
+        ),
         {"name": projection.name, "version": projection.version},
     )

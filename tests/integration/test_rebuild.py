@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Column, MetaData, Table, Text
 
 from infrastructure.eventstore.store import EventStore
+from infrastructure.postgres.schema import initialise
 from infrastructure.rebuild import filling
 from infrastructure.rebuild.outcomes import Silent
 from infrastructure.rebuild.session import RebuildError, only_session
@@ -248,6 +249,22 @@ def test_a_new_read_model_is_filled_before_anybody_sees_it(models: Models) -> No
     assert models.rows() == before
     assert "ras_teacher_inbox__old" not in models.schemas()
     models.follow([teacher_inbox])
+
+
+def test_tables_that_a_backup_left_out_are_made_from_the_events(models: Models) -> None:
+    models.record()
+    models.follow()
+    before = models.rows()
+    models.database.execute("DROP SCHEMA ras_batch_results CASCADE")
+    assert initialise(models.url) == {
+        "batch_results": "The read model batch_results does not exist yet: run `ras rebuild batch_results`."
+    }
+
+    [outcome] = models.rebuilding().rebuild([batch_results])
+
+    assert (outcome.state, outcome.replaced_version) == (State.SWAPPED, None)
+    assert models.rows() == before
+    assert initialise(models.url) == {}
 
 
 # Interruptions.
