@@ -11,11 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from application.conservation import Report
-from infrastructure.bootstrap import servers_from
 from infrastructure.check.run import check as run_check
 from infrastructure.cli.output import console
 from infrastructure.cli.roles import prepared, run
 from infrastructure.postgres import schema
+from infrastructure.running import servers_to_look_at
 
 
 def check(
@@ -32,7 +32,7 @@ def check(
     Runs beside the service. Exit code 1 where something does not fit; each thing is named.
     """
     settings = prepared()
-    servers = servers_from(settings, kafka=False)
+    servers = servers_to_look_at(settings)
     schema.check(servers.database_url)
     report = Report()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

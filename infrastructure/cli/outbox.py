@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from infrastructure.bootstrap import servers_from
 from infrastructure.cli.output import console
 from infrastructure.cli.roles import prepared
 from infrastructure.outbox import Entry, read_outbox
 from infrastructure.postgres import schema_version
+from infrastructure.running import servers_to_look_at
 
 
 def outbox(
@@ -25,7 +25,7 @@ def outbox(
 ) -> None:
     """Show what is recorded and not yet published, and what was published lately."""
     settings = prepared()
-    servers = servers_from(settings, kafka=False)
+    servers = servers_to_look_at(settings)
     schema_version.check(servers.database_url)
     found = asyncio.run(
         read_outbox(

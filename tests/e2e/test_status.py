@@ -173,6 +173,9 @@ def test_status_finds_the_servers_of_ras_up(ras: Installation, tmp_path: Path) -
     )
     shown = readers(ras, transactional_id="ras-publisher", **alone)
     assert {r["role"] for r in shown} == {"ingest", "publish", "project"}
+    for command in (("check", "--json"), ("outbox", "--json"), ("dead-letters", "list", "--json")):
+        looking = ras.run(*command, **alone)
+        assert looking.exit_code == 0, looking.output
     assert (tmp_path / "home" / "running.json").stat().st_mode & 0o077 == 0
     _ended(everything)
     assert not (tmp_path / "home" / "running.json").exists()
