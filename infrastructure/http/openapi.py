@@ -7,15 +7,11 @@ from typing import Any, Final
 from domain.values import BatchStatus
 from infrastructure.http.enrichment import ASSESSMENT
 from infrastructure.http.history_openapi import HISTORY_PATHS, TIME_TRAVEL
-from infrastructure.http.openapi_parts import CURSOR as _CURSOR
-from infrastructure.http.openapi_parts import document
-from infrastructure.http.openapi_parts import limit as _limit
-from infrastructure.http.openapi_parts import operation as _operation
-from infrastructure.http.openapi_parts import query as _query
+from infrastructure.http.openapi_parts import CURSOR, document, limit, operation, query
 from infrastructure.http.operators_openapi import OPERATOR_PATHS
 from infrastructure.http.schemas import SCHEMAS
 
-_INCLUDE: Final = _query(
+_INCLUDE: Final = query(
     "include",
     "What else to tell: what the assessment app knows. Where it is slow or away, `assessment` says so",
     {"type": "string", "enum": [ASSESSMENT]},
@@ -31,7 +27,7 @@ def openapi_document() -> dict[str, Any]:
         schemas=SCHEMAS,
         paths={
             "/internal/v1/batches/{batch_id}/status": {
-                "get": _operation(
+                "get": operation(
                     "How a batch stands, or stood",
                     "BatchStatus",
                     path=["batch_id"],
@@ -41,23 +37,23 @@ def openapi_document() -> dict[str, Any]:
             },
             **HISTORY_PATHS,
             "/internal/v1/batches/user/{user_id}": {
-                "get": _operation(
+                "get": operation(
                     "A user's batches, newest first",
                     "UserBatches",
                     path=["user_id"],
                     query=[
-                        _limit(20, 100),
-                        _query(
+                        limit(20, 100),
+                        query(
                             "offset", "Leave out this many", {"type": "integer", "default": 0, "minimum": 0}
                         ),
-                        _query("status", "Only batches of this status", {"type": "string", "enum": statuses}),
+                        query("status", "Only batches of this status", {"type": "string", "enum": statuses}),
                     ],
                     problems=[400],
                     description="A limit or offset that is no number falls back to its default.",
                 )
             },
             "/internal/v1/essays/{essay_id}/aggregated-analysis": {
-                "get": _operation(
+                "get": operation(
                     "Everything known of an essay",
                     "EssayAnalysis",
                     path=["essay_id"],
@@ -66,20 +62,20 @@ def openapi_document() -> dict[str, Any]:
                 )
             },
             "/internal/v1/teachers/{teacher_id}/notifications": {
-                "get": _operation(
+                "get": operation(
                     "A teacher's inbox, newest first",
                     "Notifications",
                     path=["teacher_id"],
                     query=[
-                        _limit(20, 100),
-                        _CURSOR,
-                        _query("unread", "Only unread ones", {"type": "boolean"}),
+                        limit(20, 100),
+                        CURSOR,
+                        query("unread", "Only unread ones", {"type": "boolean"}),
                     ],
                     problems=[400],
                 )
             },
             "/internal/v1/teachers/{teacher_id}/notifications/{notification_id}/read": {
-                "post": _operation(
+                "post": operation(
                     "Mark a notification as read",
                     None,
                     path=["teacher_id", "notification_id"],
@@ -89,15 +85,15 @@ def openapi_document() -> dict[str, Any]:
             },
             **OPERATOR_PATHS,
             "/internal/v1/ops/outbox": {
-                "get": _operation(
+                "get": operation(
                     "What is recorded and not yet published, and what was published lately",
                     "Outbox",
-                    query=[_limit(20, 500)],
+                    query=[limit(20, 500)],
                     problems=[403],
                 )
             },
             "/internal/v1/ops/check": {
-                "get": _operation(
+                "get": operation(
                     "Whether what came in, is recorded, is shown and went out agrees",
                     "Check",
                     problems=[403, 409],

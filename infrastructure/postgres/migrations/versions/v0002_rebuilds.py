@@ -6,7 +6,7 @@ that whoever remembers an answer knows whether it came from this side.
 
 from alembic import op
 
-revision = "0004"
+revision = "0002"
 down_revision = "0001"
 
 _STATEMENTS = (
