@@ -1,6 +1,6 @@
 """Status route: `GET …/batches/{id}/status` of a 30-essay batch, against a route that does next to nothing.
 
-    python -m benchmarks.status_route [--seconds 2] [--rounds 5]
+    python -m benchmarks.status_route [--seconds 2] [--rounds 9]
 
 The baseline is a bare Starlette route that selects one row by its primary key, with the same driver and
 pool, and returns the same bytes as they lie in it: no key to compare, no ETag, nothing derived. Each runs
@@ -59,7 +59,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     arguments.add_argument("--seconds", type=float, default=2, help="length of a round")
-    arguments.add_argument("--rounds", type=int, default=5, help="rounds of each server")
+    arguments.add_argument("--rounds", type=int, default=9, help="rounds of each server")
     arguments.add_argument(
         "--serve", nargs=3, metavar=("WHAT", "DATABASE_URL", "PORT"), help=argparse.SUPPRESS
     )

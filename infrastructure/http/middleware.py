@@ -5,18 +5,18 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 import structlog
 from prometheus_client import CollectorRegistry, Histogram
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from infrastructure.http.problems import Problem, problem_response
 
 _LONGEST_CORRELATION_ID: Final = 128
+_NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
 _BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
@@ -31,20 +31,22 @@ class CorrelationMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-correlation-id", "")
+        given = _header(scope, b"x-correlation-id").decode("latin-1")
         usable = 0 < len(given) <= _LONGEST_CORRELATION_ID and given.isascii() and given.isprintable()
         correlation_id = given if usable else str(uuid4())
         scope["correlation_id"] = correlation_id
+        added = ((b"x-correlation-id", correlation_id.encode()), _NO_SNIFFING)
 
         async def respond(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["X-Correlation-ID"] = correlation_id
-                headers["X-Content-Type-Options"] = "nosniff"
+                message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
+        bound = structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+        try:
             await self._app(scope, receive, respond)
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
 
 
 class AuthenticationMiddleware:
@@ -65,29 +67,28 @@ class AuthenticationMiddleware:
         self._api_key = api_key.encode()
         self._services = [service.encode() for service in (*services, *operators)]
         self._operations = operations
-        self._operators = frozenset(operators)
+        self._operators = frozenset(service.encode() for service in operators)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] == "http" and scope["path"].startswith(self._prefix):
-            headers = Headers(scope=scope)
-            refusal = self._refusal(headers)
+            key, service = _header(scope, b"x-internal-api-key"), _header(scope, b"x-service-id")
+            refusal = self._refusal(key, service)
             is_operation = scope["path"].startswith(self._operations)
-            if refusal is None and is_operation and headers["x-service-id"] not in self._operators:
+            if refusal is None and is_operation and service not in self._operators:
                 refusal = Problem(403, "Only the services in RAS_OPERATOR_SERVICES may do this.")
             if refusal is not None:
                 await problem_response(Request(scope), refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _refusal(self, headers: Headers) -> Problem | None:
-        key, service = headers.get("x-internal-api-key"), headers.get("x-service-id")
+    def _refusal(self, key: bytes, service: bytes) -> Problem | None:
         if not key or not service:
             detail = "Send the headers X-Internal-API-Key and X-Service-ID."
             return Problem(401, detail, error="Missing authentication", WWW_Authenticate="ApiKey")
-        # Starlette reads headers as Latin-1; every name is compared, so that time tells nothing.
-        known = [hmac.compare_digest(service.encode("latin-1"), name) for name in self._services]
-        right = hmac.compare_digest(key.encode("latin-1"), self._api_key)
+        # Every name is compared, so that time tells nothing.
+        known = [hmac.compare_digest(service, name) for name in self._services]
+        right = hmac.compare_digest(key, self._api_key)
         if right and any(known):
             return None
         return Problem(
@@ -110,6 +111,7 @@ class MetricsMiddleware:
             buckets=_BUCKETS,
             registry=registry,
         )
+        self._found: dict[tuple[str, str, int], Histogram] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -130,7 +132,19 @@ class MetricsMiddleware:
         finally:
             route = getattr(scope.get("route"), "path", "none")
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._seconds.labels(method, route, status).observe(perf_counter() - begun)
+            self._of(method, route, status).observe(perf_counter() - begun)
+
+    def _of(self, *labels: Any) -> Histogram:
+        # Looking a labelled histogram up in the library takes a lock and makes texts of the labels each time.
+        found = self._found.get(labels)
+        if found is None:
+            found = self._found[labels] = self._seconds.labels(*labels)
+        return found
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST"})
+
+
+def _header(scope: Scope, name: bytes) -> bytes:
+    """Return the first header of that name (lower case), empty where there is none."""
+    return next((value for given, value in scope["headers"] if given == name), b"")
