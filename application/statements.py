@@ -47,7 +47,8 @@ def _time(own: datetime | None, envelope: wire.Envelope[Any], message: IncomingM
 
 
 def _in_a_zone(time: datetime) -> datetime:
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    """Return UTC's one object for the zone of nearly every time: the parser makes a new one for each, which stays."""
+    return time if time.utcoffset() else time.replace(tzinfo=UTC)
 
 
 def _on_batch(

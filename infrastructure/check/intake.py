@@ -104,13 +104,15 @@ def check_intake(connection: Connection[TupleRow], report: Report, counts: Count
         " ORDER BY topic, partition"
     ).fetchall()
     known = {(row[0], row[1]): row[2:] for row in rows}
+    expected_in_total = found_in_total = 0
     for partition in sorted(known.keys() | counts.keys()):
         name = f"{partition[0]}/{partition[1]}"
         taken_in, recorded, repeated, dead_lettered, parked = known.get(partition, (0, 0, 0, 0, 0))
         found = counts.get(partition, Counted())
-        report.accounts.append(
-            Account(f"intake/{name}", taken_in, sum(found) + repeated, "messages taken in")
-        )
+        accounted = sum(found) + repeated
+        report.accounts.append(Account(f"intake/{name}", taken_in, accounted, "messages taken in"))
+        expected_in_total += taken_in
+        found_in_total += accounted
         for kind, expected, here in (
             ("recorded", recorded, found.recorded),
             ("dead-lettered", dead_lettered, found.dead_lettered),
@@ -121,6 +123,9 @@ def check_intake(connection: Connection[TupleRow], report: Report, counts: Count
                     f"The ingesters counted {expected} messages {kind}, the event store holds {here} of them."
                 )
                 report.found([Finding("intake", name, detail)])
+    report.accounts.append(
+        Account("intake, in total", expected_in_total, found_in_total, "messages taken in")
+    )
     parameters = _parameters(report.since, report.position)
     report.found(
         Finding(
