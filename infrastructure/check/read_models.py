@@ -21,9 +21,8 @@ from domain.batch import batch_stream_id
 from domain.batch_events import PUBLISHED_EVENTS
 from domain.inbox import inbox_stream_id
 from domain.notifications import teacher_notification
-from infrastructure.eventstore.codec import EventCodec
+from infrastructure.eventstore.codec import EventCodec, StoredRow
 from infrastructure.eventstore.positions import projection_position
-from infrastructure.followers.log import StoredRow
 from projections.catalogue import PROJECTIONS
 from projections.projection import Projection, schema_of
 from projections.recorded import Recorded

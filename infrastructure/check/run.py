@@ -47,16 +47,14 @@ async def check(servers: Servers, transactional_id: str, *, incremental: bool, p
     """
     connection = await asyncio.to_thread(_connected, servers.database_url)
     try:
-        row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK_KEY,)).fetchone()
-        if row != (True,):
-            raise CheckUnderWayError("Another check is under way on this database; wait until it has ended.")
-        since = read_state(connection) if incremental else CheckState()
+        since = await asyncio.to_thread(_begin, connection, incremental=incremental)
         report = Report(since=since.position)
         counts = await asyncio.to_thread(_check_store, connection, since, report, progress)
         await asyncio.to_thread(_check_read_models, servers.database_url, report, progress)
         reached = await _check_what_went_out(servers, transactional_id, since.reached, report, progress)
         if report.consistent:
-            write_state(connection, CheckState(report.position, counts, reached))
+            state = CheckState(report.position, counts, reached)
+            await asyncio.to_thread(write_state, connection, state)
         return report
     finally:
         await asyncio.to_thread(connection.close)
@@ -64,6 +62,13 @@ async def check(servers: Servers, transactional_id: str, *, incremental: bool, p
 
 def _connected(database_url: str) -> Connection[TupleRow]:
     return psycopg.connect(database_url, connect_timeout=5, autocommit=True)
+
+
+def _begin(connection: Connection[TupleRow], *, incremental: bool) -> CheckState:
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK_KEY,)).fetchone()
+    if row != (True,):
+        raise CheckUnderWayError("Another check is under way on this database; wait until it has ended.")
+    return read_state(connection) if incremental else CheckState()
 
 
 def _check_store(

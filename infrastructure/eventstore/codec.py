@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 from eventsourcing.persistence import Mapper, StoredEvent
@@ -37,6 +37,16 @@ class Stored(Protocol):
 
 
 _END: Final = b"}"
+
+
+class StoredRow(NamedTuple):
+    """A stored event with its place in the log: the columns of a select, in this order."""
+
+    notification_id: int
+    originator_id: str
+    originator_version: int
+    topic: str
+    state: bytes
 
 
 class UnknownEventTopicError(LookupError):

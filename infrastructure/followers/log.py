@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import psycopg
 import structlog
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from infrastructure.eventstore.codec import EventCodec
+from infrastructure.eventstore.codec import EventCodec, StoredRow
 from infrastructure.eventstore.recorder import CHANNEL
 from infrastructure.postgres.datastore import connect
 from infrastructure.resilience import Backoff
@@ -36,16 +36,6 @@ class Slice:
     events: list[Recorded]
     reached: int
     is_full: bool
-
-
-class StoredRow(NamedTuple):
-    """An event as the log's select returns it."""
-
-    notification_id: int
-    originator_id: str
-    originator_version: int
-    topic: str
-    state: bytes
 
 
 class NotificationLog:

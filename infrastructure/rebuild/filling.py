@@ -19,7 +19,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Connection
 
-from infrastructure.eventstore.codec import EventCodec
+from infrastructure.eventstore.codec import EventCodec, StoredRow
 from infrastructure.garbage import PacedCollector
 from infrastructure.postgres.rows import encoded
 from infrastructure.rebuild import sides
@@ -54,14 +54,6 @@ class Page(NamedTuple):
 
     events: list[Recorded]
     reached: int
-
-
-class _Event(NamedTuple):
-    notification_id: int
-    originator_id: str
-    originator_version: int
-    topic: str
-    state: bytes
 
 
 class LogPages:
@@ -100,8 +92,8 @@ class LogPages:
             after = goal if is_last else rows[-1].notification_id
             yield Page(events, after)
 
-    def _rows(self, after: int, goal: int) -> list[_Event]:
-        rows: list[_Event] = []
+    def _rows(self, after: int, goal: int) -> list[StoredRow]:
+        rows: list[StoredRow] = []
         size = 0
         # The server keeps the result: a page of large dead letters must not be fetched as a whole.
         with (
@@ -131,11 +123,11 @@ class LogPages:
         self.close()
 
 
-def _as_event(_cursor: Any) -> Callable[[Sequence[Any]], _Event]:
-    return _Event._make
+def _as_event(_cursor: Any) -> Callable[[Sequence[Any]], StoredRow]:
+    return StoredRow._make
 
 
-def _size(rows: Sequence[_Event]) -> int:
+def _size(rows: Sequence[StoredRow]) -> int:
     return sum(len(row.state) for row in rows)
 
 
