@@ -23,6 +23,7 @@ from application.settle import SettleDeadLetters
 from infrastructure.assessments_client.setup import assessments_client
 from infrastructure.bootstrap import Servers, event_store, stream_reader
 from infrastructure.check.run import CheckUnderWayError, check
+from infrastructure.check.runs import CheckRuns
 from infrastructure.eventstore.store import EventStore
 from infrastructure.health import CheckResult, Health, HealthChecks
 from infrastructure.http.app import create_app
@@ -69,8 +70,10 @@ def query_app(
         return DrainParked(store.get(), future_tolerance=tolerance)
 
     assessments = assessments_client(settings, api_key, registry)
+    check_runs = CheckRuns(servers, settings)
 
     async def close() -> None:
+        await check_runs.close()
         if assessments is not None:
             await assessments.close()
         await reads.close()
@@ -102,6 +105,7 @@ def query_app(
         actions=OperatorActions(settle, drain),
         read_outbox=outbox,
         check=accounts,
+        check_runs=check_runs,
         health=health,
         api_key=api_key.get_secret_value(),
         allowed_services=settings.allowed_services,

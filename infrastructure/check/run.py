@@ -32,6 +32,9 @@ from infrastructure.postgres.datastore import maintenance_engine
 _LOCK_KEY: Final = 0x52415302
 """Advisory lock: one check at a time keeps its state."""
 
+_END_WITH_CLIENT: Final = "SET client_connection_check_interval = '2s'"
+"""A statement of minutes whose client was ended ends too, and lets go of the lock."""
+
 Progress = Callable[[str, int, int], None]
 """Told what is being looked at, how much of it is done, and how much there is."""
 
@@ -61,7 +64,9 @@ async def check(servers: Servers, transactional_id: str, *, incremental: bool, p
 
 
 def _connected(database_url: str) -> Connection[TupleRow]:
-    return psycopg.connect(database_url, connect_timeout=5, autocommit=True)
+    connection = psycopg.connect(database_url, connect_timeout=5, autocommit=True)
+    connection.execute(_END_WITH_CLIENT)
+    return connection
 
 
 def _begin(connection: Connection[TupleRow], *, incremental: bool) -> CheckState:
@@ -96,6 +101,7 @@ def _check_read_models(database_url: str, report: Report, progress: Progress) ->
     engine = maintenance_engine(database_url)
     with engine.connect() as connection:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        connection.execute(text(_END_WITH_CLIENT))
         total = connection.execute(
             text(
                 "SELECT count(DISTINCT originator_id) FROM ras.stored_events"

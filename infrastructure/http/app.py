@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from application.enrichment import Assessments
 from application.queries import BatchQueries, DeadLetterQueries, InboxQueries
+from infrastructure.check.runs import CheckRuns
 from infrastructure.health import HealthChecks
 from infrastructure.http.batches import batch_routes
 from infrastructure.http.dead_letters import dead_letter_routes
@@ -48,6 +49,7 @@ def create_app(
     actions: OperatorActions,
     read_outbox: ReadOutbox,
     check: Check,
+    check_runs: CheckRuns,
     health: HealthChecks,
     api_key: str,
     allowed_services: Sequence[str],
@@ -65,7 +67,7 @@ def create_app(
             *inbox_routes(inbox, mark_read),
             *dead_letter_routes(dead_letters, actions),
             *parked_routes(dead_letters, actions),
-            *operation_routes(read_outbox, check),
+            *operation_routes(read_outbox, check, check_runs),
             *health_routes(health, registry, environment=environment),
             *documentation_routes(openapi_document()),
         ],

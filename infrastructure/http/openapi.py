@@ -8,6 +8,7 @@ from domain.values import BatchStatus
 from infrastructure.http.enrichment import ASSESSMENT
 from infrastructure.http.history_openapi import HISTORY_PATHS, TIME_TRAVEL
 from infrastructure.http.openapi_parts import CURSOR, document, limit, operation, query
+from infrastructure.http.operations_openapi import OPERATION_PATHS
 from infrastructure.http.operators_openapi import OPERATOR_PATHS
 from infrastructure.http.schemas import SCHEMAS
 
@@ -84,22 +85,6 @@ def openapi_document() -> dict[str, Any]:
                 )
             },
             **OPERATOR_PATHS,
-            "/internal/v1/ops/outbox": {
-                "get": operation(
-                    "What is recorded and not yet published, and what was published lately",
-                    "Outbox",
-                    query=[limit(20, 500)],
-                    problems=[403],
-                )
-            },
-            "/internal/v1/ops/check": {
-                "get": operation(
-                    "Whether what came in, is recorded, is shown and went out agrees",
-                    "Check",
-                    problems=[403, 409],
-                    description="Looks at what has come since the last check that found everything in order;"
-                    " `ras check` at the terminal looks at everything.",
-                )
-            },
+            **OPERATION_PATHS,
         },
     )

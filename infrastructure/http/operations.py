@@ -1,14 +1,21 @@
-"""Routes for operators: the outbox, and whether all accounts agree."""
+"""Routes for operators: the outbox, and whether all accounts agree.
+
+What is new is checked while the request waits. A check of everything is long work: it is begun, and looked at until
+it has ended.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from infrastructure.check.runs import CheckRuns, RunUnderWayError
+from infrastructure.http.problems import Problem
 from infrastructure.http.responses import json_response, whole_number
 
 ReadOutbox = Callable[[int], Awaitable[dict[str, Any]]]
@@ -17,8 +24,11 @@ ReadOutbox = Callable[[int], Awaitable[dict[str, Any]]]
 Check = Callable[[], Awaitable[dict[str, Any]]]
 """Checks what has come since the last check that found everything in order."""
 
+_BASE: Final = "/internal/v1/ops"
+_RUNS: Final = f"{_BASE}/check/runs"
 
-def operation_routes(read_outbox: ReadOutbox, check: Check) -> list[Route]:
+
+def operation_routes(read_outbox: ReadOutbox, check: Check, runs: CheckRuns) -> list[Route]:
     """Return the routes."""
 
     async def outbox(request: Request) -> Response:
@@ -28,5 +38,38 @@ def operation_routes(read_outbox: ReadOutbox, check: Check) -> list[Route]:
     async def accounts(request: Request) -> Response:
         return json_response(request, await check())
 
-    base = "/internal/v1/ops"
-    return [Route(f"{base}/outbox", outbox), Route(f"{base}/check", accounts)]
+    async def begin(_request: Request) -> Response:
+        try:
+            run = await runs.begin()
+        except RunUnderWayError as error:
+            raise Problem(409, str(error), Location=f"{_RUNS}/{error.run_id}") from error
+        headers = {"Location": f"{_RUNS}/{run.id}"}
+        return Response(orjson.dumps(run.as_json()), 202, headers=headers, media_type="application/json")
+
+    async def run(request: Request) -> Response:
+        found = runs.find(request.path_params["run_id"])
+        if found is None:
+            raise _unknown_run()
+        return json_response(request, found.as_json())
+
+    async def cancel(request: Request) -> Response:
+        if runs.find(request.path_params["run_id"]) is None:
+            raise _unknown_run()
+        await runs.cancel(request.path_params["run_id"])
+        return Response(status_code=204)
+
+    return [
+        Route(f"{_BASE}/outbox", outbox),
+        Route(f"{_BASE}/check", accounts),
+        Route(f"{_BASE}/check", begin, methods=["POST"]),
+        Route(f"{_RUNS}/{{run_id}}", run),
+        Route(f"{_RUNS}/{{run_id}}/cancel", cancel, methods=["POST"]),
+    ]
+
+
+def _unknown_run() -> Problem:
+    return Problem(
+        404,
+        "This process knows no such run: another one began it, or it was long ago.",
+        error="Check run not found",
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from domain.dead_letters import RetryOutcome
+from infrastructure.check.runs import RunState
 from infrastructure.http.history_schemas import HISTORY_SCHEMAS
 from projections.dead_letters import STATES
 
@@ -225,6 +226,21 @@ SCHEMAS: Final[dict[str, Schema]] = {
         findings=_list("CheckFinding"),
         unnamed_findings=_COUNT,
         notes=_TEXTS,
+    ),
+    "CheckRun": _object(
+        id=_TEXT,
+        state={"type": "string", "enum": list(RunState)},
+        started_at={"type": "string", "format": "date-time"},
+        ended_at={"type": ["string", "null"], "format": "date-time"},
+        progress={
+            "type": "array",
+            "items": _object(what=_TEXT, done=_COUNT, total=_COUNT),
+        },
+        report={
+            "description": "Once it is finished",
+            "anyOf": [{"$ref": "#/components/schemas/Check"}, {"type": "null"}],
+        },
+        fault={"description": "Why it failed", **_MAYBE_TEXT},
     ),
     "Health": {"type": "object", "additionalProperties": True, "required": ["status"]},
     "Problem": {

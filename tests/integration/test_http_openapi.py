@@ -107,6 +107,7 @@ def test_every_route_is_described_with_its_methods(school: School) -> None:
         actions=unused,
         read_outbox=unused,
         check=unused,
+        check_runs=unused,
         health=unused,
         api_key="key",
         allowed_services=(),
