@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
@@ -105,6 +105,14 @@ class DeadLetterQueries(Protocol):
 
     async def letter(self, position: int) -> Mapping[str, Any] | None:
         """Return one with its bytes in base64."""
+
+    async def settleable(
+        self, wanted: LetterFilter, *, after: int, limit: int
+    ) -> tuple[int, Sequence[Mapping[str, Any]]]:
+        """Return how many letters behind position `after` fit and are open, and position and stream of the oldest.
+
+        What waits in a stream is not among them: that is drained, in order. The state in `wanted` is not looked at.
+        """
 
     async def parked(self) -> Mapping[str, Any]:
         """Return the streams in which messages wait, the longest waiting first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from domain.dead_letters import LetterSettledError, LetterState, Reason, RetryOu
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.output import console
 from infrastructure.cli.put_aside import By, Yes, ask, bar, confirm, opened_store, operator, plain
+from infrastructure.cli.shared_options import with_options
 from projections.dead_letters import PARKED, STATES
 
 app = typer.Typer(
@@ -98,8 +100,26 @@ def show_letter(
         typer.echo(f"{name:14} {shown}")
 
 
-@app.command("retry")
-def retry_letters(
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What retry and discard have in common: which letters, for whom, and how to tell."""
+
+    ids: Sequence[int]
+    wanted: LetterFilter
+    every: bool
+    by: str
+    yes: bool
+    json_output: bool
+
+    def letters(self, question: str) -> list[Mapping[str, Any]]:
+        """Return the letters, after asking `question` about `{letters}` where there are any."""
+        letters = _chosen(self.ids, self.wanted, every=self.every)
+        if letters:
+            confirm(question.format(letters=_count(letters)), yes=self.yes)
+        return letters
+
+
+def order(
     ids: Ids = None,
     reason: ReasonOption = None,
     topic: TopicOption = None,
@@ -109,46 +129,41 @@ def retry_letters(
     by: By = None,
     yes: Yes = False,
     json_output: JsonOption = False,
-) -> None:
-    """Take messages in again, by the ordinary way, oldest first. Exit code 1 if one is refused again."""
+) -> Order:
+    """Return what the options say. Raises typer.BadParameter for what makes no sense."""
     who, wanted = operator(by), _filter(reason, topic, since, until)
-    letters = _chosen(ids or (), wanted, every=every)
-    if letters:
-        confirm(f"Take {_count(letters)} in again?", yes=yes)
+    return Order(ids or (), wanted, every, who, yes, json_output)
+
+
+@app.command("retry")
+@with_options(order)
+def retry_letters(order: Order) -> None:
+    """Take messages in again, by the ordinary way, oldest first. Exit code 1 if one is refused again."""
 
     def retry(settle: SettleDeadLetters, stream_id: str) -> tuple[str, str | None]:
-        retried = settle.retry(stream_id, by=who)
+        retried = settle.retry(stream_id, by=order.by)
         return retried.outcome.value, retried.detail
 
-    _each(letters, retry, "retried", failing=RetryOutcome.REFUSED.value, json_output=json_output)
+    letters = order.letters("Take {letters} in again?")
+    _each(letters, retry, "retried", failing=RetryOutcome.REFUSED.value, json_output=order.json_output)
 
 
 @app.command("discard")
+@with_options(order)
 def discard_letters(
-    ids: Ids = None,
+    order: Order,
     why: Annotated[str, typer.Option(help="Why, for the history.")] = "",
-    reason: ReasonOption = None,
-    topic: TopicOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    every: AllOption = False,
-    by: By = None,
-    yes: Yes = False,
-    json_output: JsonOption = False,
 ) -> None:
     """Give messages up: they are not offered again and stay in the history."""
     if not why.strip() or len(why) > 500 or not why.isprintable():
         raise typer.BadParameter("say why, in 1 to 500 characters on one line", param_hint="--why")
-    who, wanted = operator(by), _filter(reason, topic, since, until)
-    letters = _chosen(ids or (), wanted, every=every)
-    if letters:
-        confirm(f"Discard {_count(letters)} for good?", yes=yes)
 
     def discard(settle: SettleDeadLetters, stream_id: str) -> tuple[str, str | None]:
-        settle.discard(stream_id, by=who, why=why)
+        settle.discard(stream_id, by=order.by, why=why)
         return LetterState.DISCARDED.value, None
 
-    _each(letters, discard, "discarded", failing=None, json_output=json_output)
+    letters = order.letters("Discard {letters} for good?")
+    _each(letters, discard, "discarded", failing=None, json_output=order.json_output)
 
 
 def _chosen(ids: Sequence[int], wanted: LetterFilter, *, every: bool) -> list[Mapping[str, Any]]:

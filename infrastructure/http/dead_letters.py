@@ -14,6 +14,7 @@ from starlette.routing import Route
 from application.queries import DeadLetterQueries, LetterFilter
 from application.time_travel import moment
 from domain.dead_letters import LetterState, Reason
+from infrastructure.http.bulk_letters import bulk_letter_routes
 from infrastructure.http.operators import OperatorActions, operator, order, wording
 from infrastructure.http.problems import Problem
 from infrastructure.http.responses import cursor, json_response, whole_number
@@ -27,12 +28,14 @@ def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions) -> 
     """Return the routes that answer from `queries` and change through `actions`."""
 
     async def letters(request: Request) -> Response:
-        body = await queries.letters(
-            _wanted(request),
+        wanted = _wanted(request)
+        page = await queries.letters(
+            wanted,
             limit=whole_number(request, "limit", 50, lowest=1, highest=500),
             before=cursor(request),
         )
-        return json_response(request, body)
+        settleable, _ = await queries.settleable(wanted, after=0, limit=1)
+        return json_response(request, {**page, "settleable": settleable})
 
     async def letter(request: Request) -> Response:
         return json_response(request, await _named(request))
@@ -61,6 +64,7 @@ def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions) -> 
     base = "/internal/v1/ops/dead-letters"
     return [
         Route(base, letters),
+        *bulk_letter_routes(queries, actions, _wanted),
         Route(base + "/{position}", letter),
         Route(base + "/{position}/retry", retry, methods=["POST"]),
         Route(base + "/{position}/discard", discard, methods=["POST"]),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from domain.dead_letters import RetryOutcome
+from domain.dead_letters import LetterState, RetryOutcome
 from infrastructure.check.runs import RunState
+from infrastructure.http.bulk_letters import NOT_POSSIBLE
 from infrastructure.http.history_schemas import HISTORY_SCHEMAS
 from projections.dead_letters import STATES
 
@@ -194,7 +195,28 @@ SCHEMAS: Final[dict[str, Schema]] = {
             ),
         ]
     },
-    "DeadLetters": _object(dead_letters=_list("DeadLetterSummary"), next_cursor=_MAYBE_TEXT),
+    "DeadLetters": _object(
+        dead_letters=_list("DeadLetterSummary"),
+        next_cursor=_MAYBE_TEXT,
+        settleable={
+            "description": "How many fit the filters, are open and not parked: `expected` of an order for all of them",
+            **_COUNT,
+        },
+    ),
+    "SettledLetters": _object(
+        outcomes={"type": "object", "additionalProperties": _COUNT},
+        letters={
+            "type": "array",
+            "items": _object(
+                position=_COUNT,
+                outcome={"enum": [*RetryOutcome, LetterState.DISCARDED, NOT_POSSIBLE]},
+                reason=_MAYBE_TEXT,
+                detail=_MAYBE_TEXT,
+            ),
+        },
+        left={"description": "How many are behind this piece: `expected` of the next", **_COUNT},
+        next_cursor=_MAYBE_TEXT,
+    ),
     **HISTORY_SCHEMAS,
     "OutboxEntry": _object(
         position=_COUNT,

@@ -6,7 +6,7 @@ succeed decides. A property test holds the two against each other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 from uuid import UUID
@@ -139,16 +139,24 @@ _NOTIFICATIONS: Final = """
     ORDER BY position DESC LIMIT %(limit)s
 """
 _TEACHER: Final = "SELECT teacher_id FROM ras_teacher_inbox.notifications WHERE notification_id = %(id)s"
-_LETTERS: Final = """
+_WANTED_LETTERS: Final = """
+    (%(reason)s ::text IS NULL OR reason = %(reason)s) AND (%(topic)s ::text IS NULL OR topic = %(topic)s)
+        AND (%(since)s ::timestamptz IS NULL OR received_at >= %(since)s)
+        AND (%(until)s ::timestamptz IS NULL OR received_at < %(until)s)
+"""
+_LETTERS: Final = f"""
     SELECT position, stream_id, reason, detail, topic, partition, "offset", received_at,
         state, attempts, changed_at, changed_by, note
     FROM ras_dead_letters.letters
-    WHERE (%(reason)s ::text IS NULL OR reason = %(reason)s) AND (%(topic)s ::text IS NULL OR topic = %(topic)s)
+    WHERE {_WANTED_LETTERS}
         AND (%(state)s ::text IS NULL OR state = %(state)s)
-        AND (%(since)s ::timestamptz IS NULL OR received_at >= %(since)s)
-        AND (%(until)s ::timestamptz IS NULL OR received_at < %(until)s)
         AND (%(before)s ::bigint IS NULL OR position < %(before)s)
     ORDER BY position DESC LIMIT %(limit)s
+"""
+_SETTLEABLE: Final = f"""
+    SELECT position, stream_id, count(*) OVER () AS matches FROM ras_dead_letters.letters
+    WHERE {_WANTED_LETTERS} AND state = 'open' AND reason <> 'parked' AND position > %(after)s
+    ORDER BY position LIMIT %(limit)s
 """
 _PARKED: Final = """
     SELECT stream_id, count(*) AS waiting, min(position) AS first_position, min(received_at) AS since,
@@ -219,6 +227,13 @@ class PostgresQueries(ReadModelQueries):
             "dead_letters": [dead_letter_body(row) for row in page],
             "next_cursor": str(page[-1]["position"]) if len(rows) > limit else None,
         }
+
+    async def settleable(
+        self, wanted: LetterFilter, *, after: int, limit: int
+    ) -> tuple[int, Sequence[Mapping[str, Any]]]:
+        """Return how many open letters behind `after` fit, and position and stream of the oldest of them."""
+        rows = await self._rows(_SETTLEABLE, **asdict(wanted), after=after, limit=limit)
+        return (rows[0]["matches"] if rows else 0), rows
 
     async def letter(self, position: int) -> Mapping[str, Any] | None:
         """Return one dead letter with its bytes in base64."""
