@@ -44,7 +44,7 @@ from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.postgres import schema
 from infrastructure.postgres.datastore import maintenance_engine
 from infrastructure.rebuild import sides
-from infrastructure.rebuild.filling import LogPages
+from infrastructure.rebuild.filling import LogReader
 from projections.catalogue import PROJECTIONS
 
 TARGET: Final = 30_000
@@ -116,7 +116,7 @@ def _event_by_event(url: str) -> dict[str, Any]:
     """Project event by event, each in a transaction of its own, into a side that is dropped again."""
     engine = maintenance_engine(url)
     done = 0
-    with engine.connect() as connection, LogPages(url, event_codec(), PROJECTIONS) as log:
+    with engine.connect() as connection, LogReader(url, event_codec(), PROJECTIONS) as log:
         with connection.begin():
             for projection in PROJECTIONS:
                 sides.create_fresh(connection, projection)

@@ -12,7 +12,7 @@ the matrix adds up to the decisions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -225,6 +225,8 @@ class _Changes:
 
     def statements(self) -> Iterator[Statement]:
         """Yield what brings the tables up to date; the matrix before the decisions (see above)."""
+        if not self.jobs:
+            return
         yield Statement(_touch, as_rows(self.jobs.values()))
         if self.results:
             yield Statement(_keep_results, as_rows(self.results.values()))
@@ -286,17 +288,10 @@ def _decision_row(event: JudgeDecisionRecorded | JudgeDecisionFailed) -> Row:
     }
 
 
-def _statements(recorded: Sequence[Recorded]) -> list[Statement]:
-    changes = _Changes()
-    for each in recorded:
-        changes.take(each)
-    return list(changes.statements())
-
-
 assessments: Final = Projection(
     name=NAME,
     version=1,
     events=(JudgeDecisionRecorded, JudgeDecisionFailed, AssessmentResultRecorded),
     metadata=metadata,
-    statements=_statements,
+    changes=_Changes,
 )

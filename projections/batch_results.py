@@ -7,7 +7,7 @@ registration: they are kept, and shown once the batch is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
@@ -251,6 +251,8 @@ class _Changes:
 
     def statements(self) -> Iterator[Statement]:
         """Yield what brings the tables up to date, parents first."""
+        if not self.touched:
+            return
         yield Statement(_touch, as_rows(self.touched.values()))
         if self.registered:
             yield Statement(_register, as_rows(map(_registration_row, self.registered.values())))
@@ -326,13 +328,6 @@ def _ranking_rows(event: AssessmentCompleted | AssessmentFailed) -> Iterator[Row
         }
 
 
-def _statements(recorded: Sequence[Recorded]) -> list[Statement]:
-    changes = _Changes()
-    for each in recorded:
-        changes.take(each)
-    return list(changes.statements())
-
-
 batch_results: Final = Projection(
     name=NAME,
     version=1,
@@ -348,5 +343,5 @@ batch_results: Final = Projection(
         BatchResultsReady,
     ),
     metadata=metadata,
-    statements=_statements,
+    changes=_Changes,
 )

@@ -7,7 +7,7 @@ find each other by the stream and the version of the first event.
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, LargeBinary, MetaData, Table, Text
@@ -130,19 +130,32 @@ def _storable(text: str) -> str:
     return text.replace("\0", _REPLACEMENT)
 
 
-def _statements(recorded: Sequence[Recorded]) -> list[Statement]:
-    """What becomes of a message comes after it; of several attempts at one letter the last is shown."""
-    aside = [each for each in recorded if isinstance(each.event, MessageDeadLettered | MessageParked)]
-    retried = {e.event.originator_id: e.event for e in recorded if isinstance(e.event, DeadLetterRetried)}
-    settled = [e.event for e in recorded if isinstance(e.event, DeadLetterDiscarded | MessageDrained)]
-    statements = []
-    if aside:
-        statements.append(Statement(_put_aside, as_rows(map(_row, aside))))
-    if retried:
-        statements.append(Statement(_retry, as_rows(map(_retried_row, retried.values()))))
-    if settled:
-        statements.append(Statement(_settle, as_rows(map(_settled_row, settled))))
-    return statements
+class _Changes:
+    """What a batch of events put aside, and what became of it: of several attempts the last is shown."""
+
+    def __init__(self) -> None:
+        self._aside: list[Row] = []
+        self._retried: dict[str, Row] = {}
+        self._settled: list[Row] = []
+
+    def take(self, recorded: Recorded) -> None:
+        """Fold one event in."""
+        event = recorded.event
+        if isinstance(event, MessageDeadLettered | MessageParked):
+            self._aside.append(_row(recorded))
+        elif isinstance(event, DeadLetterRetried):
+            self._retried[event.originator_id] = _retried_row(event)
+        else:
+            self._settled.append(_settled_row(event))
+
+    def statements(self) -> Iterator[Statement]:
+        """Yield what brings the table up to date: what becomes of a message comes after it."""
+        if self._aside:
+            yield Statement(_put_aside, as_rows(self._aside))
+        if self._retried:
+            yield Statement(_retry, as_rows(self._retried.values()))
+        if self._settled:
+            yield Statement(_settle, as_rows(self._settled))
 
 
 dead_letters: Final = Projection(
@@ -150,5 +163,5 @@ dead_letters: Final = Projection(
     version=2,
     events=(MessageDeadLettered, MessageParked, DeadLetterRetried, DeadLetterDiscarded, MessageDrained),
     metadata=metadata,
-    statements=_statements,
+    changes=_Changes,
 )

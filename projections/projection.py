@@ -1,7 +1,7 @@
 """What a projection is: a name, a version, the events it wants, its tables, and what events do to them.
 
-A projection turns a whole batch of events into few set-based statements. It neither runs them nor knows
-a position: the follower runs them and moves the position in the same transaction, so the statements may
+A projection folds a whole batch of events, one after the other, into few set-based statements. It neither
+runs them nor knows a position: the follower runs them and moves the position in the same transaction, so the statements may
 assume that each event comes exactly once and in order, within a batch and across batches. A database
 trip costs the same for one row and for a thousand, hence the rows of a statement travel as one JSON array
 (`json_to_recordset`; arrays of columns were twice as slow, because the driver writes them element by
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 from sqlalchemy import (
@@ -59,24 +59,41 @@ class Statement(NamedTuple):
     parameters: Mapping[str, Any]
 
 
+class Changes(Protocol):
+    """What a batch of events comes to; it keeps the rows, not the events. Pure."""
+
+    def take(self, recorded: Recorded) -> None:
+        """Fold one event in, of a class that the projection wants."""
+
+    def statements(self) -> Iterator[Statement]:
+        """Yield what brings the tables up to date, to be run in this order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Projection:
     """A read model.
 
     `name` names its position and, with the prefix `ras_`, its schema. Raise `version` when the same
-    events are to give other rows. `statements` is pure.
+    events are to give other rows. `changes` begins a batch of events.
     """
 
     name: str
     version: int
     events: tuple[type[DomainEvent], ...]
     metadata: MetaData
-    statements: Callable[[Sequence[Recorded]], list[Statement]]
+    changes: Callable[[], Changes]
 
     @property
     def topics(self) -> tuple[str, ...]:
         """The stored topics that this projection follows."""
         return tuple(event.topic for event in self.events)
+
+    def statements(self, recorded: Iterable[Recorded]) -> list[Statement]:
+        """Return what brings the tables up to date with a batch of events."""
+        changes = self.changes()
+        for each in recorded:
+            changes.take(each)
+        return list(changes.statements())
 
 
 def schema_of(name: str) -> str:

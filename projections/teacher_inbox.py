@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, MetaData, Table, Text, Uuid
@@ -62,19 +62,27 @@ def _sent_row(recorded: Recorded) -> Row:
     }
 
 
-def _statements(recorded: Sequence[Recorded]) -> list[Statement]:
-    sent = [_sent_row(each) for each in recorded if not isinstance(each.event, NotificationRead)]
-    read = [
-        {"notification_id": each.event.notification_id, "read_at": each.event.happened_at}
-        for each in recorded
-        if isinstance(each.event, NotificationRead)
-    ]
-    statements = []
-    if sent:
-        statements.append(Statement(_send, as_rows(sent)))
-    if read:
-        statements.append(Statement(_mark_read, as_rows(read)))
-    return statements
+class _Changes:
+    """The notifications that a batch of events sent, and the marks that it set."""
+
+    def __init__(self) -> None:
+        self._sent: list[Row] = []
+        self._read: list[Row] = []
+
+    def take(self, recorded: Recorded) -> None:
+        """Fold one event in."""
+        event = recorded.event
+        if isinstance(event, NotificationRead):
+            self._read.append({"notification_id": event.notification_id, "read_at": event.happened_at})
+        else:
+            self._sent.append(_sent_row(recorded))
+
+    def statements(self) -> Iterator[Statement]:
+        """Yield what brings the table up to date; a notification is there before it is read."""
+        if self._sent:
+            yield Statement(_send, as_rows(self._sent))
+        if self._read:
+            yield Statement(_mark_read, as_rows(self._read))
 
 
 teacher_inbox: Final = Projection(
@@ -82,5 +90,5 @@ teacher_inbox: Final = Projection(
     version=1,
     events=(BatchResultsReady, BatchAssessmentCompleted, NotificationRead),
     metadata=metadata,
-    statements=_statements,
+    changes=_Changes,
 )

@@ -106,7 +106,7 @@ class ReadModelCheck:
             owners = [s.removeprefix(prefix) for s in some if s.startswith(prefix)]
             for table in projection.metadata.sorted_tables:
                 scratch.execute(text(f'TRUNCATE {_SCRATCH}."{table.name}"'))
-            for statement in projection.statements(wanted) if wanted else ():
+            for statement in projection.statements(wanted):
                 scratch.execute(statement.executable, statement.parameters)
             for table in projection.metadata.sorted_tables:
                 findings += self._compared(connection, projection, table, column, owners)

@@ -1,19 +1,21 @@
 """Filling the new sides from the log, at full speed and in constant memory.
 
 Theory of operation. One pass over the log serves all sides: an event is read and decoded once, however
-many projections want it. The log is read in pages bounded by events and by bytes; this thread decodes a
-page and folds it into statements while a second thread has the database carry out those of the page
-before. Each takes about half of the time (measured, `docs/performance.md`), so both cores of a small
-machine are at work, and more pages ahead would only cost memory. The rows of a page and the positions
-that it leads to are one transaction.
+many projections want it, folded into their rows and let go. This thread decodes and folds; one thread reads
+ahead, and each side has a session and a thread that has the database carry out what the stretch before came
+to. A stretch ends when its side's session is free to take it: the slower the database, the more events a
+stretch has, and the cheaper each is, because what several events do to a row comes down to one change. A
+stretch is bounded in events and bytes, and so is memory. Its rows and the position that it leads to are one
+transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -23,12 +25,16 @@ from infrastructure.eventstore.codec import EventCodec, StoredRow
 from infrastructure.garbage import PacedCollector
 from infrastructure.postgres.rows import encoded
 from infrastructure.rebuild import sides
+from infrastructure.rebuild.session import writer_session
 from projections.projection import Projection, Statement
 from projections.recorded import Recorded
 
-PAGE_EVENTS: Final = 12_000
-PAGE_BYTES: Final = 8_000_000
-FETCHED_AT_ONCE: Final = 1_000
+PAGE_EVENTS: Final = 24_000
+PAGE_BYTES: Final = 16_000_000
+WORTH_A_TRANSACTION: Final = 2_000
+"""Events that a stretch has at least, unless the log ends or they are large."""
+FETCHED_AT_ONCE: Final = 250
+ROWS_AT_ONCE: Final = 1_000
 
 OnPage = Callable[[int, int], None]
 """Told after each page: how many events it had, and the notification id that was reached."""
@@ -47,17 +53,11 @@ class Side(Protocol):
 
 
 _Side = TypeVar("_Side", bound=Side)
+_Rows = list[StoredRow]
 
 
-class Page(NamedTuple):
-    """A stretch of the log up to and including `reached`."""
-
-    events: list[Recorded]
-    reached: int
-
-
-class LogPages:
-    """The log in pages, for those topics that `projections` follow."""
+class LogReader:
+    """The log, for those topics that `projections` follow."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class LogPages:
         self._select = sql.SQL(
             "SELECT notification_id, originator_id, originator_version, topic, state FROM ras.stored_events"
             " WHERE notification_id > %s AND notification_id <= %s AND topic IN ({})"
-            " ORDER BY notification_id"
+            " ORDER BY notification_id LIMIT %s"
         ).format(sql.SQL(", ").join(sql.Literal(topic) for topic in codec.stored_under(topics)))
 
     def head(self) -> int:
@@ -80,35 +80,30 @@ class LogPages:
             found = self._connection.execute("SELECT max(notification_id) FROM ras.stored_events").fetchone()
         return (found[0] or 0) if found else 0
 
-    def pages(self, after: int, goal: int) -> Iterator[Page]:
-        """Yield what lies after the notification id `after`, up to and including `goal`.
+    def rows(self, after: int, goal: int) -> Generator[_Rows]:
+        """Yield, a few at a time, the events after the notification id `after`, up to and including `goal`.
 
-        A transaction a page: one around all of them would keep the server from cleaning up for as long.
+        A transaction for each page of them: one around all would keep the server from cleaning up for as long.
         """
         while after < goal:
-            rows = self._rows(after, goal)
-            events = [Recorded(row.notification_id, self._codec.to_domain_event(row)) for row in rows]
-            is_last = len(rows) < PAGE_EVENTS and _size(rows) < PAGE_BYTES
-            after = goal if is_last else rows[-1].notification_id
-            yield Page(events, after)
+            read = 0
+            # The server keeps the result: a page of large dead letters must not be fetched as a whole.
+            with (
+                self._connection.transaction(),
+                self._connection.cursor("page", row_factory=_as_event) as cursor,
+            ):
+                cursor.format = psycopg.pq.Format.BINARY
+                cursor.execute(self._select, (after, goal, PAGE_EVENTS))
+                while some := cursor.fetchmany(FETCHED_AT_ONCE):
+                    read += len(some)
+                    after = some[-1].notification_id
+                    yield some
+            if read < PAGE_EVENTS:
+                return
 
-    def _rows(self, after: int, goal: int) -> list[StoredRow]:
-        rows: list[StoredRow] = []
-        size = 0
-        # The server keeps the result: a page of large dead letters must not be fetched as a whole.
-        with (
-            self._connection.transaction(),
-            self._connection.cursor("page", row_factory=_as_event) as cursor,
-        ):
-            cursor.format = psycopg.pq.Format.BINARY
-            cursor.execute(self._select, (after, goal))
-            while size < PAGE_BYTES and len(rows) < PAGE_EVENTS:
-                fetched = cursor.fetchmany(min(FETCHED_AT_ONCE, PAGE_EVENTS - len(rows)))
-                if not fetched:
-                    break
-                rows += fetched
-                size += _size(fetched)
-        return rows
+    def decoded(self, row: StoredRow) -> Recorded:
+        """Return the event of a row."""
+        return Recorded(row.notification_id, self._codec.to_domain_event(row))
 
     def close(self) -> None:
         """Close the connection."""
@@ -127,88 +122,183 @@ def _as_event(_cursor: Any) -> Callable[[Sequence[Any]], StoredRow]:
     return StoredRow._make
 
 
-def _size(rows: Sequence[StoredRow]) -> int:
-    return sum(len(row.state) for row in rows)
+class _Fold:
+    """What a side makes of the stretch of the log after `position`, where its last one ended."""
+
+    def __init__(self, side: Side, goal: int) -> None:
+        self.position = side.position
+        self._goal = goal
+        self.projection: Final = side.projection
+        self._begin()
+
+    def _begin(self) -> None:
+        self._changes = self.projection.changes()
+        self._events = self._size = self._passed = 0
+
+    def take(self, recorded: Recorded, size: int) -> None:
+        """Fold in an event whose state has `size` bytes, if the side is behind it."""
+        if self.position < recorded.notification_id <= self._goal:
+            self._changes.take(recorded)
+            self._events += 1
+            self._size += size
+
+    def passed(self, events: int) -> None:
+        """Note that so many events were read, wanted or not."""
+        self._passed += events
+
+    def is_behind(self, reached: int) -> bool:
+        """Whether the side has something to learn of what was read up to `reached`."""
+        return self.position < min(reached, self._goal)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more may be taken in, or so much went by that the position should move."""
+        return self._passed >= PAGE_EVENTS or self._size >= PAGE_BYTES
+
+    @property
+    def is_worth_a_transaction(self) -> bool:
+        """Whether a database that has nothing to do should have it."""
+        return self._events >= WORTH_A_TRANSACTION
+
+    def ended(self, reached: int) -> tuple[list[Statement], int]:
+        """Return what the stretch comes to and the position that it leads to, and begin the next."""
+        self.position = min(reached, self._goal)
+        statements = [each for whole in self._changes.statements() for each in _portions(whole)]
+        self._begin()
+        return statements, self.position
 
 
-class _Work(NamedTuple):
-    """What a page comes to for one side, `number` of those that are being filled."""
+class _Folds:
+    """The sides that learn from one pass over the log."""
 
-    number: int
-    statements: list[Statement]
-    to: int
+    def __init__(self, log: LogReader, folds: Sequence[_Fold]) -> None:
+        self._decoded = log.decoded
+        self._folds = folds
+        self._wanting: dict[type, list[_Fold]] = {}
+        for fold in folds:
+            for event_class in fold.projection.events:
+                self._wanting.setdefault(event_class, []).append(fold)
+
+    def take(self, rows: _Rows) -> None:
+        """Decode rows of the log and fold them in."""
+        for row in rows:
+            recorded = self._decoded(row)
+            for fold in self._wanting[type(recorded.event)]:
+                fold.take(recorded, len(row.state))
+        for fold in self._folds:
+            fold.passed(len(rows))
+
+
+def _portions(statement: Statement) -> Iterator[Statement]:
+    """Cut the rows of a statement: the server handles several small arrays faster than a large one."""
+    rows = statement.parameters.get("rows")
+    if rows is None:
+        yield statement
+        return
+    for begin in range(0, len(rows), ROWS_AT_ONCE):
+        yield Statement(statement.executable, encoded({"rows": rows[begin : begin + ROWS_AT_ONCE]}))
+
+
+class _Lane:
+    """A side with the session that writes it: while one stretch is written, the next is folded."""
+
+    def __init__(self, connection: Connection, pool: Executor, side: Any, goal: int) -> None:
+        self.fold: Final = _Fold(side, goal)
+        self._connection = connection
+        self._pool = pool
+        self._side = side
+        self._writing: Future[Any] | None = None
+
+    def is_due(self, reached: int) -> bool:
+        """Whether what was folded up to `reached` should be written now."""
+        is_free = self._writing is None or self._writing.done()
+        is_worth_it = self.fold.is_full or (is_free and self.fold.is_worth_a_transaction)
+        return is_worth_it and self.fold.is_behind(reached)
+
+    def write(self, reached: int) -> None:
+        """Begin to write what was folded up to `reached`, once what is being written is."""
+        side = self.settled()
+        self._writing = self._pool.submit(_write, self._connection, side, *self.fold.ended(reached))
+
+    def settled(self) -> Any:
+        """Wait for what is being written, and return the side as it is then."""
+        if self._writing is not None:
+            self._side, self._writing = self._writing.result(), None
+        return self._side
 
 
 def fill(
-    connection: Connection, log: LogPages, goals: Mapping[_Side, int], on_page: OnPage = lambda *_: None
+    database_url: str, log: LogReader, goals: Mapping[_Side, int], on_page: OnPage = lambda *_: None
 ) -> list[_Side]:
     """Bring each side up to its goal (a notification id, inclusive) and return the sides as they are then.
 
-    Interrupted, it waits for the transaction at hand; what was filled by then stays filled.
+    Interrupted, it waits for the transactions at hand; what was filled by then stays filled. Raises
+    RebuildError if somebody else writes them.
     """
-    standing: list[Any] = list(goals)
+    behind = [(side.position, goal) for side, goal in goals.items() if side.position < goal]
+    if not behind:
+        return list(goals)
+    begin, end = min(position for position, _ in behind), max(goal for _, goal in behind)
     collector = PacedCollector()
     collector.start()
-    try:
-        # Its end waits for the write at hand, also when something is raised here.
-        with ThreadPoolExecutor(1, thread_name_prefix="ras-rebuild") as writer:
-            writing: Future[list[Any]] | None = None
-            for events, reached, work in _worked_out(log, goals):
-                standing = writing.result() if writing is not None else standing
-                writing = writer.submit(_write, connection, standing, work)
+    with ExitStack() as stack:
+        stack.callback(collector.stop)
+        connections = [stack.enter_context(writer_session(database_url)) for _ in goals]
+        chunks = stack.enter_context(closing(log.rows(begin, end)))
+        # Its end waits for what is being read and written, also when something is raised here.
+        pool = stack.enter_context(ThreadPoolExecutor(1 + len(goals), thread_name_prefix="ras-rebuild"))
+        lanes = [_Lane(c, pool, *each) for c, each in zip(connections, goals.items(), strict=True)]
+        folds = _Folds(log, [lane.fold for lane in lanes])
+        events = 0
+        for rows in _read_ahead(pool, chunks):
+            folds.take(rows)
+            events += len(rows)
+            reached = rows[-1].notification_id
+            due = [lane for lane in lanes if lane.is_due(reached)]
+            for lane in due:
+                lane.write(reached)
+            if due:
                 on_page(events, reached)
                 collector.after(events)
-            return writing.result() if writing is not None else standing
-    finally:
-        collector.stop()
+                events = 0
+        for lane in lanes:
+            if lane.fold.is_behind(end):
+                lane.write(end)
+        on_page(events, end)
+        return [lane.settled() for lane in lanes]
 
 
-def fill_within(connection: Connection, log: LogPages, side: _Side, goal: int) -> _Side:
+def fill_within(connection: Connection, log: LogReader, side: _Side, goal: int) -> _Side:
     """Bring one side up to its goal within the transaction that is open, and return it as it is then."""
-    standing: list[Any] = [side]
-    for _, _, work in _worked_out(log, {side: goal}):
-        standing = _carry_out(connection, standing, work)
-    filled: _Side = standing[0]
+    standing: Any = side
+    fold = _Fold(side, goal)
+    folds = _Folds(log, [fold])
+    for rows in log.rows(side.position, goal):
+        folds.take(rows)
+        if fold.is_full:
+            standing = _carry_out(connection, standing, *fold.ended(rows[-1].notification_id))
+    if fold.is_behind(goal):
+        standing = _carry_out(connection, standing, *fold.ended(goal))
+    filled: _Side = standing
     return filled
 
 
-def _worked_out(log: LogPages, goals: Mapping[_Side, int]) -> Iterator[tuple[int, int, list[_Work]]]:
-    """Yield for each page how many events it has, up to where, and what they come to for each side."""
-    positions = [side.position for side in goals]
-    behind = [side.position for side, goal in goals.items() if side.position < goal]
-    if not behind:
-        return
-    for page in log.pages(min(behind), max(goals.values())):
-        work = []
-        for number, (side, goal) in enumerate(goals.items()):
-            begin, to = positions[number], min(page.reached, goal)
-            if begin < to:
-                work.append(_Work(number, _statements(side.projection, page.events, begin, to), to))
-                positions[number] = to
-        yield len(page.events), page.reached, work
+def _read_ahead(pool: Executor, chunks: Iterator[_Rows]) -> Iterator[_Rows]:
+    """Yield what `chunks` yields, while the next is fetched already."""
+    fetching = pool.submit(next, chunks, None)
+    while (some := fetching.result()) is not None:
+        fetching = pool.submit(next, chunks, None)
+        yield some
 
 
-def _statements(projection: Projection, events: Sequence[Recorded], begin: int, end: int) -> list[Statement]:
-    wanted = [
-        each
-        for each in events
-        if begin < each.notification_id <= end and isinstance(each.event, projection.events)
-    ]
-    statements = projection.statements(wanted) if wanted else ()
-    return [Statement(s.executable, encoded(s.parameters)) for s in statements]
-
-
-def _write(connection: Connection, standing: list[Any], work: Sequence[_Work]) -> list[Any]:
+def _write(connection: Connection, side: Any, statements: Sequence[Statement], to: int) -> Any:
     with connection.begin():
-        return _carry_out(connection, standing, work)
+        return _carry_out(connection, side, statements, to)
 
 
-def _carry_out(connection: Connection, standing: list[Any], work: Sequence[_Work]) -> list[Any]:
-    standing = list(standing)
-    for number, statements, to in work:
-        side = standing[number]
-        standing[number] = side.advanced(connection, to)
-        elsewhere = sides.instead_of_live(side.projection, side.schema)
-        for executable, parameters in statements:
-            connection.execute(executable, parameters, execution_options=elsewhere)
-    return standing
+def _carry_out(connection: Connection, side: Any, statements: Sequence[Statement], to: int) -> Any:
+    advanced = side.advanced(connection, to)
+    elsewhere = sides.instead_of_live(side.projection, side.schema)
+    for executable, parameters in statements:
+        connection.execute(executable, parameters, execution_options=elsewhere)
+    return advanced

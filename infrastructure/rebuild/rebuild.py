@@ -28,7 +28,7 @@ from infrastructure.eventstore.codec import EventCodec
 from infrastructure.postgres.datastore import maintenance_engine
 from infrastructure.rebuild import journal, sides
 from infrastructure.rebuild.comparing import Comparison, compare
-from infrastructure.rebuild.filling import LogPages, fill
+from infrastructure.rebuild.filling import LogReader, fill
 from infrastructure.rebuild.journal import Build, Kept
 from infrastructure.rebuild.outcomes import Rebuilt, Reporter, Silent, Speed, TurnedBack, Verdict
 from infrastructure.rebuild.session import RebuildError, only_session
@@ -66,10 +66,10 @@ class Rebuilding:
                 for build, (_, resumed) in zip(builds, begun, strict=True)
             ]
             going = [v.build for v in verdicts if v.build.state is State.PROVEN]
-            ended = iter(self._to_the_end(session, log, going))
+            ended = iter(self._to_the_end(log, going))
             return [
                 verdict.outcome(
-                    swap(session, log, self._near(session, log, next(ended), log.head))
+                    swap(session, log, self._near(log, next(ended), log.head))
                     if verdict.build.state is State.PROVEN
                     else verdict.build
                 )
@@ -89,14 +89,14 @@ class Rebuilding:
             return [p for p in projections if sides.exists(connection, sides.kept_schema(p.name))]
 
     @contextmanager
-    def _session(self, projections: Sequence[Projection]) -> Iterator[tuple[Connection, LogPages]]:
+    def _session(self, projections: Sequence[Projection]) -> Iterator[tuple[Connection, LogReader]]:
         with (
             only_session(self.database_url) as session,
-            LogPages(self.database_url, self.codec, projections) as log,
+            LogReader(self.database_url, self.codec, projections) as log,
         ):
             yield session, log
 
-    def _filled(self, session: Connection, log: LogPages, builds: Sequence[Build]) -> list[Build]:
+    def _filled(self, session: Connection, log: LogReader, builds: Sequence[Build]) -> list[Build]:
         """Return the builds filled: to the live position where they are compared, else to the end."""
         with session.begin():
             comparable = [_is_comparable(session, build) for build in builds]
@@ -104,7 +104,7 @@ class Rebuilding:
             _live_position(session, b) if c else log.head() for b, c in zip(builds, comparable, strict=True)
         ]
         names = ", ".join(build.projection.name for build in builds)
-        builds = self._fill(session, log, builds, goals, f"filling {names}")
+        builds = self._fill(log, builds, goals, f"filling {names}")
         with session.begin():
             for build in builds:
                 for table in sides.columns(session, build.schema):
@@ -112,7 +112,7 @@ class Rebuilding:
             return [b.moved(session, Step.FILL) if b.state is State.FILLING else b for b in builds]
 
     def _judged(
-        self, session: Connection, log: LogPages, build: Build, *, resumed: bool, accept_differences: bool
+        self, session: Connection, log: LogReader, build: Build, *, resumed: bool, accept_differences: bool
     ) -> Verdict:
         """Compare the new side with the live one, if they can be, and prove or abandon it."""
         with session.begin():
@@ -131,34 +131,34 @@ class Rebuilding:
         replaced = standing.version if standing is not None else None
         return Verdict(judged, resumed, replaced, build.position, comparison)
 
-    def _compared(self, session: Connection, log: LogPages, build: Build) -> tuple[Build, Comparison]:
+    def _compared(self, session: Connection, log: LogReader, build: Build) -> tuple[Build, Comparison]:
         """Bring the new side to where the live one is and compare the two there."""
         name = build.projection.name
-        build = self._near(session, log, build, lambda: _live_position(session, build))
+        build = self._near(log, build, lambda: _live_position(session, build))
         engine = maintenance_engine(self.database_url)
         with engine.connect() as pin, engine.connect() as snapshot:
             pin.execute(text(f"SET lock_timeout = '{PIN_WAIT_S}s'"))
             pin.commit()
             with pin.begin():
                 position = _pinned(pin, name)
-                [build] = fill(session, log, {build: position})
+                [build] = fill(self.database_url, log, {build: position})
                 snapshot.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
                 snapshot.execute(text("SELECT FROM ras.positions LIMIT 1"))  # a snapshot begins with a read
             self.reporter.phase(f"comparing {name}", position, position)
             return build, compare(snapshot, build.projection, build.schema)
 
-    def _to_the_end(self, session: Connection, log: LogPages, builds: Sequence[Build]) -> list[Build]:
+    def _to_the_end(self, log: LogReader, builds: Sequence[Build]) -> list[Build]:
         """Return the builds filled to the end of the log, in one pass over it."""
         if not builds:
             return []
         names = ", ".join(build.projection.name for build in builds)
-        return self._fill(session, log, builds, [log.head()] * len(builds), f"catching up {names}")
+        return self._fill(log, builds, [log.head()] * len(builds), f"catching up {names}")
 
-    def _near(self, session: Connection, log: LogPages, build: Build, goal: Callable[[], int]) -> Build:
+    def _near(self, log: LogReader, build: Build, goal: Callable[[], int]) -> Build:
         """Return the build filled until its goal, which moves, is near."""
         for _ in range(_CHASES):
             reached = goal()
-            [build] = self._fill(session, log, [build], [reached], f"catching up {build.projection.name}")
+            [build] = self._fill(log, [build], [reached], f"catching up {build.projection.name}")
             if goal() - reached <= _NEAR:
                 return build
         raise RebuildError(
@@ -166,13 +166,11 @@ class Rebuilding:
             "switched; run this again when less is going on: what was built is kept."
         )
 
-    def _fill(
-        self, session: Connection, log: LogPages, builds: Sequence[Build], goals: Sequence[int], what: str
-    ) -> list[Build]:
+    def _fill(self, log: LogReader, builds: Sequence[Build], goals: Sequence[int], what: str) -> list[Build]:
         self.reporter.phase(what, min(build.position for build in builds), max(goals))
         begun = monotonic()
         wanted = dict(zip(builds, goals, strict=True))
-        filled = fill(session, log, wanted, self._on_page)
+        filled = fill(self.database_url, log, wanted, self._on_page)
         self.speed.seconds += monotonic() - begun
         return filled
 
@@ -192,14 +190,14 @@ class Rebuilding:
         assert standing.kept_position is not None
         return Kept(projection, standing.kept_position), standing.kept_version
 
-    def _turned(self, session: Connection, log: LogPages, kept: Kept, version: int) -> TurnedBack:
+    def _turned(self, session: Connection, log: LogReader, kept: Kept, version: int) -> TurnedBack:
         can_follow = version == kept.projection.version
         if can_follow:
             name = kept.projection.name
             with session.begin():
                 position = _position(session, name)
             self.reporter.phase(f"catching up the kept side of {name}", kept.position, position)
-            [kept] = fill(session, log, {kept: position}, self._on_page)
+            [kept] = fill(self.database_url, log, {kept: position}, self._on_page)
         position = turn(session, log, kept, can_follow=can_follow)
         return TurnedBack(kept.projection.name, version, position, can_follow)
 

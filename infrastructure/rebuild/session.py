@@ -1,7 +1,7 @@
-"""The one session of a rebuild: it writes, and it holds the lock that keeps a second rebuild out.
+"""The sessions of a rebuild: one that keeps a second rebuild out, and a writer for each side.
 
-Lock and writes share a session on purpose. Who loses it has lost both, so an old run that comes back to
-life cannot write beside a new one.
+Every session holds a lock of its own, and a rebuild begins only where no session of an earlier one is left.
+So a run that has lost some of its sessions cannot write beside a new one with those that it still has.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from sqlalchemy import Connection, text
 from infrastructure.postgres.datastore import maintenance_engine
 
 _LOCK_KEY: Final = 0x52415305
+_WRITERS_KEY: Final = 0x52415306
+_LOCK: Final = text("SELECT pg_try_advisory_lock(:key)")
+_SHARE: Final = text("SELECT pg_try_advisory_lock_shared(:key)")
+_UNLOCK: Final = text("SELECT pg_advisory_unlock(:key)")
 _SETTINGS: Final = (
     # A statement of minutes whose client was killed ends too, and lets go of the lock.
     "SET client_connection_check_interval = '2s'",
@@ -27,19 +31,37 @@ class RebuildError(Exception):
     """A rebuild cannot be done, or not now; the text says why and what to do. The live side is as it was."""
 
 
+_ANOTHER: Final = "Another `ras rebuild` is running on this database: wait for its end. Nothing was changed."
+
+
 @contextmanager
 def only_session(database_url: str) -> Iterator[Connection]:
     """Lend the session of the only rebuild on this database.
 
     Raises RebuildError if another rebuild is running, sqlalchemy's OperationalError without a database.
     """
-    engine = maintenance_engine(database_url)
-    with engine.connect() as connection:
-        if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_KEY}).scalar_one():
-            raise RebuildError(
-                "Another `ras rebuild` is running on this database: wait for its end. Nothing was changed."
-            )
+    with _session(database_url) as connection:
+        for key in (_LOCK_KEY, _WRITERS_KEY):
+            if not connection.execute(_LOCK, {"key": key}).scalar_one():
+                raise RebuildError(_ANOTHER)
+        connection.execute(_UNLOCK, {"key": _WRITERS_KEY})
+        connection.commit()
+        yield connection
+
+
+@contextmanager
+def writer_session(database_url: str) -> Iterator[Connection]:
+    """Lend a session in which one side is written; raises as `only_session` does."""
+    with _session(database_url) as connection:
+        if not connection.execute(_SHARE, {"key": _WRITERS_KEY}).scalar_one():
+            raise RebuildError(_ANOTHER)
+        connection.commit()
+        yield connection
+
+
+@contextmanager
+def _session(database_url: str) -> Iterator[Connection]:
+    with maintenance_engine(database_url).connect() as connection:
         for setting in _SETTINGS:
             connection.execute(text(setting))
-        connection.commit()
         yield connection

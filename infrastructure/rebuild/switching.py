@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from infrastructure.eventstore.positions import projection_position
 from infrastructure.rebuild import journal, sides
-from infrastructure.rebuild.filling import LogPages, fill_within
+from infrastructure.rebuild.filling import LogReader, fill_within
 from infrastructure.rebuild.journal import Build, Kept
 from infrastructure.rebuild.session import RebuildError
 from infrastructure.rebuild.states import Step
@@ -54,7 +54,7 @@ def locked_position(connection: Connection, name: str) -> int:
     return int(connection.execute(_LOCK, given).scalar_one())
 
 
-def swap(connection: Connection, log: LogPages, build: Build) -> Build:
+def swap(connection: Connection, log: LogReader, build: Build) -> Build:
     """Make the new side the live one, and keep the one that was.
 
     Raises RebuildError if the live tables are never free for it; nothing has changed then.
@@ -79,7 +79,7 @@ def swap(connection: Connection, log: LogPages, build: Build) -> Build:
     return _patiently(connection, name, once)
 
 
-def turn(connection: Connection, log: LogPages, kept: Kept, *, can_follow: bool) -> int:
+def turn(connection: Connection, log: LogReader, kept: Kept, *, can_follow: bool) -> int:
     """Make the kept side the live one again, and keep the one that was. Return the position it is at.
 
     With `can_follow` the kept side is brought up to the live position first; else it is live as it is, and

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -53,8 +53,17 @@ _HOLD_ENTRIES: Final = (
 )
 
 
-def _entries(recorded: Sequence[Recorded]) -> list[Statement]:
-    return [Statement(_ENTER, {"ids": [each.notification_id for each in recorded]})]
+class _Entries:
+    """The ids of a batch of events."""
+
+    def __init__(self) -> None:
+        self._ids: list[int] = []
+
+    def take(self, recorded: Recorded) -> None:
+        self._ids.append(recorded.notification_id)
+
+    def statements(self) -> Iterator[Statement]:
+        yield Statement(_ENTER, {"ids": self._ids})
 
 
 LEDGER: Final = Projection(
@@ -62,7 +71,7 @@ LEDGER: Final = Projection(
     version=1,
     events=(BatchRegistered, EssaySlotAssigned),
     metadata=_metadata,
-    statements=_entries,
+    changes=_Entries,
 )
 
 

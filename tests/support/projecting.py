@@ -81,7 +81,7 @@ class Chain:
         with connected(self._database_url) as connection:
             for projection in PROJECTIONS:
                 wanted = [each for each in recorded if isinstance(each.event, projection.events)]
-                for statement in projection.statements(wanted) if wanted else ():
+                for statement in projection.statements(wanted):
                     connection.execute(statement.executable, statement.parameters)
         return recorded
 

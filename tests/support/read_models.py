@@ -39,7 +39,7 @@ def project(
     for begin, end in pairwise(borders):
         for projection in projections:
             wanted = [each for each in recorded[begin:end] if isinstance(each.event, projection.events)]
-            for statement in projection.statements(wanted) if wanted else ():
+            for statement in projection.statements(wanted):
                 connection.execute(statement.executable, statement.parameters)
 
 
