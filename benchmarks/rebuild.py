@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
@@ -121,15 +121,11 @@ def _event_by_event(url: str) -> dict[str, Any]:
             for projection in PROJECTIONS:
                 sides.create_fresh(connection, projection)
         begun = time.monotonic()
-        for page in log.pages(0, log.head()):
-            for recorded in page.events:
-                _project_one(connection, recorded)
-                done += 1
-                if time.monotonic() - begun > _BASELINE_S:
-                    break
-            else:
-                continue
-            break
+        for row in chain.from_iterable(log.rows(0, log.head())):
+            _project_one(connection, log.decoded(row))
+            done += 1
+            if time.monotonic() - begun > _BASELINE_S:
+                break
         seconds = time.monotonic() - begun
         with connection.begin():
             for projection in PROJECTIONS:

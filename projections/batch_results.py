@@ -146,6 +146,7 @@ _PIPELINE: Final = ("batch_id", "completed_phases")
 _OUTCOME: Final = ("batch_id", "overall_status", "revision", "ended_at")
 _PHASE: Final = tuple(map(str, phases.columns.keys()))
 _RANKING: Final = tuple(map(str, rankings.columns.keys()))
+_RANKED: Final = tuple(name for name in _RANKING if name not in ("batch_id", "job_id", "assessed_at"))
 
 _touch = upsert(batches, _TOUCHED)
 _register = change(batches, _REGISTRATION, keys=("batch_id",))
@@ -268,8 +269,9 @@ class _Changes:
         if self.assessments:
             yield Statement(_assess, as_rows(map(_assessment_row, self.assessments.values())))
             yield Statement(_forget_rankings, {"batch_ids": list(self.assessments)})
-            ranked = (row for event in self.assessments.values() for row in _ranking_rows(event))
-            yield Statement(_rank, as_rows(ranked))
+            ranked = [row for event in self.assessments.values() for row in _ranking_rows(event)]
+            if ranked:
+                yield Statement(_rank, as_rows(ranked))
 
 
 def _registration_row(event: BatchRegistered) -> Row:
@@ -318,14 +320,14 @@ def _ranking_rows(event: AssessmentCompleted | AssessmentFailed) -> Iterator[Row
     """Yield the students' lines; of two lines for one essay the last stands."""
     if isinstance(event, AssessmentFailed):
         return
+    batch_id = batch_id_of(event.originator_id)
     students = {result.essay_id: result for result in event.results if not is_anchor(result)}
     for result in students.values():
-        yield {
-            "batch_id": batch_id_of(event.originator_id),
-            "job_id": event.job_id,
-            "assessed_at": event.happened_at,
-            **{name: getattr(result, name) for name in _RANKING if hasattr(result, name)},
-        }
+        row = {name: getattr(result, name) for name in _RANKED}
+        row["batch_id"] = batch_id
+        row["job_id"] = event.job_id
+        row["assessed_at"] = event.happened_at
+        yield row
 
 
 batch_results: Final = Projection(

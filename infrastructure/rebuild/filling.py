@@ -11,6 +11,8 @@ transaction.
 
 from __future__ import annotations
 
+import sys
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -34,7 +36,9 @@ PAGE_BYTES: Final = 16_000_000
 WORTH_A_TRANSACTION: Final = 2_000
 """Events that a stretch has at least, unless the log ends or they are large."""
 FETCHED_AT_ONCE: Final = 250
-ROWS_AT_ONCE: Final = 1_000
+CHUNKS_AHEAD: Final = 8
+SWITCH_INTERVAL_S: Final = 0.0005
+"""How long this thread may keep a reader or writer waiting whose server has answered; Python's own is 5 ms."""
 
 OnPage = Callable[[int, int], None]
 """Told after each page: how many events it had, and the notification id that was reached."""
@@ -163,7 +167,7 @@ class _Fold:
     def ended(self, reached: int) -> tuple[list[Statement], int]:
         """Return what the stretch comes to and the position that it leads to, and begin the next."""
         self.position = min(reached, self._goal)
-        statements = [each for whole in self._changes.statements() for each in _portions(whole)]
+        statements = [Statement(s.executable, encoded(s.parameters)) for s in self._changes.statements()]
         self._begin()
         return statements, self.position
 
@@ -183,20 +187,10 @@ class _Folds:
         """Decode rows of the log and fold them in."""
         for row in rows:
             recorded = self._decoded(row)
-            for fold in self._wanting[type(recorded.event)]:
+            for fold in self._wanting.get(type(recorded.event), ()):
                 fold.take(recorded, len(row.state))
         for fold in self._folds:
             fold.passed(len(rows))
-
-
-def _portions(statement: Statement) -> Iterator[Statement]:
-    """Cut the rows of a statement: the server handles several small arrays faster than a large one."""
-    rows = statement.parameters.get("rows")
-    if rows is None:
-        yield statement
-        return
-    for begin in range(0, len(rows), ROWS_AT_ONCE):
-        yield Statement(statement.executable, encoded({"rows": rows[begin : begin + ROWS_AT_ONCE]}))
 
 
 class _Lane:
@@ -240,17 +234,20 @@ def fill(
         return list(goals)
     begin, end = min(position for position, _ in behind), max(goal for _, goal in behind)
     collector = PacedCollector()
-    collector.start()
     with ExitStack() as stack:
         stack.callback(collector.stop)
+        collector.start()
+        stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         connections = [stack.enter_context(writer_session(database_url)) for _ in goals]
         chunks = stack.enter_context(closing(log.rows(begin, end)))
-        # Its end waits for what is being read and written, also when something is raised here.
-        pool = stack.enter_context(ThreadPoolExecutor(1 + len(goals), thread_name_prefix="ras-rebuild"))
-        lanes = [_Lane(c, pool, *each) for c, each in zip(connections, goals.items(), strict=True)]
+        # Their end waits for what is being read and written, also when something is raised here.
+        reader = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="ras-rebuild-read"))
+        writers = stack.enter_context(ThreadPoolExecutor(len(goals), thread_name_prefix="ras-rebuild-write"))
+        lanes = [_Lane(c, writers, *each) for c, each in zip(connections, goals.items(), strict=True)]
         folds = _Folds(log, [lane.fold for lane in lanes])
         events = 0
-        for rows in _read_ahead(pool, chunks):
+        for rows in _read_ahead(reader, chunks):
             folds.take(rows)
             events += len(rows)
             reached = rows[-1].notification_id
@@ -283,11 +280,11 @@ def fill_within(connection: Connection, log: LogReader, side: _Side, goal: int) 
     return filled
 
 
-def _read_ahead(pool: Executor, chunks: Iterator[_Rows]) -> Iterator[_Rows]:
-    """Yield what `chunks` yields, while the next is fetched already."""
-    fetching = pool.submit(next, chunks, None)
-    while (some := fetching.result()) is not None:
-        fetching = pool.submit(next, chunks, None)
+def _read_ahead(reader: Executor, chunks: Iterator[_Rows]) -> Iterator[_Rows]:
+    """Yield what `chunks` yields, while the next few are fetched already, by the one thread of `reader`."""
+    fetching = deque(reader.submit(next, chunks, None) for _ in range(CHUNKS_AHEAD))
+    while (some := fetching.popleft().result()) is not None:
+        fetching.append(reader.submit(next, chunks, None))
         yield some
 
 

@@ -208,10 +208,14 @@ def test_a_lost_answer_is_not_a_lost_commit(
 def test_a_fault_of_our_own_ends_the_follower_and_moves_no_position(
     store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
 ) -> None:
-    def wrong(_recorded: Sequence[Recorded]) -> list[Statement]:
-        return [Statement(text("INSERT INTO ras_ledger.no_such_table VALUES (1)"), {})]
+    class Wrong:
+        def take(self, recorded: Recorded) -> None:
+            pass
 
-    wrong_ledger = Projection("ledger", 1, LEDGER.events, LEDGER.metadata, wrong)
+        def statements(self) -> Iterator[Statement]:
+            yield Statement(text("INSERT INTO ras_ledger.no_such_table VALUES (1)"), {})
+
+    wrong_ledger = Projection("ledger", 1, LEDGER.events, LEDGER.metadata, Wrong)
     write(store, 1)
 
     async def follow() -> None:

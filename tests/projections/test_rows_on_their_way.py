@@ -7,14 +7,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, Table
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Table, text
 from sqlalchemy.dialects import postgresql
 
 from infrastructure.postgres.rows import encoded
 from projections.batch_results import essays
 from projections.catalogue import PROJECTIONS
 from projections.dead_letters import letters
-from projections.projection import Row, as_rows, schema_of, upsert, upserts
+from projections.projection import GIVEN, Row, array_text, as_rows, schema_of, upsert, upserts
 from projections.teacher_inbox import notifications
 from tests.projections.test_cuts import LOG
 from tests.support.read_models import rows
@@ -40,6 +42,15 @@ LETTER: Row = {
     "changed_by": None,
     "note": 'because of "this"',
 }
+AWKWARD: Row = {
+    **LETTER,
+    "detail": "two\nlines\tand \x01, \\n that is none, \x7f and {braces, commas}",
+    "reason": "NULL",
+    "topic": "null",
+    "state": "",
+    "note": "\\",
+    "headers": [["line\nfeed", 'a "name"'], ["\\u0041", "\\\\"], []],
+}
 NOTIFICATION: Row = {
     "notification_id": UUID(int=7),
     "teacher_id": "teacher-0007",
@@ -55,7 +66,9 @@ NOTIFICATION: Row = {
 }
 
 
-@pytest.mark.parametrize(("table", "row"), [(letters, LETTER), (notifications, NOTIFICATION)], ids=str)
+@pytest.mark.parametrize(
+    ("table", "row"), [(letters, LETTER), (letters, AWKWARD), (notifications, NOTIFICATION)]
+)
 def test_the_fast_way_to_write_rows_and_the_other_give_the_same_row(
     connection: Connection, table: Table, row: Row
 ) -> None:
@@ -70,9 +83,36 @@ def test_the_fast_way_to_write_rows_and_the_other_give_the_same_row(
     assert {name: found[0][0][name] for name in row} == row
 
 
+_TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+_FREE = st.recursive(
+    st.none() | st.booleans() | st.integers() | _TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    column=st.lists(st.none() | _TEXTS, max_size=4),
+    objects=st.lists(st.none() | st.dictionaries(_TEXTS, _FREE, max_size=3), max_size=4),
+)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_written_is_what_the_database_reads(
+    connection: Connection, column: list[str | None], objects: list[dict[str, Any] | None]
+) -> None:
+    both = {f"{GIVEN}column": column, f"{GIVEN}objects": objects}
+    fast = encoded(both)
+    for texts, documents in (
+        (fast[f"{GIVEN}column"], fast[f"{GIVEN}objects"]),
+        (array_text(column), array_text(objects)),
+    ):
+        query = text("SELECT CAST(:texts AS text[]), CAST(:documents AS jsonb[])")
+        found = connection.execute(query, {"texts": texts, "documents": documents}).one()
+        assert found == (column, objects)
+
+
 def test_rows_given_in_parts_are_put_in_each_with_the_columns_it_has(connection: Connection) -> None:
-    def put(*given: Row) -> None:
-        for statement in upserts(essays, given):
+    def put(*parts: Row) -> None:
+        for statement in upserts(essays, parts):
             connection.execute(statement.executable, statement.parameters)
 
     def essay(essay_id: str, **values: object) -> Row:
