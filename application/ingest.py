@@ -2,7 +2,7 @@
 
 Theory of operation. Messages are translated first (no state needed). Then, in one transaction, the
 aggregates they speak of (batches, judging jobs) are fetched, each message's commands are applied to them,
-and all events go into the store with the positions behind the messages. Four things can go wrong, each
+and all events go into the store with the positions behind the messages. Five things can go wrong, each
 with its own way out:
 
 - Another ingester wrote to one of the streams (messages of one batch lie in several partitions, so this
@@ -12,6 +12,9 @@ with its own way out:
   something, the next micro-batch begins under the lock at once.
 - Another owner moved a position: we are a zombie, or were one. `StalePositionError` goes to the caller,
   who reads the positions again and seeks.
+- The store was restored to an earlier day while we lived: our own position in it, which counts our transactions,
+  is behind. `StalePositionError` too, even if nobody moved a position of ours: what we remember of the
+  streams is of another store, and would leave a gap in their versions.
 - The store refuses what a message holds. The micro-batch is halved until the message is alone, which
   then becomes a dead letter.
 - Our own code fails on a command. Its message is parked in the aggregate's stream, and what follows for
@@ -27,6 +30,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final
+from uuid import uuid4
 
 from application.aggregates import AggregateCache, Streams, catch_up, load_aggregates
 from application.messages import IncomingMessage
@@ -38,6 +42,7 @@ from application.ports import (
     StoreTransaction,
     StreamConflictError,
     UnstorableError,
+    ingester_position,
     intake_position,
 )
 from application.statements import Command, Statement
@@ -89,6 +94,8 @@ class IngestMicroBatch:
         self._cache = cache
         self._at_work = Lock()
         self._is_contended = False
+        self._position = ingester_position(str(uuid4()))
+        self._written: int | None = None
 
     @property
     def cache(self) -> AggregateCache:
@@ -98,6 +105,7 @@ class IngestMicroBatch:
     def forget(self) -> None:
         """Empty the cache, for instance because other owners may have written meanwhile."""
         self._cache.clear()
+        self._written = None  # together with the cache, never alone: it vouches for what is in there
 
     def skip(self, topic: str, partition: int, expected: int, to: int) -> None:
         """Move a position over offsets that Kafka does not have. Raises StalePositionError."""
@@ -110,6 +118,12 @@ class IngestMicroBatch:
         with self._store.transaction() as transaction:
             found = transaction.claim(list(names), start=-1)
         return {names[name]: position for name, position in found.items()}
+
+    def marks(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
+        """Return the mark of the message last taken in from each topic-partition, where it is known."""
+        names = {intake_position(*partition): partition for partition in partitions}
+        with self._store.transaction() as transaction:
+            return {names[name]: mark for name, mark in transaction.marks(list(names)).items()}
 
     def take_in(self, intakes: Sequence[Intake], positions: dict[tuple[str, int], int]) -> Taken:
         """Take in `intakes` (each partition's in offset order) and move `positions` behind them.
@@ -146,7 +160,7 @@ class IngestMicroBatch:
                 self._is_contended = True
                 return taken
         except StalePositionError:
-            self._cache.clear()
+            self.forget()
             raise
         except UnstorableError as error:
             return self._isolate(intakes, positions, error)
@@ -159,14 +173,14 @@ class IngestMicroBatch:
         *,
         exclusive: bool,
     ) -> Taken:
-        reached: dict[tuple[str, int], int] = {}
-        for intake in intakes:
-            reached[intake.message.topic, intake.message.partition] = intake.message.offset
+        last = {(intake.message.topic, intake.message.partition): intake.message for intake in intakes}
         moves = [
-            Advance(intake_position(*partition), positions[partition], offset)
-            for partition, offset in reached.items()
+            Advance(intake_position(*partition), positions[partition], message.offset, message.mark)
+            for partition, message in last.items()
         ]
         with self._store.transaction() as transaction:
+            written = transaction.enrol(self._position) if self._written is None else self._written
+            moves.append(Advance(self._position, written, written + 1))
             aggregates = self._cache.fetch(streams, transaction.load)
             if exclusive:
                 transaction.lock()
@@ -178,7 +192,8 @@ class IngestMicroBatch:
             transaction.append(taken.events, moves)
             transaction.count(taken.counts)
         self._cache.keep(aggregates)
-        positions.update(reached)
+        self._written = written + 1
+        positions.update((partition, message.offset) for partition, message in last.items())
         return taken
 
     def _isolate(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Final
 
 _LAST_TIMESTAMP_MS: Final = 253_402_300_799_000
 """The last second of the year 9999."""
+
+_DIGEST_BYTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +30,16 @@ class IncomingMessage:
         """The record's time; the nearest that a datetime can hold, where its sender's clock was mad."""
         bounded = min(max(self.timestamp_ms, 0), _LAST_TIMESTAMP_MS)
         return datetime.fromtimestamp(bounded / 1000, UTC)
+
+    @property
+    def mark(self) -> str:
+        """What tells this record from another one in its place: its offset, its time, a digest of key and value.
+
+        It is kept beside the position: a topic that was deleted and made anew gives out its offsets a second
+        time. Once written, its form must stay: an old mark is compared with a new one.
+        """
+        digest = blake2b(repr(self.key).encode(), digest_size=_DIGEST_BYTES)
+        if self.value is not None:
+            digest.update(b"=")  # an empty value is another one than none
+            digest.update(self.value)
+        return f"{self.offset}/{self.timestamp_ms}/{digest.hexdigest()}"

@@ -24,11 +24,12 @@ class UnstorableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Move the position `name` from `expected` to `to`."""
+    """Move the position `name` from `expected` to `to`; `mark` tells what lies there, None if nobody knows."""
 
     name: str
     expected: int
     to: int
+    mark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,15 @@ class StoreTransaction(Protocol):
     def claim(self, names: Sequence[str], *, start: int) -> Mapping[str, int]:
         """Return the positions of `names`, those that never were set to `start` first."""
 
+    def marks(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Return the marks of the positions `names`, of those that have one."""
+
+    def enrol(self, name: str) -> int:
+        """Return the position `name` of an ingester, how many transactions it has made; a new one begins at 0.
+
+        Ingesters that have written nothing for a month are forgotten.
+        """
+
     def append(self, events: Sequence[DomainEvent], moves: Sequence[Advance]) -> None:
         """Append and move.
 
@@ -90,3 +100,8 @@ class EventStorePort(Protocol):
 def intake_position(topic: str, partition: int) -> str:
     """Return the name of the position in a Kafka topic-partition: the offset last taken in."""
     return f"intake/{topic}/{partition}"
+
+
+def ingester_position(ingester: str) -> str:
+    """Return the name of the position of an ingester itself: how many transactions it has made."""
+    return f"ingester/{ingester}"

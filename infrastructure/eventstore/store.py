@@ -15,7 +15,7 @@ from psycopg.errors import DataError, ProgramLimitExceeded, UniqueViolation
 from application.ports import Advance, IntakeCounts, StreamConflictError, UnreadableEvents, UnstorableError
 from domain.aggregate import DomainEvent
 from infrastructure.eventstore.codec import EventCodec
-from infrastructure.eventstore.positions import advance, claim
+from infrastructure.eventstore.positions import advance, claim, enrol, marks
 from infrastructure.eventstore.recorder import EventRecorder
 
 TRANSIENT_ERRORS = (OperationalError, InterfaceError, InternalError)
@@ -59,6 +59,14 @@ class Transaction:
     def claim(self, names: Sequence[str], *, start: int) -> Mapping[str, int]:
         """Return positions, new ones set to `start`."""
         return claim(self._cursor, names, start=start)
+
+    def marks(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Return the marks of positions that have one."""
+        return marks(self._cursor, names)
+
+    def enrol(self, name: str) -> int:
+        """Return an ingester's own position, 0 for a new one."""
+        return enrol(self._cursor, name)
 
     def append(self, events: Sequence[DomainEvent], moves: Sequence[Advance]) -> None:
         """Append `events` and make `moves`.

@@ -61,6 +61,12 @@ def position(store: EventStorePort, name: str = PLACE) -> int:
         return transaction.claim([name], start=-1)[name]
 
 
+def marks(store: EventStorePort, *names: str) -> Mapping[str, str]:
+    """Return the marks of positions."""
+    with store.transaction() as transaction:
+        return transaction.marks(names)
+
+
 def loaded(store: EventStorePort, *stream_ids: str) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
     """Load in a transaction of its own."""
     with store.transaction() as transaction:
@@ -195,6 +201,26 @@ class EventStoreContract:
 
         assert len(subject.log()) == 1
         assert position(subject.store) == 10
+
+    def test_a_mark_goes_with_its_position(self, subject: StoreUnderTest) -> None:
+        position(subject.store)
+        append(subject.store, [], Advance(PLACE, -1, 10, "10/one"))
+        assert marks(subject.store, PLACE, "never-claimed") == {PLACE: "10/one"}
+
+        with pytest.raises(StalePositionError):
+            append(subject.store, [], Advance(PLACE, -1, 12, "12/another"))
+        assert marks(subject.store, PLACE) == {PLACE: "10/one"}
+
+        append(subject.store, [], Advance(PLACE, 10, 20))
+        assert marks(subject.store, PLACE) == {}
+
+    def test_an_ingester_enrols_once_and_moves_its_own_position(self, subject: StoreUnderTest) -> None:
+        with subject.store.transaction() as transaction:
+            assert transaction.enrol("ingester/one") == 0
+            transaction.append([], [Advance("ingester/one", 0, 1)])
+        with subject.store.transaction() as transaction:
+            assert transaction.enrol("ingester/one") == 1
+            assert transaction.enrol("ingester/two") == 0
 
     def test_one_stale_position_holds_back_the_others(self, subject: StoreUnderTest) -> None:
         with subject.store.transaction() as transaction:

@@ -49,7 +49,7 @@ def test_a_micro_batch_is_recorded_with_the_positions_behind_it(store: FakeEvent
     assert taken.conflicts == 0
     last = {(i.message.topic, i.message.partition): i.message.offset for i in intakes}
     assert ingestion.positions == last
-    assert store.positions == {f"intake/{topic}/{number}": at for (topic, number), at in last.items()}
+    assert store.intake_positions == {f"intake/{topic}/{number}": at for (topic, number), at in last.items()}
 
 
 def test_nothing_to_take_in_touches_nothing(store: FakeEventStore) -> None:
@@ -191,7 +191,7 @@ def test_ingesters_that_take_turns_on_the_same_batches_come_to_what_one_comes_to
 
     assert facts(store) == facts(alone)
     assert store.counts == alone.counts
-    assert store.positions == alone.positions
+    assert store.intake_positions == alone.intake_positions
     for script in scripts:
         assert batch_of(store, script).counts == batch_of(alone, script).counts
         assert batch_of(store, script).overall_status is script.expected.overall_status

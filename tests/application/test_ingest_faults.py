@@ -135,7 +135,7 @@ def test_a_crash_at_any_step_and_a_retry_record_everything_once() -> None:
         take_turns(store, intakes)
 
         assert stored_in(store) == stored_in(clean), f"step {fatal}"
-        assert store.positions == clean.positions, f"step {fatal}"
+        assert store.intake_positions == clean.intake_positions, f"step {fatal}"
         assert store.counts == clean.counts, f"step {fatal}"
 
 
@@ -160,7 +160,7 @@ def test_any_cut_into_micro_batches_gives_the_same_events_and_state(
     take_in_cuts(Ingestion(store, max_essays=max_essays), STREAM, sizes)
 
     assert store.log == AT_ONCE.log
-    assert store.positions == AT_ONCE.positions
+    assert store.intake_positions == AT_ONCE.intake_positions
     assert store.counts == AT_ONCE.counts
 
 
@@ -176,5 +176,5 @@ def test_any_cut_with_any_faults_gives_the_same_events_and_state(sizes: list[int
     take_in_cuts(Ingestion(store), STREAM, sizes)
 
     assert stored_in(store) == stored_in(AT_ONCE)
-    assert store.positions == AT_ONCE.positions
+    assert store.intake_positions == AT_ONCE.intake_positions
     assert store.counts == AT_ONCE.counts

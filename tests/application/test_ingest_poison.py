@@ -104,7 +104,7 @@ def test_what_the_store_refuses_is_isolated_and_the_others_go_on(store: FakeEven
     assert batch_of(store, bad).overall_status is None
     assert total(store) == IntakeCounts(taken_in=len(intakes), recorded=len(intakes) - 1, dead_lettered=1)
     assert taken.counts == store.counts
-    assert store.positions == {
+    assert store.intake_positions == {
         f"intake/{topic}/{number}": at for (topic, number), at in ingestion.positions.items()
     }
 

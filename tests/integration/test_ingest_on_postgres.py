@@ -102,7 +102,7 @@ def test_ingesters_at_work_on_the_same_batches_at_once_come_to_what_one_comes_to
     check_expectations(scenario, database)
     assert conflicts > 0
     assert sum(counts.taken_in for counts in database.counts().values()) == len(intakes)
-    assert database.positions() == alone.positions
+    assert database.positions("intake/") == alone.intake_positions
 
 
 def test_two_owners_of_the_same_partitions_record_everything_once(

@@ -89,6 +89,22 @@ def test_an_ingester_asks_for_its_partitions_by_name(store: EventStore, database
     assert database.log() == []
 
 
+def test_ingesters_that_have_long_been_silent_are_forgotten(
+    store: EventStore, database: PostgresProbe
+) -> None:
+    for name in ("ingester/gone", "ingester/here"):
+        with store.transaction() as transaction:
+            transaction.enrol(name)
+    position(store)
+    database.execute(
+        "UPDATE ras.positions SET updated_at = now() - interval '31 days' WHERE name <> 'ingester/here'"
+    )
+    with store.transaction() as transaction:
+        transaction.enrol("ingester/new")
+
+    assert database.positions().keys() == {"ingester/here", "ingester/new", PLACE}
+
+
 def test_positions_of_readers_of_different_kinds_never_share_a_name() -> None:
     assert projection_position("batch_results") == "projection/batch_results"
     assert not projection_position("x").startswith("intake/")

@@ -53,6 +53,7 @@ class FakeEventStore:
         self.codec = codec or event_codec()
         self.log: list[tuple[int, StoredEvent]] = []
         self.positions: dict[str, int] = {}
+        self.marks: dict[str, str | None] = {}
         self.counts: dict[tuple[str, int], IntakeCounts] = {}
         self.on_step: Callable[[Step], None] = lambda _step: None
         self._streams: dict[str, list[StoredEvent]] = {}
@@ -76,6 +77,11 @@ class FakeEventStore:
     def stream(self, stream_id: str) -> list[StoredEvent]:
         """Return the stored events of one stream."""
         return list(self._streams.get(stream_id, ()))
+
+    @property
+    def intake_positions(self) -> dict[str, int]:
+        """The positions in Kafka, without those that ingesters keep of themselves."""
+        return {name: at for name, at in self.positions.items() if name.startswith("intake/")}
 
     @property
     def events(self) -> list[DomainEvent]:
@@ -106,6 +112,7 @@ class FakeTransaction:
         self._store = store
         self._events: list[tuple[int, StoredEvent]] = []
         self._positions: dict[str, int] = {}
+        self._marks: dict[str, str | None] = {}
         self._counts: dict[tuple[str, int], IntakeCounts] = {}
 
     def lock(self) -> None:
@@ -133,6 +140,15 @@ class FakeTransaction:
                 self._positions[name] = start
         return {name: self._position(name) or 0 for name in names}
 
+    def marks(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Return the marks of positions that have one."""
+        known = self._store.marks | self._marks
+        return {name: mark for name in names if (mark := known.get(name)) is not None}
+
+    def enrol(self, name: str) -> int:
+        """Return an ingester's own position, 0 for a new one."""
+        return self._positions.setdefault(name, self._position(name) or 0)
+
     def append(self, events: Sequence[DomainEvent], moves: Sequence[Advance]) -> None:
         """Append and move, or raise what the real store raises."""
         self._store.on_step(Step.APPEND)
@@ -142,6 +158,7 @@ class FakeTransaction:
             moved = [f"{m.name} is at {self._position(m.name)}, not {m.expected}" for m in stale]
             raise StalePositionError(f"Another owner is at work: {'; '.join(moved)}.")
         self._positions.update((move.name, move.to) for move in moves)
+        self._marks.update((move.name, move.mark) for move in moves)
         for event in events:
             stored = self._encoded(event)
             if any(
@@ -162,6 +179,7 @@ class FakeTransaction:
         for notification_id, stored in self._events:
             self._store.put(notification_id, stored)
         self._store.positions.update(self._positions)
+        self._store.marks.update(self._marks)
         self._store.counts.update(self._counts)
 
     def _position(self, name: str) -> int | None:

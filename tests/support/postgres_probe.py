@@ -76,9 +76,9 @@ class PostgresProbe:
             *(stored.originator_id, stored.originator_version, stored.topic, stored.state),
         )
 
-    def positions(self) -> dict[str, int]:
-        """Return every position by name."""
-        return dict(self.rows("SELECT name, position FROM ras.positions"))
+    def positions(self, prefix: str = "") -> dict[str, int]:
+        """Return every position, or those whose names begin with `prefix`, by name."""
+        return dict(self.rows("SELECT name, position FROM ras.positions WHERE starts_with(name, %s)", prefix))
 
     def counts(self) -> Mapping[tuple[str, int], IntakeCounts]:
         """Return the intake counts of every topic-partition."""
