@@ -11,8 +11,8 @@ from aiokafka.errors import KafkaError
 from infrastructure.check.run import CheckUnderWayError
 from infrastructure.embedded.processes import EmbeddedServerError
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
-from infrastructure.kafka.consumer import OffsetGapError
 from infrastructure.kafka.publisher import PublisherFencedError, PublisherPositionError
+from infrastructure.kafka.same_log import OffsetGapError
 from infrastructure.kafka.topics import TopicSettingsError
 from infrastructure.postgres.schema_version import SchemaVersionError
 from infrastructure.rebuild.session import RebuildError

@@ -11,7 +11,8 @@ message when it is quiet (no waiting, low latency), a thousand under load (one f
 backlog the next is fetched and translated while one is in the database. Not so when little arrives: what was
 fetched early would lie there until the transaction ends, and what comes after it would wait for one
 transaction more. A seek makes what was fetched before it void (the epoch tells): taking it in could skip
-what lies between.
+what lies between. A seek goes to the message last taken in, to see whether it is still that one
+(`infrastructure/kafka/same_log.py`).
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ from application.topics import INPUT_TOPICS
 from application.translate import translate
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
 from infrastructure.garbage import PacedCollector
+from infrastructure.kafka.incoming import incoming
 from infrastructure.kafka.meter import IntakeMeter
+from infrastructure.kafka.same_log import OffsetGapError, SameLog
+from infrastructure.kafka.vigil import Vigil
 from infrastructure.resilience import Backoff
 from infrastructure.settings import Settings
 from infrastructure.status import RoleStatus
@@ -52,10 +56,6 @@ _BACKLOG_MESSAGES: Final = 100
 """From this many messages in one fetch on, the next is made while they are taken in."""
 
 Partition = tuple[str, int]
-
-
-class OffsetGapError(Exception):
-    """Kafka does not have the message after the stored position: messages are lost, or it is another log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,10 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             fetch_max_bytes=settings.batch_max_bytes,
             max_partition_fetch_bytes=settings.batch_max_bytes,
             fetch_max_wait_ms=_POLL_TIMEOUT_MS,
-            metadata_max_age_ms=30_000,
+            metadata_max_age_ms=5_000,
         )
+        self._vigil = Vigil(self._consumer)
+        self._same_log = SameLog(self._consumer, use_case, accept_gaps=settings.accept_offset_gaps)
 
     def stop(self) -> None:
         """Ask the loop to end after the transaction at hand."""
@@ -113,7 +115,10 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         """Take in messages until `stop`. Raises OffsetGapError rather than skip what was lost."""
         if not await self._start():
             return
-        lag = asyncio.create_task(self._watch_lag(), name="ingest-lag")
+        beside = [
+            asyncio.create_task(self._watch_lag(), name="ingest-lag"),
+            asyncio.create_task(self._vigil.run(), name="ingest-vigil"),
+        ]
         self._collector.start()
         ahead: asyncio.Task[_Fetched | None] | None = None
         try:
@@ -124,9 +129,9 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             if ahead is not None:
                 ahead.cancel()
                 await asyncio.gather(ahead, return_exceptions=True)
-            lag.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await lag
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await self._commit_for_lag_tools()
             await self._consumer.stop()
             self._status.stopped("The ingester has stopped.")
@@ -181,6 +186,12 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return None
         if not fetched:
             return None
+        if self._vigil.may_have_missed() or (epoch == self._epoch and self._same_log.is_another(fetched)):
+            async with self._at_work:
+                await self._seek_to_stored(list(self._positions))
+            return None
+        if not any(fetched.values()):
+            return None
         portions = list(self._portions(fetched))
         return _Fetched(epoch, [await asyncio.to_thread(self._translated, portion) for portion in portions])
 
@@ -233,16 +244,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         received_at = datetime.now(UTC)
         intakes = []
         for record in records:
-            message = IncomingMessage(
-                record.topic,
-                record.partition,
-                record.offset,
-                record.timestamp,
-                record.key,
-                record.value,
-                # A header may lack a value in Kafka; nobody tells that from an empty one.
-                tuple((name, value or b"") for name, value in record.headers),
-            )
+            message = incoming(record)
             outcome = translate(message, received_at=received_at, future_tolerance=self._tolerance)
             intakes.append(Intake(message, outcome))
         return intakes
@@ -250,6 +252,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Let the transaction at hand end, then forget the partitions."""
         async with self._at_work:
+            self._same_log.forget((p.topic, p.partition) for p in revoked)
             for partition in revoked:
                 self._positions.pop((partition.topic, partition.partition), None)
                 self._meter.forget(partition.topic, partition.partition)
@@ -264,8 +267,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._epoch += 1
         while partitions and not self._stopping.is_set():
             try:
-                stored = await asyncio.to_thread(self._use_case.positions, partitions)
-                await self._check_for_gaps(stored)
+                places = await self._same_log.places(partitions)
             except TRANSIENT_ERRORS as error:
                 await self._wait_out(f"The database does not answer: {error}")
                 continue
@@ -278,40 +280,20 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 # Raised from the loop, which owns this process's exit; a rebalance callback does not.
                 self._gap = gap
                 return
-            for (topic, partition), position in stored.items():
-                self._positions[topic, partition] = position
+            for (topic, partition), place in places.items():
+                self._note_if_older(topic, partition, place.position)
+                self._positions[topic, partition] = place.position
                 with contextlib.suppress(IllegalStateError):  # no longer ours: the next assignment seeks
-                    self._consumer.seek(TopicPartition(topic, partition), position + 1)
+                    self._consumer.seek(TopicPartition(topic, partition), place.read_from)
             return
 
-    async def _check_for_gaps(self, stored: dict[Partition, int]) -> None:
-        asked = [TopicPartition(*partition) for partition in stored]
-        first = await self._consumer.beginning_offsets(asked)
-        end = await self._consumer.end_offsets(asked)
-        for (topic, number), position in stored.items():
-            partition = TopicPartition(topic, number)
-            wanted = position + 1
-            if first[partition] <= wanted <= end[partition]:
-                continue
-            if position == -1:
-                stored[topic, number] = first[partition] - 1
-                await asyncio.to_thread(self._use_case.skip, topic, number, -1, first[partition] - 1)
-                continue
-            lost = wanted < first[partition]
-            what = (
-                f"offsets {wanted} to {first[partition] - 1} are gone from Kafka"
-                if lost
-                else f"Kafka ends at offset {end[partition] - 1}, before the stored position {position}"
+    def _note_if_older(self, topic: str, partition: int, stored: int) -> None:
+        """Say that the store is behind what we took in: then it was restored, and Kafka is read again from there."""
+        known = self._positions.get((topic, partition), stored)
+        if stored < known:
+            _log.warning(
+                "ingest.store_was_restored", topic=topic, partition=partition, position=stored, was=known
             )
-            if not self._settings.accept_offset_gaps:
-                raise OffsetGapError(
-                    f"{topic}, partition {number}: {what}. Nothing was skipped. If this is known and right, "
-                    "start with RAS_ACCEPT_OFFSET_GAPS=true to go on from what Kafka has."
-                )
-            _log.warning("ingest.gap_accepted", topic=topic, partition=number, detail=what)
-            to = first[partition] - 1  # a topic that was made anew is read from its beginning
-            await asyncio.to_thread(self._use_case.skip, topic, number, position, to)
-            stored[topic, number] = to
 
     async def _wait_out(self, reason: str) -> None:
         if self._backoff.attempt == 0:
