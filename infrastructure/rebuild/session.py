@@ -10,21 +10,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import psycopg
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from infrastructure.postgres.datastore import maintenance_engine
 
 _LOCK_KEY: Final = 0x52415305
 _WRITERS_KEY: Final = 0x52415306
-_LOCK: Final = text("SELECT pg_try_advisory_lock(:key)")
+_LOCK: Final = text("SELECT pg_advisory_lock(:key)")
 _SHARE: Final = text("SELECT pg_try_advisory_lock_shared(:key)")
 _UNLOCK: Final = text("SELECT pg_advisory_unlock(:key)")
 _SETTINGS: Final = (
     # A statement of minutes whose client was killed ends too, and lets go of the lock.
-    "SET client_connection_check_interval = '2s'",
+    "SET client_connection_check_interval = '1s'",
     # What is lost when the server crashes is lost together with its position, and is done again.
     "SET synchronous_commit = off",
 )
+
+
+_PATIENCE: Final = text("SET LOCAL lock_timeout = '3s'")
+"""For as long a run that was killed in the middle of a statement may still hold a lock."""
 
 
 class RebuildError(Exception):
@@ -41,11 +47,16 @@ def only_session(database_url: str) -> Iterator[Connection]:
     Raises RebuildError if another rebuild is running, sqlalchemy's OperationalError without a database.
     """
     with _session(database_url) as connection:
-        for key in (_LOCK_KEY, _WRITERS_KEY):
-            if not connection.execute(_LOCK, {"key": key}).scalar_one():
-                raise RebuildError(_ANOTHER)
-        connection.execute(_UNLOCK, {"key": _WRITERS_KEY})
-        connection.commit()
+        try:
+            with connection.begin():
+                connection.execute(_PATIENCE)
+                for key in (_LOCK_KEY, _WRITERS_KEY):
+                    connection.execute(_LOCK, {"key": key})
+                connection.execute(_UNLOCK, {"key": _WRITERS_KEY})
+        except DBAPIError as error:
+            if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                raise
+            raise RebuildError(_ANOTHER) from error
         yield connection
 
 
@@ -53,9 +64,9 @@ def only_session(database_url: str) -> Iterator[Connection]:
 def writer_session(database_url: str) -> Iterator[Connection]:
     """Lend a session in which one side is written; raises as `only_session` does."""
     with _session(database_url) as connection:
-        if not connection.execute(_SHARE, {"key": _WRITERS_KEY}).scalar_one():
-            raise RebuildError(_ANOTHER)
-        connection.commit()
+        with connection.begin():
+            if not connection.execute(_SHARE, {"key": _WRITERS_KEY}).scalar_one():
+                raise RebuildError(_ANOTHER)
         yield connection
 
 
@@ -64,4 +75,5 @@ def _session(database_url: str) -> Iterator[Connection]:
     with maintenance_engine(database_url).connect() as connection:
         for setting in _SETTINGS:
             connection.execute(text(setting))
+        connection.commit()
         yield connection
