@@ -121,7 +121,7 @@ def _event_by_event(url: str) -> dict[str, Any]:
             for projection in PROJECTIONS:
                 sides.create_fresh(connection, projection)
         begun = time.monotonic()
-        for row in chain.from_iterable(log.rows(0, log.head())):
+        for row in chain.from_iterable(log.chunks(0, log.head())):
             _project_one(connection, log.decoded(row))
             done += 1
             if time.monotonic() - begun > _BASELINE_S:

@@ -15,12 +15,14 @@ from psycopg.rows import TupleRow
 
 from infrastructure.eventstore.codec import EventCodec, StoredRow
 from infrastructure.eventstore.recorder import CHANNEL
+from infrastructure.eventstore.stretches import TO_THE_END, StretchQuery, as_stored_row
 from infrastructure.postgres.datastore import connect
 from infrastructure.resilience import Backoff
 from projections.recorded import Recorded
 
 _log = structlog.get_logger(__name__)
 
+STRETCH_BYTES: Final = 8_000_000
 _DECODED_AT_A_TIME: Final = 250
 """Events decoded before the event loop gets its turn: some two milliseconds."""
 
@@ -49,19 +51,15 @@ class NotificationLog:
         self._database_url = database_url
         self._codec = codec
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
-        # Topics as literals, not as a parameter, so that a partial index on them can be used.
-        wanted = sql.SQL(", ").join(sql.Literal(topic) for topic in codec.stored_under(topics))
-        self._select: Final = sql.SQL(
-            "SELECT notification_id, originator_id, originator_version, topic, state FROM ras.stored_events"
-            " WHERE notification_id > %s AND topic IN ({}) ORDER BY notification_id LIMIT %s"
-        ).format(wanted)
+        stored_topics = codec.stored_under(topics)
+        self._stretch: Final = StretchQuery(stored_topics, max_bytes=STRETCH_BYTES)
         self._count: Final = sql.SQL(
             "SELECT count(*) FROM (SELECT FROM ras.stored_events"
             " WHERE notification_id > %s AND topic IN ({}) LIMIT 100000) AS behind"
-        ).format(wanted)
+        ).format(sql.SQL(", ").join(map(sql.Literal, stored_topics)))
 
     async def read(self, after: int, limit: int) -> Slice:
-        """Return at most `limit` events after the notification id `after`.
+        """Return at most `limit` events after the notification id `after`, fewer if they are large.
 
         Raises psycopg.OperationalError when the database is away.
         """
@@ -69,15 +67,16 @@ class NotificationLog:
         if head <= after:
             return Slice([], after, is_full=False)
         connection = await self._connected()
-        async with connection.cursor(binary=True) as cursor:
-            await cursor.execute(self._select, (after, limit), prepare=True)
+        async with connection.cursor(binary=True, row_factory=as_stored_row) as cursor:
+            parameters = self._stretch.parameters(after, TO_THE_END, limit)
+            await cursor.execute(self._stretch.statement, parameters, prepare=True)
             rows = await cursor.fetchall()
         events: list[Recorded] = []
         for start in range(0, len(rows), _DECODED_AT_A_TIME):
             if start:
                 await asyncio.sleep(0)  # whoever sends the stretch before this one has its turn
             events += map(self._recorded, rows[start : start + _DECODED_AT_A_TIME])
-        if len(events) == limit:
+        if self._stretch.is_cut(rows, limit):
             return Slice(events, events[-1].notification_id, is_full=True)
         return Slice(events, max(head, events[-1].notification_id if events else after), is_full=False)
 
@@ -107,8 +106,8 @@ class NotificationLog:
             self._connection = await connect(self._database_url)
         return self._connection
 
-    def _recorded(self, row: TupleRow) -> Recorded:
-        return Recorded(row[0], self._codec.to_domain_event(StoredRow._make(row)))
+    def _recorded(self, row: StoredRow) -> Recorded:
+        return Recorded(row.notification_id, self._codec.to_domain_event(row))
 
 
 class LogListener:

@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar
 
 import psycopg
-from psycopg import sql
+from psycopg.rows import scalar_row
 from sqlalchemy import Connection
 
 from infrastructure.eventstore.codec import EventCodec, StoredRow
+from infrastructure.eventstore.stretches import StretchQuery, as_stored_row
 from infrastructure.garbage import PacedCollector
 from infrastructure.postgres.rows import encoded
 from infrastructure.rebuild import sides
@@ -35,8 +36,9 @@ PAGE_EVENTS: Final = 24_000
 PAGE_BYTES: Final = 16_000_000
 WORTH_A_TRANSACTION: Final = 2_000
 """Events that a stretch has at least, unless the log ends or they are large."""
-FETCHED_AT_ONCE: Final = 250
-CHUNKS_AHEAD: Final = 8
+CHUNK_EVENTS: Final = 500
+CHUNK_BYTES: Final = 2_000_000
+CHUNKS_AHEAD: Final = 4
 SWITCH_INTERVAL_S: Final = 0.0005
 """How long this thread may keep a reader or writer waiting whose server has answered; Python's own is 5 ms."""
 
@@ -70,40 +72,31 @@ class LogReader:
         projections: Sequence[Projection],
     ) -> None:
         self._codec = codec
-        self._connection = psycopg.connect(database_url, connect_timeout=5)
+        # Each query for itself: a transaction around all would keep the server from cleaning up for as long.
+        self._connection = psycopg.connect(
+            database_url, connect_timeout=5, autocommit=True, row_factory=as_stored_row
+        )
         topics = dict.fromkeys(topic for projection in projections for topic in projection.topics)
-        self._select = sql.SQL(
-            "SELECT notification_id, originator_id, originator_version, topic, state FROM ras.stored_events"
-            " WHERE notification_id > %s AND notification_id <= %s AND topic IN ({})"
-            " ORDER BY notification_id LIMIT %s"
-        ).format(sql.SQL(", ").join(sql.Literal(topic) for topic in codec.stored_under(topics)))
+        self._chunk = StretchQuery(codec.stored_under(topics), max_bytes=CHUNK_BYTES)
 
     def head(self) -> int:
         """Return the highest notification id, 0 for an empty log."""
-        with self._connection.transaction():
-            found = self._connection.execute("SELECT max(notification_id) FROM ras.stored_events").fetchone()
-        return (found[0] or 0) if found else 0
+        with self._connection.cursor(row_factory=scalar_row) as cursor:
+            cursor.execute("SELECT coalesce(max(notification_id), 0) FROM ras.stored_events")
+            return int(cursor.fetchone() or 0)
 
-    def rows(self, after: int, goal: int) -> Generator[_Rows]:
-        """Yield, a few at a time, the events after the notification id `after`, up to and including `goal`.
-
-        A transaction for each page of them: one around all would keep the server from cleaning up for as long.
-        """
+    def chunks(self, after: int, goal: int) -> Iterator[_Rows]:
+        """Yield, a few at a time, the events after the notification id `after`, up to and including `goal`."""
+        limit = min(CHUNK_EVENTS, PAGE_EVENTS)
         while after < goal:
-            read = 0
-            # The server keeps the result: a page of large dead letters must not be fetched as a whole.
-            with (
-                self._connection.transaction(),
-                self._connection.cursor("page", row_factory=_as_event) as cursor,
-            ):
-                cursor.format = psycopg.pq.Format.BINARY
-                cursor.execute(self._select, (after, goal, PAGE_EVENTS))
-                while some := cursor.fetchmany(FETCHED_AT_ONCE):
-                    read += len(some)
-                    after = some[-1].notification_id
-                    yield some
-            if read < PAGE_EVENTS:
+            parameters = self._chunk.parameters(after, goal, limit)
+            with self._connection.cursor(binary=True) as cursor:
+                rows = cursor.execute(self._chunk.statement, parameters, prepare=True).fetchall()
+            if rows:
+                yield rows
+            if not self._chunk.is_cut(rows, limit):
                 return
+            after = rows[-1].notification_id
 
     def decoded(self, row: StoredRow) -> Recorded:
         """Return the event of a row."""
@@ -120,10 +113,6 @@ class LogReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _as_event(_cursor: Any) -> Callable[[Sequence[Any]], StoredRow]:
-    return StoredRow._make
 
 
 class _Fold:
@@ -240,14 +229,13 @@ def fill(
         stack.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         connections = [stack.enter_context(writer_session(database_url)) for _ in goals]
-        chunks = stack.enter_context(closing(log.rows(begin, end)))
         # Their end waits for what is being read and written, also when something is raised here.
         reader = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="ras-rebuild-read"))
         writers = stack.enter_context(ThreadPoolExecutor(len(goals), thread_name_prefix="ras-rebuild-write"))
         lanes = [_Lane(c, writers, *each) for c, each in zip(connections, goals.items(), strict=True)]
         folds = _Folds(log, [lane.fold for lane in lanes])
         events = 0
-        for rows in _read_ahead(reader, chunks):
+        for rows in _read_ahead(reader, log.chunks(begin, end)):
             folds.take(rows)
             events += len(rows)
             reached = rows[-1].notification_id
@@ -270,7 +258,7 @@ def fill_within(connection: Connection, log: LogReader, side: _Side, goal: int) 
     standing: Any = side
     fold = _Fold(side, goal)
     folds = _Folds(log, [fold])
-    for rows in log.rows(side.position, goal):
+    for rows in log.chunks(side.position, goal):
         folds.take(rows)
         if fold.is_full:
             standing = _carry_out(connection, standing, *fold.ended(rows[-1].notification_id))

@@ -11,6 +11,7 @@ from domain.batch_events import PUBLISHED_EVENTS, BatchRegistered, EssaySlotAssi
 from infrastructure.eventstore.catalogue import EVENT_CLASSES, event_codec
 from infrastructure.eventstore.codec import EventCodec
 from infrastructure.eventstore.store import EventStore
+from infrastructure.eventstore.stretches import TO_THE_END, StretchQuery, as_stored_row
 from infrastructure.followers.log import NotificationLog
 from projections.recorded import Recorded
 from tests.application.event_store_contract import append, recorded_by
@@ -86,12 +87,42 @@ def test_the_publisher_reads_by_its_partial_index(database: PostgresProbe, store
         PUBLISHED_EVENTS[0].topic,
     )
     database.execute("ANALYZE ras.stored_events")
-    log = NotificationLog(store_url, event_codec(), [event.topic for event in PUBLISHED_EVENTS])
+    query = StretchQuery([event.topic for event in PUBLISHED_EVENTS], max_bytes=1_000_000)
+    parameters = query.parameters(3000, TO_THE_END, 1000)
     with psycopg.connect(store_url, autocommit=True) as connection:
         connection.execute("SET plan_cache_mode = force_generic_plan")
-        select = log._select.as_string(connection)
-        lines = connection.execute(f"EXPLAIN {select}".encode(), (3000, 1000), prepare=True).fetchall()
+        select = query.statement.as_string(connection)
+        lines = connection.execute(f"EXPLAIN {select}".encode(), parameters, prepare=True).fetchall()
 
     plan = "\n".join(line for (line,) in lines)
     assert "Index Scan using stored_events_published_idx" in plan, plan
     assert "Sort" not in plan, plan
+
+
+def test_a_stretch_is_bounded_in_bytes_and_has_its_first_event_however_large(
+    database: PostgresProbe, store_url: str
+) -> None:
+    sizes = [80_000, 80_000, 10, *[20_000] * 6, 90_000, 10]
+    for number, size in enumerate(sizes, 1):
+        database.put(StoredEvent("batch-b", number, "some-topic", b"x" * size))
+    query = StretchQuery(["some-topic"], max_bytes=50_000)
+    stretches: list[list[int]] = []
+    after = 0
+    with psycopg.connect(store_url, row_factory=as_stored_row) as connection:
+        while True:
+            with connection.cursor(binary=True) as cursor:
+                cursor.execute(query.statement, query.parameters(after, TO_THE_END, 5))
+                rows = cursor.fetchall()
+            stretches.append([len(row.state) for row in rows])
+            if not query.is_cut(rows, 5):
+                break
+            after = rows[-1].notification_id
+
+    assert stretches == [
+        [80_000],
+        [80_000],
+        [10, 20_000, 20_000, 20_000],
+        [20_000, 20_000, 20_000],
+        [90_000],
+        [10],
+    ]

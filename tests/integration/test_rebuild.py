@@ -422,7 +422,7 @@ def test_without_an_earlier_side_there_is_no_way_back(models: Models) -> None:
 def test_a_page_is_bounded_in_bytes_too(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filling, "PAGE_EVENTS", 10_000)
     monkeypatch.setattr(filling, "PAGE_BYTES", 5_000)
-    monkeypatch.setattr(filling, "FETCHED_AT_ONCE", 3)
+    monkeypatch.setattr(filling, "CHUNK_EVENTS", 3)
     models.record()
     pages = []
 
