@@ -35,13 +35,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from benchmarks.report import report
-from infrastructure.bootstrap import Servers
 from infrastructure.demo.bulk import bulk
 from infrastructure.embedded.postgres import EmbeddedPostgres
 from infrastructure.embedded.processes import GuardedProcess, free_port
 from infrastructure.http import kept_answers
 from infrastructure.postgres.reads import ReadConnections
 from infrastructure.query_api import query_app
+from infrastructure.servers import Servers
 from infrastructure.settings import Settings
 from tests.support.deciding import batches_among
 from tests.support.projecting import Chain

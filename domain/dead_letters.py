@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from domain.aggregate import DomainEvent, EventSourcedAggregate
 from domain.values import Causation
@@ -77,6 +77,13 @@ class LetterState(StrEnum):
     OPEN = "open"
     RETRIED = "retried"
     DISCARDED = "discarded"
+
+
+PARKED: Final = "parked"
+"""The reason shown for a message that waits behind a fault of our own code."""
+DRAINED: Final = "drained"
+"""The state shown for one that waited and was taken in after all."""
+STATES: Final = (*(state.value for state in LetterState), DRAINED)
 
 
 class LetterSettledError(Exception):

@@ -13,7 +13,6 @@ from starlette.applications import Starlette
 from infrastructure.assessments.answers import KEPT_BYTES, JudgingAnswers
 from infrastructure.assessments.metrics import JudgingMetrics
 from infrastructure.assessments.reading import PostgresAssessments
-from infrastructure.bootstrap import Servers
 from infrastructure.health import CheckResult, Health, HealthChecks
 from infrastructure.http.app import assembled
 from infrastructure.http.assessments import assessment_routes
@@ -21,6 +20,7 @@ from infrastructure.http.assessments_openapi import assessments_document
 from infrastructure.http.health import health_routes
 from infrastructure.http.openapi_parts import documentation_routes
 from infrastructure.postgres.datastore import read_model_engine
+from infrastructure.servers import Servers
 from infrastructure.settings import Settings
 from projections.assessments import assessments
 

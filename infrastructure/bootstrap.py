@@ -6,14 +6,14 @@ so that an ingester does not load the projections' SQL, nor a projector the Kafk
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.eventstore.store import EventStore
 from infrastructure.postgres.datastore import event_datastore, read_model_engine
 from infrastructure.resilience import Backoff, CircuitBreaker
-from infrastructure.settings import Settings, SettingsError
+from infrastructure.servers import Servers
+from infrastructure.settings import Settings
 from infrastructure.status import RoleStatus
 from infrastructure.telemetry import RoleMetrics
 
@@ -27,25 +27,6 @@ if TYPE_CHECKING:
     from infrastructure.tracing.messages import MessageTracer
 
 _BREAKER_FAILURES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Servers:
-    """Where PostgreSQL and Kafka are."""
-
-    database_url: str
-    bootstrap_servers: str
-
-
-def servers_from(settings: Settings, *, kafka: bool = True) -> Servers:
-    """Return the servers that `settings` names, or raise SettingsError."""
-    if settings.database_url is None:
-        raise SettingsError("RAS_DATABASE_URL is not set. `ras up` and `ras demo` bring their own servers.")
-    if kafka and settings.kafka_bootstrap_servers is None:
-        raise SettingsError(
-            "RAS_KAFKA_BOOTSTRAP_SERVERS is not set. `ras up` and `ras demo` bring their own servers."
-        )
-    return Servers(settings.database_url, settings.kafka_bootstrap_servers or "")
 
 
 def event_store(database_url: str) -> EventStore:

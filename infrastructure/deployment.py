@@ -23,7 +23,6 @@ import httpx
 import psycopg
 import structlog
 
-from infrastructure.bootstrap import Servers
 from infrastructure.embedded.kafka import EmbeddedKafka
 from infrastructure.embedded.postgres import EmbeddedPostgres
 from infrastructure.embedded.processes import EmbeddedServerError, GuardedProcess, free_port, tail
@@ -33,6 +32,7 @@ from infrastructure.kafka.topics import create_missing_topics, partitions_by_top
 from infrastructure.postgres import schema
 from infrastructure.rebuild.rebuild import Rebuilding
 from infrastructure.running import noted
+from infrastructure.servers import Servers
 from infrastructure.settings import Settings
 from projections.catalogue import PROJECTIONS
 

@@ -16,12 +16,12 @@ from aiokafka.errors import KafkaError
 
 from application.envelopes import OUTBOX_EVENTS, OutgoingMessage, outgoing_messages
 from application.topics import OUTPUT_TOPICS
-from infrastructure.bootstrap import Servers
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.followers.log import NotificationLog
 from infrastructure.kafka.committed import committed_records, event_id_of
 from infrastructure.kafka.position_copy import PositionCopy
 from infrastructure.postgres.datastore import connect
+from infrastructure.servers import Servers
 from projections.recorded import Recorded
 
 _KAFKA_TIMEOUT_S: Final = 5.0

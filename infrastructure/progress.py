@@ -12,7 +12,6 @@ from aiokafka.errors import KafkaError
 from psycopg.rows import TupleRow
 
 from application.envelopes import OUTBOX_EVENTS
-from infrastructure.bootstrap import Servers
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.eventstore.codec import UnknownEventTopicError
 from infrastructure.eventstore.positions import projection_position
@@ -21,6 +20,7 @@ from infrastructure.kafka.backlog import Backlog, Partition
 from infrastructure.kafka.position_copy import publisher_position
 from infrastructure.postgres.datastore import connect
 from infrastructure.postgres.reports import SILENT_AFTER, Report, read_reports
+from infrastructure.servers import Servers
 from projections.catalogue import PROJECTIONS
 
 _KAFKA_TIMEOUT_S = 5.0

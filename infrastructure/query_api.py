@@ -21,7 +21,7 @@ from application.history import BatchHistory
 from application.inbox import MarkNotificationRead
 from application.settle import SettleDeadLetters
 from infrastructure.assessments_client.setup import assessments_client
-from infrastructure.bootstrap import Servers, event_store, stream_reader
+from infrastructure.bootstrap import event_store, stream_reader
 from infrastructure.check.run import CheckUnderWayError, check
 from infrastructure.check.runs import CheckRuns
 from infrastructure.eventstore.store import EventStore
@@ -33,6 +33,7 @@ from infrastructure.http.problems import Problem
 from infrastructure.outbox import read_outbox
 from infrastructure.postgres.reads import ReadConnections
 from infrastructure.postgres.views import PostgresQueries
+from infrastructure.servers import Servers
 from infrastructure.settings import Settings
 
 _POOL_SIZE = 20

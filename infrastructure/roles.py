@@ -17,11 +17,11 @@ import psycopg
 import structlog
 
 from infrastructure import bootstrap
-from infrastructure.bootstrap import Servers
 from infrastructure.eventstore.store import TRANSIENT_ERRORS, EventStore
 from infrastructure.postgres import schema_version
 from infrastructure.postgres.reports import reporting
 from infrastructure.resilience import Backoff
+from infrastructure.servers import Servers
 from infrastructure.settings import Settings
 from infrastructure.status import RoleStatus
 from infrastructure.telemetry import RoleMetrics

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from infrastructure.bootstrap import Servers, servers_from
+from infrastructure.servers import Servers, servers_from
 from infrastructure.settings import Settings, SettingsError
 
 _NOTE: Final = "running.json"

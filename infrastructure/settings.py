@@ -12,12 +12,16 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from infrastructure.foreseen import ForeseenError
+
 DEMO_API_KEY = "ras-demo-key"
 DEMO_ENVIRONMENT = "demo"
 
 
-class SettingsError(Exception):
+class SettingsError(ForeseenError):
     """The settings make no sense; the text says which and what to do."""
+
+    exit_code = 2
 
 
 class Settings(BaseSettings):

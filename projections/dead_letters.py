@@ -15,6 +15,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from domain.batch_events import MessageDrained, MessageParked
 from domain.dead_letters import (
+    DRAINED,
+    PARKED,
     DeadLetterDiscarded,
     DeadLetterRetried,
     LetterState,
@@ -25,11 +27,6 @@ from projections.projection import Projection, Row, Statement, as_rows, change, 
 from projections.recorded import Recorded
 
 NAME: Final = "dead_letters"
-PARKED: Final = "parked"
-"""The reason shown for a message that waits behind a fault of our own code."""
-DRAINED: Final = "drained"
-"""The state of one that waited and was taken in after all."""
-STATES: Final = (*(state.value for state in LetterState), DRAINED)
 
 metadata: Final = MetaData(schema=schema_of(NAME))
 

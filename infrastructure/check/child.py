@@ -21,10 +21,10 @@ import sqlalchemy.exc
 import structlog
 from aiokafka.errors import KafkaError
 
-from infrastructure.bootstrap import Servers
 from infrastructure.check.run import CheckUnderWayError, check
 from infrastructure.postgres import schema_version
 from infrastructure.postgres.schema_version import SchemaVersionError
+from infrastructure.servers import Servers
 from infrastructure.telemetry import configure_logging
 
 _log = structlog.get_logger(__name__)

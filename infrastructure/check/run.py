@@ -19,15 +19,16 @@ from sqlalchemy import text
 
 from application.conservation import Report
 from application.envelopes import OUTBOX_EVENTS
-from infrastructure.bootstrap import Servers
 from infrastructure.check.intake import Counted, Counts, check_intake, count_messages, gaps
 from infrastructure.check.out_topics import Reached, check_out_topics
 from infrastructure.check.read_models import ReadModelCheck, hold_sides, orphans, scratch_tables, streams
 from infrastructure.check.state import CheckState, read_state, write_state
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.followers.log import NotificationLog
+from infrastructure.foreseen import ForeseenError
 from infrastructure.kafka.position_copy import PositionCopy
 from infrastructure.postgres.datastore import maintenance_engine
+from infrastructure.servers import Servers
 
 _LOCK_KEY: Final = 0x52415302
 """Advisory lock: one check at a time keeps its state."""
@@ -39,7 +40,7 @@ Progress = Callable[[str, int, int], None]
 """Told what is being looked at, how much of it is done, and how much there is."""
 
 
-class CheckUnderWayError(Exception):
+class CheckUnderWayError(ForeseenError):
     """Another check runs on this database: wait for its end."""
 
 

@@ -24,7 +24,7 @@ from uuid import uuid4
 import orjson
 import structlog
 
-from infrastructure.bootstrap import Servers
+from infrastructure.servers import Servers
 from infrastructure.settings import Settings
 
 _log = structlog.get_logger(__name__)

@@ -1,14 +1,13 @@
 """`ras bradley-terry`: scores, errors and reliability of a judging session in a CSV file.
 
-Everything large (numpy, rich) is imported inside the functions that need it, so that `ras --help` and the
-other commands do not pay for it.
+What computes and prints (numpy, rich) is imported once the file has been read: a broken one is refused at once.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -21,28 +20,8 @@ if TYPE_CHECKING:
 _BAD_INPUT = 2
 
 
-def bradley_terry(
-    decisions: Annotated[
-        str,
-        typer.Argument(
-            metavar="DECISIONS.csv",
-            help="CSV, UTF-8, with the columns judge, chosen and not_chosen; - reads standard input.",
-            show_default=False,
-        ),
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    quality: Annotated[
-        bool,
-        typer.Option(
-            "--quality",
-            help="Add split-half reliability, growth, agreement of judges, misfits and the next pairs.",
-        ),
-    ] = False,
-) -> None:
-    """Bradley-Terry scores, standard errors, fit and reliability from comparative judgements.
-
-    Names are text (NA and 007 are names), equal rows are separate decisions.
-    """
+def bradley_terry(decisions: str, *, as_json: bool, quality: bool) -> None:
+    """Print the scores of the decisions in a file, `-` for standard input. Exit code 2 where it cannot be read."""
     try:
         columns = read_decisions(decisions)
     except DecisionsFileError as error:

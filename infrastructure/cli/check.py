@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,24 +12,13 @@ from rich.table import Table
 from application.conservation import Report
 from infrastructure.check.run import check as run_check
 from infrastructure.cli.output import console
-from infrastructure.cli.roles import prepared, run
+from infrastructure.cli.starting import prepared, run
 from infrastructure.postgres import schema
 from infrastructure.running import servers_to_look_at
 
 
-def check(
-    incremental: Annotated[
-        bool,
-        typer.Option(
-            "--incremental", help="Look only at what has come since the last check that found all in order."
-        ),
-    ] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-) -> None:
-    """Count what came in, what is recorded, what the read models hold and what went out against each other.
-
-    Runs beside the service. Exit code 1 where something does not fit; each thing is named.
-    """
+def check(*, incremental: bool, json_output: bool) -> None:
+    """Check, and print what was found. Exit code 1 where something does not fit."""
     settings = prepared()
     servers = servers_to_look_at(settings)
     schema.check(servers.database_url)

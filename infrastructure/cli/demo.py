@@ -8,12 +8,12 @@ from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import typer
 
 from infrastructure.cli.interrupts import until_interrupted
-from infrastructure.cli.roles import prepared, run
+from infrastructure.cli.starting import prepared, run
 from infrastructure.demo.display import Display
 from infrastructure.demo.performance import perform
 from infrastructure.demo.questions import PREFIX
@@ -36,38 +36,21 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
-class _Options:
+class Options:
+    """What is played, and what is printed of it."""
+
     batches: int
     seed: int
     keep: bool
     json_output: bool
 
 
-def demo(
-    batches: Annotated[int, typer.Option(min=1, max=10_000, help="How many batches to play.")] = 300,
-    seed: Annotated[int, typer.Option(help="Another seed gives other batches, the same seed the same.")] = 1,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Leave everything running for a look, until Ctrl-C.")
-    ] = False,
-    json_output: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="Print the result as JSON; with --keep: one line that says where everything is."
-        ),
-    ] = False,
-) -> None:
-    """Play a realistic stream through everything and check each result; needs no setting and no Docker.
-
-    Upstream's messages for a few hundred batches (classes of several sizes, some failures, some disorder,
-    some repeats) go into Kafka. What comes out of Kafka and of the API is checked against what went in: exit
-    code 0 only if all of it agrees, 1 if not. Always on embedded servers with data in a temporary folder:
-    RAS_DATABASE_URL and RAS_KAFKA_BOOTSTRAP_SERVERS are not touched, and nothing stays.
-    """
-    settings = prepared()
-    run(_interruptible(_Options(batches, seed, keep, json_output), settings))
+def demo(options: Options) -> None:
+    """Play it and check it. Exit code 1 where something does not agree, 130 when interrupted before that is known."""
+    run(_interruptible(options, prepared()))
 
 
-async def _interruptible(options: _Options, settings: Settings) -> None:
+async def _interruptible(options: Options, settings: Settings) -> None:
     """Show the demonstration; Ctrl-C ends it in order, whatever it is doing. Raises typer.Exit."""
     agreed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
     async with until_interrupted() as interrupted:
@@ -87,7 +70,7 @@ async def _interruptible(options: _Options, settings: Settings) -> None:
         raise typer.Exit(1)
 
 
-async def _show(options: _Options, settings: Settings, agreed: asyncio.Future[bool]) -> None:
+async def _show(options: Options, settings: Settings, agreed: asyncio.Future[bool]) -> None:
     """Start everything, play, judge, tell; with `keep`, stay until cancelled."""
     scenario = stream(options.seed, options.batches, judged=_JUDGED_BATCHES)
     headers = {"X-Internal-API-Key": DEMO_API_KEY, "X-Service-ID": settings.allowed_services[0]}
@@ -136,7 +119,7 @@ async def _watched(deployment: Deployment, work: Coroutine[Any, Any, _Result]) -
         await asyncio.gather(watch, working, return_exceptions=True)
 
 
-def _tell(options: _Options, deployment: Deployment, result: Document, headers: dict[str, str]) -> None:
+def _tell(options: Options, deployment: Deployment, result: Document, headers: dict[str, str]) -> None:
     sample = result["sample"]
     if not options.json_output:
         console = report_console()

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
-import psycopg
-import sqlalchemy.exc
-from aiokafka.errors import KafkaError
+from infrastructure.foreseen import ForeseenError
 
-from infrastructure.check.run import CheckUnderWayError
-from infrastructure.embedded.processes import EmbeddedServerError
-from infrastructure.eventstore.store import TRANSIENT_ERRORS
-from infrastructure.kafka.publisher import PublisherFencedError, PublisherPositionError
-from infrastructure.kafka.same_log import OffsetGapError
-from infrastructure.kafka.topics import TopicSettingsError
-from infrastructure.postgres.schema_version import SchemaVersionError
-from infrastructure.rebuild.session import RebuildError
-from infrastructure.settings import SettingsError
-
-_SENTENCES: Final = (
-    CheckUnderWayError,
-    EmbeddedServerError,
-    OffsetGapError,
-    PublisherFencedError,
-    PublisherPositionError,
-    RebuildError,
-    SchemaVersionError,
-    TopicSettingsError,
+_DATABASE_AWAY: Final = (
+    ("psycopg", "OperationalError"),
+    ("sqlalchemy.exc", "OperationalError"),
+    ("eventsourcing.persistence", "OperationalError"),
+    ("eventsourcing.persistence", "InterfaceError"),
+    ("eventsourcing.persistence", "InternalError"),
 )
+_TABLE_GONE: Final = (("psycopg.errors", "UndefinedTable"),)
+_KAFKA_AWAY: Final = (("aiokafka.errors", "KafkaError"),)
 
 
-class CommandError(Exception):
+class CommandError(ForeseenError):
     """What a command was asked for cannot be done; the text says why and what to do."""
 
 
@@ -38,18 +26,25 @@ def exit_code_of(error: BaseException) -> tuple[int, str | None]:
     """Return the exit code of a failure and its sentence, None for a fault of our own."""
     if isinstance(error, BaseExceptionGroup):
         return exit_code_of(error.exceptions[0])
-    if isinstance(error, SettingsError):
-        return 2, str(error)
-    if isinstance(error, (*_SENTENCES, CommandError)):
-        return 1, str(error)
-    if isinstance(error, (sqlalchemy.exc.OperationalError, psycopg.OperationalError, *TRANSIENT_ERRORS)):
-        cause = getattr(error, "orig", None) or error
+    if isinstance(error, ForeseenError):
+        return error.exit_code, str(error)
+    cause = getattr(error, "orig", None) or error  # sqlalchemy wraps the driver's
+    if _is_one_of(error, _DATABASE_AWAY):
         return 1, f"The database does not answer: {str(cause).strip()} Check RAS_DATABASE_URL."
-    if isinstance(getattr(error, "orig", error), psycopg.errors.UndefinedTable):
+    if _is_one_of(cause, _TABLE_GONE):
         return 1, (
             "A table of RAS is gone from the database. If a backup is being restored, stop all roles first and "
             "start them when it is done."
         )
-    if isinstance(error, KafkaError):
+    if _is_one_of(error, _KAFKA_AWAY):
         return 1, f"Kafka does not answer: {error}. Check RAS_KAFKA_BOOTSTRAP_SERVERS."
     return 1, None
+
+
+def _is_one_of(error: BaseException, classes: tuple[tuple[str, str], ...]) -> bool:
+    """Tell whether `error` is of one of the classes, given by module and name.
+
+    A library that is not loaded has raised nothing: it need not be imported to find that out.
+    """
+    loaded = ((sys.modules.get(module), name) for module, name in classes)
+    return isinstance(error, tuple(getattr(module, name) for module, name in loaded if module is not None))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 import typer
@@ -14,47 +14,36 @@ from rich.table import Table
 
 from application.explanation import ExplainReadiness
 from application.history import BatchHistory, UnknownBatchError, UnreadableEventError
-from application.time_travel import By, moment
-from domain.narrative import NAMED, counted
+from application.time_travel import By
+from domain.narrative import counted
 from infrastructure.bootstrap import stream_reader
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.output import console
-from infrastructure.cli.roles import prepared
+from infrastructure.cli.starting import prepared
 from infrastructure.eventstore.streams import StreamReader
 from infrastructure.postgres import schema_version
 from infrastructure.postgres.bodies import batch_body
 from infrastructure.running import servers_to_look_at
 
-_SHOWN = 50
 
-
-def history(
-    batch_id: Annotated[str, typer.Argument(metavar="BATCH", help="The batch's id.")],
-    as_of: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Up to this time (RFC 3339), and how the batch stood then."),
-    ] = None,
-    by: Annotated[
-        By, typer.Option(help="Which time counts: when RAS learnt of it, or when it was so.")
-    ] = By.RECORDED,
-    show_all: Annotated[
-        bool, typer.Option("--all", help=f"Show every event, not the first {_SHOWN}.")
-    ] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
-) -> None:
-    """Tell what happened to a batch, event by event, with the message that caused each."""
-    at = _asked(as_of)
+def history(batch_id: str, *, as_of: datetime | None, by: By, most: int | None, json_output: bool) -> None:
+    """Print what happened to a batch up to `as_of`, at most `most` events."""
     with _streams() as streams:
         told = BatchHistory(streams.read)
         counts: Counter[str] = Counter()
         events: list[dict[str, Any]] = []
-        for event in told.events(batch_id, at=at, by=by):
+        for event in told.events(batch_id, at=as_of, by=by):
             counts[event["event"]] += 1
-            if show_all or len(events) < _SHOWN:
+            if most is None or len(events) < most:
                 events.append(event)
-        status = None if at is None else _status_at(told, batch_id, at, by)
+        status = None if as_of is None else _status_at(told, batch_id, as_of, by)
     if json_output:
-        summary = {"batch_id": batch_id, "as_of": at, "by": by.value if at else None, "count": counts.total()}
+        summary = {
+            "batch_id": batch_id,
+            "as_of": as_of,
+            "by": by.value if as_of else None,
+            "count": counts.total(),
+        }
         typer.echo(orjson.dumps({**summary, "counts": counts, "events": events, "status": status}))
         return
     table = Table("version", "happened", "recorded", "what", "message", "event id", "correlation id")
@@ -66,20 +55,14 @@ def history(
         out.print(f"… and {counts.total() - len(events):,} more; --all shows them. In all:")
         for name, number in counts.most_common():
             out.print(f"{number:>8,}  {name}")
-    if at is not None:
-        out.print(_standing(status, at))
+    if as_of is not None:
+        out.print(_standing(status, as_of))
 
 
-def explain(
-    batch_id: Annotated[str, typer.Argument(metavar="BATCH", help="The batch's id.")],
-    show_all: Annotated[
-        bool, typer.Option("--all", help=f"Name every essay, not the first {NAMED} of each list.")
-    ] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
-) -> None:
-    """Say why a batch is ready, or is not: what is known, what is missing, what RAS waits for."""
+def explain(batch_id: str, *, most: int | None, json_output: bool) -> None:
+    """Print why a batch is ready, or is not; at most `most` names of each list."""
     with _streams() as streams:
-        body = ExplainReadiness(streams.read)(batch_id, most=None if show_all else NAMED)
+        body = ExplainReadiness(streams.read)(batch_id, most=most)
     if json_output:
         typer.echo(orjson.dumps(body))
         return
@@ -104,13 +87,6 @@ def _streams() -> Iterator[StreamReader]:
         raise CommandError(str(error)) from error
     finally:
         streams.close()
-
-
-def _asked(as_of: str | None) -> datetime | None:
-    try:
-        return None if as_of is None else moment(as_of)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--as-of") from error
 
 
 def _status_at(told: BatchHistory, batch_id: str, at: datetime, by: By) -> dict[str, Any] | None:

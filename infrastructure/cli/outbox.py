@@ -5,25 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from infrastructure.cli.output import console
-from infrastructure.cli.roles import prepared
+from infrastructure.cli.starting import prepared
 from infrastructure.outbox import Entry, read_outbox
 from infrastructure.postgres import schema_version
 from infrastructure.running import servers_to_look_at
 
 
-def outbox(
-    limit: Annotated[
-        int, typer.Option(min=1, max=10_000, help="At most this many events of each kind.")
-    ] = 20,
-    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
-) -> None:
-    """Show what is recorded and not yet published, and what was published lately."""
+def outbox(*, limit: int, json_output: bool) -> None:
+    """Print what waits and what went out, at most `limit` events of each."""
     settings = prepared()
     servers = servers_to_look_at(settings)
     schema_version.check(servers.database_url)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 import typer
@@ -14,19 +14,13 @@ from application.drain import Drained, DrainParked, NoSuchStreamError, StillUnre
 from domain.batch import batch_stream_id
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.output import console
-from infrastructure.cli.put_aside import By, Yes, ask, bar, confirm, opened_store, operator, plain
-
-app = typer.Typer(
-    help="List and drain the messages that wait because our own code failed.", no_args_is_help=True
-)
+from infrastructure.cli.put_aside import ask, bar, confirm, opened_store, plain
 
 _COLUMNS = ("stream_id", "waiting", "since", "fault")
-JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
-@app.command("list")
-def list_parked(json_output: JsonOption = False) -> None:
-    """List the streams in which messages wait, the longest waiting first."""
+def list_parked(*, json_output: bool) -> None:
+    """Print the streams in which messages wait, the longest waiting first."""
     streams = _waiting()
     if json_output:
         typer.echo(orjson.dumps(streams))
@@ -40,18 +34,8 @@ def list_parked(json_output: JsonOption = False) -> None:
     console().print(table)
 
 
-@app.command("drain")
-def drain_parked(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[BATCH]...", help="Batches or streams; all that wait where none is given."),
-    ] = None,
-    by: By = None,
-    yes: Yes = False,
-    json_output: JsonOption = False,
-) -> None:
-    """Take in what waits, stream by stream, in order and once. Exit code 1 if something waits on."""
-    who = operator(by)
+def drain_parked(names: Sequence[str], *, by: str, yes: bool, json_output: bool) -> None:
+    """Take in what waits in the batches or streams named, in all where none is. Exit code 1 if something waits on."""
     waiting = {row["stream_id"]: row["waiting"] for row in _waiting()}
     streams = [name if _is_stream(name, waiting) else batch_stream_id(name) for name in names or waiting]
     total = sum(waiting.get(stream, 0) for stream in streams)
@@ -64,7 +48,7 @@ def drain_parked(
         before = 0
         for stream in streams:
             try:
-                results[stream] = drain(stream, by=who, on_progress=partial(_told, tell, before))
+                results[stream] = drain(stream, by=by, on_progress=partial(_told, tell, before))
             except (StillUnreadableError, NoSuchStreamError) as error:
                 refusals[stream] = str(error)
             else:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.prompt import Confirm
@@ -17,7 +15,7 @@ from rich.prompt import Confirm
 from application.queries import DeadLetterQueries
 from infrastructure.bootstrap import event_store
 from infrastructure.cli.failures import CommandError
-from infrastructure.cli.roles import prepared
+from infrastructure.cli.starting import prepared
 from infrastructure.eventstore.store import EventStore
 from infrastructure.postgres import schema_version
 from infrastructure.postgres.reads import ReadConnections
@@ -26,11 +24,6 @@ from infrastructure.running import servers_to_look_at
 from projections.dead_letters import dead_letters
 
 _T = TypeVar("_T")
-
-By = Annotated[
-    str | None, typer.Option(help="Who does it, for the history; the name at the terminal where not given.")
-]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def ask(question: Callable[[DeadLetterQueries], Awaitable[_T]]) -> _T:
@@ -59,18 +52,6 @@ def opened_store() -> Iterator[tuple[EventStore, timedelta]]:
         yield store, timedelta(days=settings.future_tolerance_days)
     finally:
         store.close()
-
-
-def operator(by: str | None) -> str:
-    """Return who gives the order."""
-    if by is not None:
-        if not by.strip() or len(by) > 500 or not by.isprintable():
-            raise typer.BadParameter("must be a text of 1 to 500 characters on one line", param_hint="--by")
-        return by
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "operator"
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.text import Text
 
 from infrastructure.cli.failures import CommandError
-from infrastructure.cli.roles import prepared
+from infrastructure.cli.starting import prepared
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.postgres import schema_version
 from infrastructure.rebuild.comparing import NAMED_AT_MOST
@@ -36,30 +36,10 @@ from projections.projection import Projection
 
 
 def rebuild(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[NAME]…", help="Read models; all of them when none is named."),
-    ] = None,
-    rollback: Annotated[
-        bool, typer.Option("--rollback", help="Go back to the side that was live before the last rebuild.")
-    ] = False,
-    accept_differences: Annotated[
-        bool,
-        typer.Option(
-            "--accept-differences",
-            help="Switch although rows differ from the live ones: the events are right, the live rows are not.",
-        ),
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before going back.")] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+    names: Sequence[str], *, rollback: bool, accept_differences: bool, yes: bool, json_output: bool
 ) -> None:
-    """Fill read models anew from the events, beside the live ones, and switch to them.
-
-    Ingest, projector and API go on meanwhile; nothing is sent to Kafka. A new side that differs from the live
-    one is refused and the rows are named, unless the read model's version has changed. Interrupted, the live
-    side is as it was, and the next run goes on.
-    """
-    wanted = _wanted(names or [])
+    """Rebuild the read models named, all where none is, and switch; or go back to the side before."""
+    wanted = _wanted(names)
     servers = servers_to_look_at(prepared())
     schema_version.check(servers.database_url)
     with _Bar() as bar:

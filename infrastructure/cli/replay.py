@@ -10,16 +10,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Any, TextIO
 
 import typer
 from aiokafka import AIOKafkaProducer
 from rich.progress import Progress
 
-from infrastructure.bootstrap import servers_from
 from infrastructure.cli.failures import CommandError
-from infrastructure.cli.roles import prepared, run
+from infrastructure.cli.starting import prepared, run
 from infrastructure.kafka.topics import MAX_MESSAGE_BYTES
+from infrastructure.servers import servers_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +32,8 @@ class RecordedMessage:
     headers: list[tuple[str, bytes]]
 
 
-def replay(
-    file: Annotated[
-        Path, typer.Argument(help="A stream file, one JSON message a line; - reads standard input.")
-    ],
-    bootstrap_servers: Annotated[
-        str | None, typer.Option(help="Kafka to send to; RAS_KAFKA_BOOTSTRAP_SERVERS when not given.")
-    ] = None,
-    rate: Annotated[float, typer.Option(min=0, help="Messages a second; 0 is as fast as it goes.")] = 0,
-    json_output: Annotated[bool, typer.Option("--json", help="Print what was sent as JSON.")] = False,
-) -> None:
-    """Send a stream file to Kafka, in its order, each message as it was recorded.
-
-    The whole file is read and checked first, so a broken line sends nothing.
-    """
+def replay(file: Path, *, bootstrap_servers: str | None, rate: float, json_output: bool) -> None:
+    """Send a stream file to Kafka, `rate` messages a second (0: as fast as it goes)."""
     settings = prepared()
     if bootstrap_servers is not None:
         settings = settings.model_copy(update={"kafka_bootstrap_servers": bootstrap_servers})

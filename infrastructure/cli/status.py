@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
-from typing import Annotated
 
 import psycopg
 import typer
@@ -16,32 +15,22 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from infrastructure.bootstrap import Servers
 from infrastructure.cli.interrupts import until_interrupted
 from infrastructure.cli.output import console
-from infrastructure.cli.roles import prepared, run
+from infrastructure.cli.starting import prepared, run
 from infrastructure.postgres import schema_version
 from infrastructure.progress import Progress, read_progress
 from infrastructure.running import servers_to_look_at
+from infrastructure.servers import Servers
 
 
-def status(
-    watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Show it again and again until Ctrl-C.")
-    ] = False,
-    interval: Annotated[
-        float, typer.Option(min=0.5, max=3600, metavar="SECONDS", help="How often, with --watch.")
-    ] = 2.0,
-    json_output: Annotated[
-        bool, typer.Option("--json", help="Print as JSON; with --watch, a line each time.")
-    ] = False,
-) -> None:
-    """Show how far ingest, publisher and projections have come, and how far behind they are."""
+def status(*, watch: bool, interval_s: float, json_output: bool) -> None:
+    """Print how it stands; with `watch` every `interval_s` seconds until interrupted."""
     settings = prepared()
     servers = servers_to_look_at(settings)
     schema_version.check(servers.database_url)
     if watch:
-        run(_watch(servers, settings.transactional_id, interval, json_output=json_output))
+        run(_watch(servers, settings.transactional_id, interval_s, json_output=json_output))
         return
     rows, faults = asyncio.run(read_progress(servers, settings.transactional_id))
     if json_output:

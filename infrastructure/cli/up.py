@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Annotated
 
 import typer
 
 from infrastructure.cli.interrupts import until_interrupted
-from infrastructure.cli.roles import prepared, run
+from infrastructure.cli.starting import prepared, run
 from infrastructure.deployment import Deployment, deployed
 from infrastructure.settings import Settings
 
 
-def up(
-    json_output: Annotated[
-        bool, typer.Option("--json", help="Print one line of JSON when all is ready.")
-    ] = False,
-) -> None:
-    """Run all roles on this machine, with embedded servers unless some are set; Ctrl-C stops."""
+def up(*, json_output: bool) -> None:
+    """Run everything until interrupted."""
     run(_up(prepared(), json_output=json_output))
 
 

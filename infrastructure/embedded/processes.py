@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from infrastructure.foreseen import ForeseenError
+
 _GUARD = Path(__file__).with_name("guard.py")
 _POLL_INTERVAL_S = 0.02
 
 
-class EmbeddedServerError(RuntimeError):
+class EmbeddedServerError(ForeseenError):
     """A server that RAS starts itself did not start or stop; the message holds the end of its log."""
 
 

@@ -18,11 +18,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from application.queries import DeadLetterQueries, LetterFilter
-from domain.dead_letters import LetterState
+from domain.dead_letters import PARKED, LetterState
 from infrastructure.http.operators import OperatorActions, operator, order, wording
 from infrastructure.http.problems import Problem
 from infrastructure.http.responses import cursor, flag, whole_number
-from projections.dead_letters import PARKED
 
 NOT_POSSIBLE: Final = "not_possible"
 """The outcome of a letter that somebody else has settled meanwhile, or that this release cannot read."""

@@ -13,12 +13,11 @@ from starlette.routing import Route
 
 from application.queries import DeadLetterQueries, LetterFilter
 from application.time_travel import moment
-from domain.dead_letters import LetterState, Reason
+from domain.dead_letters import PARKED, STATES, LetterState, Reason
 from infrastructure.http.bulk_letters import bulk_letter_routes
 from infrastructure.http.operators import OperatorActions, operator, order, wording
 from infrastructure.http.problems import Problem
 from infrastructure.http.responses import cursor, json_response, whole_number
-from projections.dead_letters import PARKED, STATES
 
 REASONS = [reason.value for reason in Reason] + [PARKED]
 ANY_STATE = "all"

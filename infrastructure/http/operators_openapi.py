@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from domain.dead_letters import STATES
 from infrastructure.http.bulk_letters import LARGEST_PIECE, PIECE
 from infrastructure.http.dead_letters import ANY_STATE, REASONS
 from infrastructure.http.openapi_parts import CURSOR, JSON, limit, operation, query, schema_reference
-from projections.dead_letters import STATES
 
 _WORDS: Final = {"type": "string", "minLength": 1, "maxLength": 500}
 _NUMBER: Final = {"type": "integer", "minimum": 0}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from domain.dead_letters import LetterState, RetryOutcome
+from domain.dead_letters import STATES, LetterState, RetryOutcome
 from infrastructure.check.runs import RunState
 from infrastructure.http.bulk_letters import NOT_POSSIBLE
 from infrastructure.http.history_schemas import HISTORY_SCHEMAS
-from projections.dead_letters import STATES
 
 Schema = dict[str, Any]
 

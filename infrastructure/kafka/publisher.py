@@ -34,6 +34,7 @@ from application.restore import saying_of
 from application.topics import PUBLISHER_POSITION
 from infrastructure.followers.follower import TransientSinkError
 from infrastructure.followers.log import NotificationLog
+from infrastructure.foreseen import ForeseenError
 from infrastructure.kafka.position_copy import PositionCopy
 from infrastructure.kafka.record_batches import RecordBatches
 from infrastructure.kafka.sayings import everything_said
@@ -56,11 +57,11 @@ _MESSAGES_AT_A_TIME: Final = 500
 """How many records are put into batches before the event loop gets its turn."""
 
 
-class PublisherFencedError(Exception):
+class PublisherFencedError(ForeseenError):
     """Another publisher with the same transactional id has started: this one must end, not retry."""
 
 
-class PublisherPositionError(Exception):
+class PublisherPositionError(ForeseenError):
     """The position cannot be trusted; the text says what is known and what to do."""
 
 

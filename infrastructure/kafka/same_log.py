@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from application.ingest import IngestMicroBatch
+from infrastructure.foreseen import ForeseenError
 from infrastructure.kafka.incoming import incoming
 
 _log = structlog.get_logger(__name__)
@@ -33,7 +34,7 @@ _ANOTHER: Final = (
 )
 
 
-class OffsetGapError(Exception):
+class OffsetGapError(ForeseenError):
     """Kafka does not have the message after the stored position: messages are lost, or it is another log."""
 
 

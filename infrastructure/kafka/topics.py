@@ -10,6 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from application.topics import INPUT_TOPICS, OUTPUT_TOPICS, PUBLISHER_POSITION
+from infrastructure.foreseen import ForeseenError
 
 PARTITIONS: Final = 3
 """What upstream gives its topics."""
@@ -20,7 +21,7 @@ _REPLICAS: Final = 3
 MAX_MESSAGE_BYTES: Final = 10 * 1024 * 1024
 
 
-class TopicSettingsError(Exception):
+class TopicSettingsError(ForeseenError):
     """A topic exists with settings that would lose data; the text says which and what to run."""
 
 

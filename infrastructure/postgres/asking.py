@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from infrastructure.postgres.read_models import VERSIONS, ReadModelUnavailableError, complaints
 from infrastructure.postgres.reads import is_outlived
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine  # loads the whole ORM
 
 _NOT_THERE: Final = (
     psycopg.errors.UndefinedTable,

@@ -12,12 +12,14 @@ from typing import Final
 
 import psycopg
 
+from infrastructure.foreseen import ForeseenError
+
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 _CONNECT_TIMEOUT_S: Final = 5
 
 
-class SchemaVersionError(Exception):
+class SchemaVersionError(ForeseenError):
     """The tables do not fit this release; the text says what to run."""
 
 

@@ -14,6 +14,7 @@ import psycopg
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from infrastructure.foreseen import ForeseenError
 from infrastructure.postgres.datastore import maintenance_engine
 
 _LOCK_KEY: Final = 0x52415305
@@ -33,7 +34,7 @@ _PATIENCE: Final = text("SET LOCAL lock_timeout = '3s'")
 """For as long a run that was killed in the middle of a statement may still hold a lock."""
 
 
-class RebuildError(Exception):
+class RebuildError(ForeseenError):
     """A rebuild cannot be done, or not now; the text says why and what to do. The live side is as it was."""
 
 

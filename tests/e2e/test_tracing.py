@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from application import topics
 from infrastructure import bootstrap
-from infrastructure.bootstrap import Servers
 from infrastructure.demo.message import UpstreamMessage
+from infrastructure.servers import Servers
 from infrastructure.settings import Settings
 from infrastructure.status import RoleStatus
 from infrastructure.telemetry import RoleMetrics

@@ -14,7 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from infrastructure.cli.bradley_terry import bradley_terry
+from infrastructure.cli.commands.explaining import bradley_terry
 
 _ROOT = Path(__file__).parents[2]
 _HEADER = "judge,chosen,not_chosen\n"
@@ -203,9 +203,7 @@ def test_two_processes_write_the_same_bytes_whatever_the_encoding_of_the_termina
     generator = np.random.RandomState(1)
     rows = [generator.choice(30, 2, replace=False) for _ in range(500)]
     path = _file(tmp_path, _HEADER + "".join(f"lärare,uppsats-{a:02d}å,uppsats-{b:02d}å\n" for a, b in rows))
-    program = (
-        "import typer; from infrastructure.cli.bradley_terry import bradley_terry; typer.run(bradley_terry)"
-    )
+    program = "import typer; from infrastructure.cli.commands.explaining import bradley_terry; typer.run(bradley_terry)"
 
     def written(encoding: str, *options: str) -> bytes:
         return subprocess.run(

@@ -11,6 +11,7 @@ _PUT_TOGETHER = """
 import asyncio, sys
 import infrastructure.cli.app, infrastructure.cli.roles
 from infrastructure import bootstrap
+from infrastructure.servers import Servers
 from infrastructure.settings import Settings
 from infrastructure.status import RoleStatus
 from infrastructure.telemetry import RoleMetrics
@@ -20,7 +21,7 @@ if {role!r}.startswith("query_api"):
     from infrastructure import query_api
 
 async def put_together():
-    servers = bootstrap.Servers("postgresql://nowhere.invalid/ras", "nowhere.invalid:9092")
+    servers = Servers("postgresql://nowhere.invalid/ras", "nowhere.invalid:9092")
     settings, metrics, status = Settings(), RoleMetrics(), RoleStatus("role")
     wakes = bootstrap.listener(servers, settings)
     {role}

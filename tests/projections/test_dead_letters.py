@@ -9,8 +9,14 @@ from sqlalchemy import Connection
 
 from application import topics
 from domain.batch_events import MessageDrained, MessageParked
-from domain.dead_letters import DeadLetterDiscarded, DeadLetterRetried, MessageDeadLettered, RetryOutcome
-from projections.dead_letters import PARKED, dead_letters, letters
+from domain.dead_letters import (
+    PARKED,
+    DeadLetterDiscarded,
+    DeadLetterRetried,
+    MessageDeadLettered,
+    RetryOutcome,
+)
+from projections.dead_letters import dead_letters, letters
 from tests.golden.expected_events import EXPECTED
 from tests.support.fake_store import FakeEventStore
 from tests.support.ingesting import Ingestion, dead_letter, intake_of

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from domain.aggregate import DomainEvent
 from infrastructure.assessment_api import assessment_app
 from infrastructure.assessments.answers import KEPT_BYTES
-from infrastructure.bootstrap import Servers
+from infrastructure.servers import Servers
 from infrastructure.settings import Settings
 from tests.support.http import API_KEY, Api, client_of
 from tests.support.projecting import Chain

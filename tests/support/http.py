@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
-from infrastructure.bootstrap import Servers
 from infrastructure.query_api import query_app
+from infrastructure.servers import Servers
 from infrastructure.settings import Settings
 
 API_KEY: Final = "a-key-for-tests"

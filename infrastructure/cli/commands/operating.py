@@ -1,0 +1,109 @@
+"""What operators run beside the service: how it stands, whether it all fits, read models filled anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def status(
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show it again and again until Ctrl-C.")
+    ] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.5, max=3600, metavar="SECONDS", help="How often, with --watch.")
+    ] = 2.0,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print as JSON; with --watch, a line each time.")
+    ] = False,
+) -> None:
+    """Show how far ingest, publisher and projections have come, and how far behind they are."""
+    from infrastructure.cli import status as work
+
+    work.status(watch=watch, interval_s=interval, json_output=json_output)
+
+
+def check(
+    incremental: Annotated[
+        bool,
+        typer.Option(
+            "--incremental", help="Look only at what has come since the last check that found all in order."
+        ),
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Count what came in, what is recorded, what the read models hold and what went out against each other.
+
+    Runs beside the service. Exit code 1 where something does not fit; each thing is named.
+    """
+    from infrastructure.cli import check as work
+
+    work.check(incremental=incremental, json_output=json_output)
+
+
+def outbox(
+    limit: Annotated[
+        int, typer.Option(min=1, max=10_000, help="At most this many events of each kind.")
+    ] = 20,
+    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Show what is recorded and not yet published, and what was published lately."""
+    from infrastructure.cli import outbox as work
+
+    work.outbox(limit=limit, json_output=json_output)
+
+
+def rebuild(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]…", help="Read models; all of them when none is named."),
+    ] = None,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Go back to the side that was live before the last rebuild.")
+    ] = False,
+    accept_differences: Annotated[
+        bool,
+        typer.Option(
+            "--accept-differences",
+            help="Switch although rows differ from the live ones: the events are right, the live rows are not.",
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before going back.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+) -> None:
+    """Fill read models anew from the events, beside the live ones, and switch to them.
+
+    Ingest, projector and API go on meanwhile; nothing is sent to Kafka. A new side that differs from the live
+    one is refused and the rows are named, unless the read model's version has changed. Interrupted, the live
+    side is as it was, and the next run goes on.
+    """
+    from infrastructure.cli import rebuild as work
+
+    work.rebuild(
+        names or [],
+        rollback=rollback,
+        accept_differences=accept_differences,
+        yes=yes,
+        json_output=json_output,
+    )
+
+
+def replay(
+    file: Annotated[
+        Path, typer.Argument(help="A stream file, one JSON message a line; - reads standard input.")
+    ],
+    bootstrap_servers: Annotated[
+        str | None, typer.Option(help="Kafka to send to; RAS_KAFKA_BOOTSTRAP_SERVERS when not given.")
+    ] = None,
+    rate: Annotated[float, typer.Option(min=0, help="Messages a second; 0 is as fast as it goes.")] = 0,
+    json_output: Annotated[bool, typer.Option("--json", help="Print what was sent as JSON.")] = False,
+) -> None:
+    """Send a stream file to Kafka, in its order, each message as it was recorded.
+
+    The whole file is read and checked first, so a broken line sends nothing.
+    """
+    from infrastructure.cli import replay as work
+
+    work.replay(file, bootstrap_servers=bootstrap_servers, rate=rate, json_output=json_output)

@@ -1,0 +1,235 @@
+"""`ras dead-letters` and `ras parked`: the messages that were put aside, and what becomes of them."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from inspect import Signature, signature
+from typing import Annotated, Any
+
+import typer
+
+from application.queries import LetterFilter
+from application.time_travel import moment
+from domain.dead_letters import PARKED, STATES, LetterState, Reason
+
+dead_letters = typer.Typer(
+    help="List, show, retry and discard the messages that could not be taken in.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+parked = typer.Typer(
+    help="List and drain the messages that wait because our own code failed.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+_ANY_STATE = "all"
+_STATES = (*STATES, _ANY_STATE)
+_REASONS = (*(reason.value for reason in Reason), PARKED)
+
+ReasonOption = Annotated[str | None, typer.Option("--reason", help=f"One of {', '.join(_REASONS)}.")]
+TopicOption = Annotated[str | None, typer.Option("--topic", help="Only messages of this topic.")]
+SinceOption = Annotated[
+    str | None,
+    typer.Option("--since", metavar="TIME", help="Only received at this time or later (RFC 3339)."),
+]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", metavar="TIME", help="Only received before this time (RFC 3339).")
+]
+Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="The ids that `list` shows.")]
+AllOption = Annotated[bool, typer.Option("--all", help="All that are open and fit the filters.")]
+ByOption = Annotated[
+    str | None, typer.Option(help="Who does it, for the history; the name at the terminal where not given.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+
+
+@dead_letters.command("list")
+def list_letters(
+    reason: ReasonOption = None,
+    topic: TopicOption = None,
+    state: Annotated[str, typer.Option(help=f"One of {', '.join(_STATES)}.")] = LetterState.OPEN.value,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, newest first.")] = 50,
+    json_output: JsonOption = False,
+) -> None:
+    """List dead letters, newest first: those that are open, unless --state says otherwise."""
+    if state not in _STATES:
+        raise typer.BadParameter(
+            f"{state!r} is no state; there are {', '.join(_STATES)}", param_hint="--state"
+        )
+    wanted = _filter(reason, topic, since, until, state=None if state == _ANY_STATE else state)
+    from infrastructure.cli import dead_letters as work
+
+    work.list_letters(wanted, limit=limit, json_output=json_output)
+
+
+@dead_letters.command("show")
+def show_letter(
+    letter_id: Annotated[int, typer.Argument(metavar="ID", help="The id that `list` shows.")],
+    raw: Annotated[bool, typer.Option(help="Print nothing but the message's bytes.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON, bytes in base64.")] = False,
+) -> None:
+    """Show one dead letter with its bytes."""
+    from infrastructure.cli import dead_letters as work
+
+    work.show_letter(letter_id, raw=raw, json_output=json_output)
+
+
+def _with_options(shared: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the parameters of `shared`, whose result becomes the command's first argument.
+
+    typer reads the signature of a command.
+    """
+    taken = list(signature(shared, eval_str=True).parameters.values())
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(signature(command, eval_str=True).parameters.values())[1:]
+
+        def combined(**given: Any) -> None:
+            result = shared(**{parameter.name: given.pop(parameter.name) for parameter in taken})
+            command(result, **given)
+
+        combined.__doc__ = command.__doc__
+        combined.__signature__ = Signature([*taken, *own])  # type: ignore[attr-defined]
+        combined.__annotations__ = {parameter.name: parameter.annotation for parameter in (*taken, *own)}
+        return combined
+
+    return decorate
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What retry and discard have in common: which letters, for whom, and how to tell."""
+
+    ids: Sequence[int]
+    wanted: LetterFilter
+    by: str
+    yes: bool
+    json_output: bool
+
+
+def _order(
+    ids: Ids = None,
+    reason: ReasonOption = None,
+    topic: TopicOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    every: AllOption = False,
+    by: ByOption = None,
+    yes: YesOption = False,
+    json_output: JsonOption = False,
+) -> _Order:
+    """Return what the options say. Raises typer.BadParameter for what makes no sense."""
+    who, wanted = _operator(by), _filter(reason, topic, since, until)
+    return _Order(_chosen(ids or (), wanted, every=every), wanted, who, yes, json_output)
+
+
+@dead_letters.command("retry")
+@_with_options(_order)
+def retry_letters(order: _Order) -> None:
+    """Take messages in again, by the ordinary way, oldest first. Exit code 1 if one is refused again."""
+    from infrastructure.cli import dead_letters as work
+
+    work.retry_letters(order.ids, order.wanted, by=order.by, yes=order.yes, json_output=order.json_output)
+
+
+@dead_letters.command("discard")
+@_with_options(_order)
+def discard_letters(
+    order: _Order,
+    why: Annotated[str, typer.Option(help="Why, for the history.")] = "",
+) -> None:
+    """Give messages up: they are not offered again and stay in the history."""
+    if not why.strip() or len(why) > 500 or not why.isprintable():
+        raise typer.BadParameter("say why, in 1 to 500 characters on one line", param_hint="--why")
+    from infrastructure.cli import dead_letters as work
+
+    work.discard_letters(
+        order.ids, order.wanted, why=why, by=order.by, yes=order.yes, json_output=order.json_output
+    )
+
+
+@parked.command("list")
+def list_parked(json_output: JsonOption = False) -> None:
+    """List the streams in which messages wait, the longest waiting first."""
+    from infrastructure.cli import parked as work
+
+    work.list_parked(json_output=json_output)
+
+
+@parked.command("drain")
+def drain_parked(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[BATCH]...", help="Batches or streams; all that wait where none is given."),
+    ] = None,
+    by: ByOption = None,
+    yes: YesOption = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Take in what waits, stream by stream, in order and once. Exit code 1 if something waits on."""
+    who = _operator(by)
+    from infrastructure.cli import parked as work
+
+    work.drain_parked(names or (), by=who, yes=yes, json_output=json_output)
+
+
+def _operator(by: str | None) -> str:
+    """Return who gives the order."""
+    if by is not None:
+        if not by.strip() or len(by) > 500 or not by.isprintable():
+            raise typer.BadParameter("must be a text of 1 to 500 characters on one line", param_hint="--by")
+        return by
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "operator"
+
+
+def _chosen(ids: Sequence[int], wanted: LetterFilter, *, every: bool) -> Sequence[int]:
+    """Return the ids without repeats; none where the filter chooses. Refuses both at once, and neither."""
+    has_filter = any((wanted.reason, wanted.topic, wanted.since, wanted.until))
+    if bool(ids) == (has_filter or every):
+        raise typer.BadParameter(
+            "name letters by their ids, or choose by --reason, --topic, --since, --until, or take --all",
+            param_hint="ID",
+        )
+    if wanted.reason == PARKED:
+        raise typer.BadParameter(
+            "parked messages are drained in order: `ras parked drain`", param_hint="--reason"
+        )
+    return list(dict.fromkeys(ids))
+
+
+def _filter(
+    reason: str | None,
+    topic: str | None,
+    since: str | None,
+    until: str | None,
+    *,
+    state: str | None = LetterState.OPEN.value,
+) -> LetterFilter:
+    if reason is not None and reason not in _REASONS:
+        raise typer.BadParameter(
+            f"{reason!r} is no reason; there are {', '.join(_REASONS)}", param_hint="--reason"
+        )
+    return LetterFilter(
+        reason=reason,
+        topic=topic,
+        state=state,
+        since=_time(since, "--since"),
+        until=_time(until, "--until"),
+    )
+
+
+def _time(text: str | None, option: str) -> datetime | None:
+    try:
+        return None if text is None else moment(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error

@@ -1,0 +1,48 @@
+"""What ends a command with a sentence, and what shows as the fault of ours that it is."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import psycopg
+import pytest
+from aiokafka.errors import KafkaConnectionError
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from infrastructure.cli import failures
+from infrastructure.cli.failures import CommandError, exit_code_of
+from infrastructure.embedded.processes import EmbeddedServerError
+from infrastructure.settings import SettingsError
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (SettingsError("RAS_API_PORT: too large"), 2, "RAS_API_PORT: too large"),
+        (CommandError("There is no dead letter 7"), 1, "There is no dead letter 7"),
+        (EmbeddedServerError("PostgreSQL did not start"), 1, "PostgreSQL did not start"),
+        (psycopg.OperationalError("refused"), 1, "The database does not answer: refused Check"),
+        (OperationalError("SELECT", {}, psycopg.OperationalError("gone")), 1, "does not answer: gone Check"),
+        (psycopg.errors.UndefinedTable("ras.events"), 1, "A table of RAS is gone"),
+        (ProgrammingError("SELECT", {}, psycopg.errors.UndefinedTable("x")), 1, "A table of RAS is gone"),
+        (KafkaConnectionError("refused"), 1, "Kafka does not answer: KafkaConnectionError: refused"),
+        (ExceptionGroup("tasks", [SettingsError("wrong")]), 2, "wrong"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_a_foreseen_failure_is_a_sentence(error: Exception, code: int, words: str) -> None:
+    found, sentence = exit_code_of(error)
+
+    assert found == code
+    assert sentence is not None
+    assert words in sentence
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), psycopg.errors.UndefinedColumn("x")])
+def test_a_fault_of_ours_has_none(error: Exception) -> None:
+    assert exit_code_of(error) == (1, None)
+
+
+def test_each_class_known_by_name_is_there() -> None:
+    for module, name in (*failures._DATABASE_AWAY, *failures._TABLE_GONE, *failures._KAFKA_AWAY):
+        assert issubclass(getattr(import_module(module), name), Exception)
