@@ -42,6 +42,9 @@ def required_phases(completed_phases: tuple[str, ...] | None) -> tuple[str, ...]
     return in_pipeline_order(completed_phases or DEFAULT_REQUIRED_PHASES)
 
 
+_IN_NONE: Final[frozenset[str]] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Requirements:
     """What the essays of a batch are measured against.
@@ -58,7 +61,9 @@ class Requirements:
     def standing(self, essay_id: str, *, spellchecked: bool | None) -> Standing:
         """Measure one essay; `spellchecked` is its spellcheck's success, None while unknown."""
         ranked = None if self.ranked is None else essay_id in self.ranked
-        failed = frozenset(phase for phase, essays in self.failed_in.items() if essay_id in essays)
+        failed = _IN_NONE
+        if self.failed_in:
+            failed = frozenset(phase for phase, essays in self.failed_in.items() if essay_id in essays)
         return _standing(self.phases, self.concluded, spellchecked, ranked, failed)
 
     def verdict(self, phase: str, essay_id: str, *, spellchecked: bool | None) -> bool | None:
