@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import LiteralString
 
@@ -13,7 +14,7 @@ from infrastructure.eventstore.store import EventStore
 from infrastructure.postgres.schema import initialise
 from infrastructure.rebuild import filling
 from infrastructure.rebuild.outcomes import Silent
-from infrastructure.rebuild.session import RebuildError, only_session
+from infrastructure.rebuild.session import RebuildError, only_session, writer_session
 from infrastructure.rebuild.states import State
 from projections.batch_results import batch_results
 from projections.catalogue import PROJECTIONS
@@ -22,6 +23,7 @@ from projections.projection import schema_of
 from projections.teacher_inbox import teacher_inbox
 from tests.support.postgres_probe import PostgresProbe
 from tests.support.rebuilding import Models, empty_models
+from tests.support.waiting import wait_until
 
 LIVE = {schema_of(projection.name) for projection in PROJECTIONS}
 
@@ -357,6 +359,29 @@ def test_a_second_rebuild_is_refused_in_a_sentence_and_changes_nothing(models: M
 
     assert models.states("batch_results") == []
     assert models.schemas() == LIVE
+
+
+def test_a_rebuild_waits_until_no_writer_of_a_killed_one_is_left(models: Models) -> None:
+    models.record()
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with ThreadPoolExecutor(1) as pool:
+        with writer_session(models.url):
+            rebuilt = pool.submit(models.rebuilding().rebuild, [batch_results])
+            wait_until(lambda: models.database.value(waiting) == 1, what="it waits for the writer")
+            assert models.states("batch_results") == []
+        [outcome] = rebuilt.result()
+
+    assert outcome.state is State.SWAPPED
+
+
+def test_a_rebuild_is_refused_while_a_writer_of_another_goes_on(models: Models) -> None:
+    with (
+        writer_session(models.url),
+        pytest.raises(RebuildError, match=r"^Another `ras rebuild` is running .* Nothing was changed\.$"),
+    ):
+        models.rebuilding().rebuild([batch_results])
+
+    assert models.states("batch_results") == []
 
 
 # The way back.
