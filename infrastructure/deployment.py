@@ -29,11 +29,12 @@ from infrastructure.embedded.processes import EmbeddedServerError, GuardedProces
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.kafka.position_copy import publisher_position
 from infrastructure.kafka.topics import create_missing_topics, partitions_by_topic
+from infrastructure.listening import base_url, close, listening
 from infrastructure.postgres import schema
 from infrastructure.rebuild.rebuild import Rebuilding
 from infrastructure.running import noted
 from infrastructure.servers import Servers
-from infrastructure.settings import Settings
+from infrastructure.settings import Settings, SettingsError
 from projections.catalogue import PROJECTIONS
 
 _log = structlog.get_logger(__name__)
@@ -153,7 +154,11 @@ class _RoleProcess:
 async def deployed(
     settings: Settings, home: Path, *, api_key: str | None = None
 ) -> AsyncIterator[Deployment]:
-    """Run everything for as long as the block runs. Data of embedded servers is kept in `home`."""
+    """Run everything for as long as the block runs. Data of embedded servers is kept in `home`.
+
+    Raises PortTakenError or SettingsError, before anything is started, where a port is not to be had.
+    """
+    _check_ports(settings)
     logs = home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     async with contextlib.AsyncExitStack() as stack:
@@ -187,8 +192,8 @@ async def deployed(
         )
         deployment = Deployment(
             servers,
-            api=f"http://{settings.api_host}:{settings.api_port or free_port()}",
-            assessments=f"http://{settings.api_host}:{settings.assessments_port or free_port()}",
+            api=base_url(settings.api_host, settings.api_port or free_port()),
+            assessments=base_url(settings.api_host, settings.assessments_port or free_port()),
             api_key=key,
             logs=logs,
             roles={},
@@ -202,6 +207,14 @@ async def deployed(
             stack.push_async_callback(asyncio.to_thread, _stop, deployment, name)
         await asyncio.gather(*(role.ready() for role in deployment.roles.values()))
         yield deployment
+
+
+def _check_ports(settings: Settings) -> None:
+    """Refuse what the two APIs would fail at much later, when their servers are up and their log is a file."""
+    if settings.api_port == settings.assessments_port != 0:
+        raise SettingsError(f"RAS_API_PORT and RAS_ASSESSMENTS_PORT are both {settings.api_port}.")
+    for role, port in (("serve", settings.api_port), ("serve-assessments", settings.assessments_port)):
+        close(listening(settings.api_host, port, port_setting=_PORTS[role]))
 
 
 async def _to_its_end(

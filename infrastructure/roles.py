@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ import structlog
 
 from infrastructure import bootstrap
 from infrastructure.eventstore.store import TRANSIENT_ERRORS, EventStore
+from infrastructure.listening import listening
 from infrastructure.postgres import schema_version
 from infrastructure.postgres.reports import reporting
 from infrastructure.resilience import Backoff
@@ -90,8 +92,10 @@ async def project(settings: Settings, servers: Servers) -> None:
                 await _follow(stopping, wakes, followers)
 
 
-async def serve(settings: Settings, servers: Servers, app: Starlette, *, port: int) -> None:
-    """Run an HTTP application on `port` of the API's host; it starts although the database is away."""
+async def serve(
+    settings: Settings, servers: Servers, app: Starlette, *, sockets: Sequence[socket.socket]
+) -> None:
+    """Run an HTTP application on bound `sockets`; it starts although the database is away."""
     import uvicorn
 
     from infrastructure.http.server import EmbeddedServer
@@ -100,8 +104,6 @@ async def serve(settings: Settings, servers: Servers, app: Starlette, *, port: i
         await asyncio.to_thread(schema_version.check, servers.database_url)
     config = uvicorn.Config(
         app,
-        host=settings.api_host,
-        port=port,
         log_config=None,
         access_log=False,
         lifespan="on",
@@ -113,7 +115,7 @@ async def serve(settings: Settings, servers: Servers, app: Starlette, *, port: i
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.handle_exit, number, None)
     try:
-        await server.serve()
+        await server.answer(sockets)
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
@@ -183,26 +185,31 @@ async def _role(settings: Settings, statuses: Sequence[RoleStatus]) -> AsyncIter
             here.cancel()
         stopping.set()
 
+    serving = _serving_health(settings, statuses)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    server = _health_server(settings, statuses)
-    serving = asyncio.ensure_future(server.serve()) if server else None
     try:
         yield stopping
     finally:
-        if server is not None and serving is not None:
+        if serving is not None:
+            server, answering = serving
             server.should_exit = True
-            await asyncio.gather(serving, return_exceptions=True)
+            await asyncio.gather(answering, return_exceptions=True)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
 
 
-def _health_server(settings: Settings, statuses: Sequence[RoleStatus]) -> EmbeddedServer | None:
+def _serving_health(
+    settings: Settings, statuses: Sequence[RoleStatus]
+) -> tuple[EmbeddedServer, asyncio.Future[None]] | None:
+    """Answer for health and metrics where the settings want it. Raises PortTakenError or SettingsError."""
     if settings.health_port is None:
         return None
     from infrastructure.http.server import health_server
 
-    return health_server(settings.api_host, settings.health_port, statuses)
+    sockets = listening(settings.api_host, settings.health_port, port_setting="RAS_HEALTH_PORT")
+    server = health_server(statuses)
+    return server, asyncio.ensure_future(server.answer(sockets))
 
 
 async def _database_is_ready(

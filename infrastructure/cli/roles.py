@@ -6,6 +6,7 @@ import os
 
 from infrastructure import roles
 from infrastructure.cli.starting import prepared, run
+from infrastructure.listening import listening
 from infrastructure.servers import servers_from
 from infrastructure.settings import Settings
 from infrastructure.tracing.setup import configure_tracing
@@ -35,8 +36,9 @@ def serve() -> None:
 
     settings = _prepared_role("serve")
     servers = servers_from(settings, kafka=False)
-    app = query_app(servers, settings, settings.require_api_key())
-    run(roles.serve(settings, servers, app, port=settings.api_port))
+    key = settings.require_api_key()
+    sockets = listening(settings.api_host, settings.api_port, port_setting="RAS_API_PORT")
+    run(roles.serve(settings, servers, query_app(servers, settings, key), sockets=sockets))
 
 
 def serve_assessments() -> None:
@@ -48,8 +50,9 @@ def serve_assessments() -> None:
 
     settings = _prepared_role("serve-assessments")
     servers = servers_from(settings, kafka=False)
-    app = assessment_app(servers, settings, settings.require_api_key())
-    run(roles.serve(settings, servers, app, port=settings.assessments_port))
+    key = settings.require_api_key()
+    sockets = listening(settings.api_host, settings.assessments_port, port_setting="RAS_ASSESSMENTS_PORT")
+    run(roles.serve(settings, servers, assessment_app(servers, settings, key), sockets=sockets))
 
 
 def _prepared_role(name: str) -> Settings:
