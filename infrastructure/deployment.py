@@ -159,8 +159,7 @@ async def deployed(
     Raises PortTakenError or SettingsError, before anything is started, where a port is not to be had.
     """
     _check_ports(settings)
-    logs = home / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    logs = _made(home / "logs")
     async with contextlib.AsyncExitStack() as stack:
         database_url = settings.database_url
         if database_url is None:
@@ -207,6 +206,16 @@ async def deployed(
             stack.push_async_callback(asyncio.to_thread, _stop, deployment, name)
         await asyncio.gather(*(role.ready() for role in deployment.roles.values()))
         yield deployment
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"RAS_HOME: the folder {error.filename or folder} cannot be made: {error.strerror}. Name another one."
+        ) from error
+    return folder
 
 
 def _check_ports(settings: Settings) -> None:

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from infrastructure import addresses
 from infrastructure.foreseen import ForeseenError
 
 DEMO_API_KEY = "ras-demo-key"
 DEMO_ENVIRONMENT = "demo"
+
+_ADDRESSES = {
+    "database_url": addresses.database_url,
+    "kafka_bootstrap_servers": addresses.kafka_servers,
+    "assessments_url": addresses.web_address,
+}
 
 
 class SettingsError(ForeseenError):
@@ -33,7 +39,7 @@ class Settings(BaseSettings):
     kafka_bootstrap_servers: str | None = Field(None, description="Kafka; embedded when not set")
     home: Path = Field(Path(".ras"), description="data of the embedded servers")
 
-    api_host: str = "127.0.0.1"
+    api_host: str = Field("127.0.0.1", min_length=1)
     api_port: int = Field(4003, ge=0, le=65535, description="0 takes any free port")
     assessments_port: int = Field(4004, ge=0, le=65535, description="0 takes any free port")
     assessments_url: str | None = Field(None, description="the assessment app; none when not set")
@@ -64,11 +70,15 @@ class Settings(BaseSettings):
 
     consumer_group: str = Field("ras-ingester", min_length=1)
     batch_max_messages: int = Field(1000, ge=1, le=100_000, description="messages in one transaction")
-    batch_max_bytes: int = Field(8_000_000, ge=1024, description="bytes of values in one transaction")
+    batch_max_bytes: int = Field(
+        8_000_000, ge=1024, le=2**31 - 1, description="bytes of values in one transaction"
+    )
     cache_max_essays: int = Field(
         400_000, ge=0, description="essays of open batches and judges' answers of open jobs kept in memory"
     )
-    future_tolerance_days: int = Field(365, ge=0, description="how far ahead a message's time may lie")
+    future_tolerance_days: int = Field(
+        365, ge=0, le=36_500, description="how far ahead a message's time may lie"
+    )
     accept_offset_gaps: bool = Field(
         False,
         description="go on where Kafka no longer has, or does not yet have, the message after the stored position",
@@ -98,6 +108,13 @@ class Settings(BaseSettings):
             else value
         )
 
+    @field_validator("home", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        if isinstance(value, str) and not value.strip():
+            raise ValueError("must name a folder")  # empty, it would be whatever folder the command runs in
+        return value
+
     @field_validator("log_level")
     @classmethod
     def _known_level(cls, value: str) -> str:
@@ -106,33 +123,36 @@ class Settings(BaseSettings):
         return value.lower()
 
     @field_validator(
-        "database_url", "kafka_bootstrap_servers", "internal_api_key", "assessments_url", mode="before"
+        "database_url",
+        "kafka_bootstrap_servers",
+        "internal_api_key",
+        "assessments_url",
+        "health_port",
+        mode="before",
     )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
 
-    @field_validator("assessments_url")
+    @field_validator("database_url", "kafka_bootstrap_servers", "assessments_url")
     @classmethod
-    def _web_address(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            parts = urlsplit(value)
-            usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            usable = False
-        spoiled = not value.isascii() or not value.isprintable() or " " in value
-        if not usable or spoiled or any((parts.query, parts.fragment, parts.username, parts.password)):
-            raise ValueError("must be an address such as http://127.0.0.1:4004")
+    def _usable_address(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return None if value is None else _ADDRESSES[str(info.field_name)](value)
+
+    @field_validator("internal_api_key")
+    @classmethod
+    def _fits_in_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        # Such a key is there, and no caller can send it (RFC 9110, section 5.5).
+        if value is not None and not _is_header_text(value.get_secret_value()):
+            raise ValueError(
+                "must not begin or end with a blank, nor hold a line break: no header could carry it"
+            )
         return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.retry_initial_s > self.retry_max_s:
             raise ValueError("RAS_RETRY_INITIAL_S must not be greater than RAS_RETRY_MAX_S")
-        if self.database_url and not self.database_url.startswith(("postgresql://", "postgres://")):
-            raise ValueError("RAS_DATABASE_URL must begin with postgresql://")
         if not self.allowed_services:
             raise ValueError("RAS_ALLOWED_SERVICES must name at least one service")
         if not self.assessments_allowed_services:
@@ -151,10 +171,16 @@ class Settings(BaseSettings):
         return self.internal_api_key
 
 
+def _is_header_text(text: str) -> bool:
+    return text.isprintable() and text == text.strip()
+
+
 def load_settings() -> Settings:
     """Read the settings, or raise SettingsError with a sentence for each value that makes no sense."""
     try:
         return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The file .env cannot be read: {error}.") from error
     except ValidationError as error:
         sentences = []
         for problem in error.errors(include_input=False, include_url=False):

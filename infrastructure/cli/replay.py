@@ -16,6 +16,7 @@ import typer
 from aiokafka import AIOKafkaProducer
 from rich.progress import Progress
 
+from infrastructure.addresses import kafka_servers
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.starting import prepared, run
 from infrastructure.kafka.topics import MAX_MESSAGE_BYTES
@@ -36,6 +37,10 @@ def replay(file: Path, *, bootstrap_servers: str | None, rate: float, json_outpu
     """Send a stream file to Kafka, `rate` messages a second (0: as fast as it goes)."""
     settings = prepared()
     if bootstrap_servers is not None:
+        try:
+            kafka_servers(bootstrap_servers)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--bootstrap-servers") from error
         settings = settings.model_copy(update={"kafka_bootstrap_servers": bootstrap_servers})
     if settings.kafka_bootstrap_servers is None:
         servers_from(settings.model_copy(update={"database_url": settings.database_url or "postgresql://"}))

@@ -91,7 +91,12 @@ def test_a_role_without_tables_says_how_to_make_them(
         ),
         ("serve", "assessments_url", "127.0.0.1:4004", "RAS_ASSESSMENTS_URL: must be an address such as "),
         ("serve", "assessments_deadline_s", "0", "RAS_ASSESSMENTS_DEADLINE_S: "),
-        ("ingest", "database_url", "mysql://127.0.0.1/ras", "RAS_DATABASE_URL must begin with postgresql://"),
+        (
+            "ingest",
+            "database_url",
+            "mysql://127.0.0.1/ras",
+            "RAS_DATABASE_URL: must begin with postgresql://",
+        ),
         ("ingest", "batch_max_messages", "0", "RAS_BATCH_MAX_MESSAGES: "),
         ("ingest", "batch_max_bytes", "many", "RAS_BATCH_MAX_BYTES: "),
         ("ingest", "future_tolerance_days", "-1", "RAS_FUTURE_TOLERANCE_DAYS: "),
