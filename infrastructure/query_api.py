@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import REGISTRY
 from pydantic import SecretStr
 from starlette.applications import Starlette
@@ -21,7 +21,7 @@ from application.history import BatchHistory
 from application.inbox import MarkNotificationRead
 from application.settle import SettleDeadLetters
 from infrastructure.assessments_client.setup import assessments_client
-from infrastructure.bootstrap import event_store, stream_reader
+from infrastructure.bootstrap import event_store, listener, stream_reader
 from infrastructure.check.run import CheckUnderWayError, check
 from infrastructure.check.runs import CheckRuns
 from infrastructure.eventstore.store import EventStore
@@ -30,9 +30,11 @@ from infrastructure.http.app import create_app
 from infrastructure.http.history import Past
 from infrastructure.http.operators import OperatorActions
 from infrastructure.http.problems import Problem
+from infrastructure.http.waiting import Waiting
 from infrastructure.outbox import read_outbox
 from infrastructure.postgres.reads import ReadConnections
 from infrastructure.postgres.views import PostgresQueries
+from infrastructure.postgres.watch import ReadModelWatch
 from infrastructure.servers import Servers
 from infrastructure.settings import Settings
 
@@ -40,9 +42,17 @@ _POOL_SIZE = 20
 
 
 def query_app(
-    servers: Servers, settings: Settings, api_key: SecretStr, *, registry: CollectorRegistry = REGISTRY
+    servers: Servers,
+    settings: Settings,
+    api_key: SecretStr,
+    *,
+    registry: CollectorRegistry = REGISTRY,
+    stopping: asyncio.Event | None = None,
 ) -> Starlette:
-    """Return the application on the database that `servers` names; it starts although that is away."""
+    """Return the application on the database that `servers` names; it starts although that is away.
+
+    When `stopping` is set, requests that wait for something are answered at once.
+    """
     reads = ReadConnections(servers.database_url, size=_POOL_SIZE, statement_timeout_s=5)
     queries = PostgresQueries(reads.rows)
     health = HealthChecks()
@@ -72,9 +82,17 @@ def query_app(
 
     assessments = assessments_client(settings, api_key, registry)
     check_runs = CheckRuns(servers, settings)
+    watch = ReadModelWatch(reads.rows, listener(servers, settings), stopping or asyncio.Event())
+
+    Gauge(
+        "ras_http_waiting_requests",
+        "Requests that wait for another answer, or for a read model.",
+        registry=registry,
+    ).set_function(lambda: watch.waiting)
 
     async def close() -> None:
         await check_runs.close()
+        await watch.close()
         if assessments is not None:
             await assessments.close()
         await reads.close()
@@ -100,6 +118,7 @@ def query_app(
         batches=queries,
         assessments=assessments or NoAssessments(),
         past=Past(BatchHistory(streams.read), ExplainReadiness(streams.read)),
+        waiting=Waiting(watch, queries.head, longest_s=settings.longest_wait_s),
         inbox=queries,
         mark_read=mark_read,
         dead_letters=queries,

@@ -93,9 +93,17 @@ async def project(settings: Settings, servers: Servers) -> None:
 
 
 async def serve(
-    settings: Settings, servers: Servers, app: Starlette, *, sockets: Sequence[socket.socket]
+    settings: Settings,
+    servers: Servers,
+    app: Starlette,
+    *,
+    sockets: Sequence[socket.socket],
+    stopping: asyncio.Event | None = None,
 ) -> None:
-    """Run an HTTP application on bound `sockets`; it starts although the database is away."""
+    """Run an HTTP application on bound `sockets`; it starts although the database is away.
+
+    `stopping` is set when the end is asked for, before requests under way are waited for.
+    """
     import uvicorn
 
     from infrastructure.http.server import EmbeddedServer
@@ -112,8 +120,14 @@ async def serve(
     # uvicorn by itself raises the signal again once it has stopped: an asked-for end would look like a crash.
     server = EmbeddedServer(config)
     loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stopping is not None:
+            stopping.set()
+        server.handle_exit(number, None)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.handle_exit, number, None)
+        loop.add_signal_handler(number, on_signal, number)
     try:
         await server.answer(sockets)
     finally:

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
         5.0, gt=0, le=600, description="how long it is left alone after repeated failures"
     )
     assessments_max_bytes: int = Field(8_000_000, ge=1024, description="of one answer of the assessment app")
+    longest_wait_s: float = Field(
+        30.0, ge=0, le=600, description="how long a request may wait by ?wait=, Prefer: wait, ?after="
+    )
     health_port: int | None = Field(
         None, ge=0, le=65535, description="health and metrics of a role without API"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 from infrastructure import roles
@@ -38,7 +39,9 @@ def serve() -> None:
     servers = servers_from(settings, kafka=False)
     key = settings.require_api_key()
     sockets = listening(settings.api_host, settings.api_port, port_setting="RAS_API_PORT")
-    run(roles.serve(settings, servers, query_app(servers, settings, key), sockets=sockets))
+    stopping = asyncio.Event()
+    app = query_app(servers, settings, key, stopping=stopping)
+    run(roles.serve(settings, servers, app, sockets=sockets, stopping=stopping))
 
 
 def serve_assessments() -> None:

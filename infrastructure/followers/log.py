@@ -123,10 +123,11 @@ class LogListener:
         self._grown = asyncio.Event()
         self._stopping = asyncio.Event()
 
-    async def wait(self, timeout_s: float) -> None:
-        """Return when the log has grown since the wait began, or after `timeout_s`."""
+    async def wait(self, timeout_s: float) -> bool:
+        """Return True when the log has grown since the wait began, False after `timeout_s`."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._grown.wait(), timeout_s)
+            return await asyncio.wait_for(self._grown.wait(), timeout_s)
+        return False
 
     def wake(self) -> None:
         """Wake everybody who waits."""

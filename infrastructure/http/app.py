@@ -30,6 +30,7 @@ from infrastructure.http.operations import Check, ReadOutbox, operation_routes
 from infrastructure.http.operators import OperatorActions
 from infrastructure.http.parked import parked_routes
 from infrastructure.http.problems import HANDLERS
+from infrastructure.http.waiting import Waiting
 from infrastructure.tracing.requests import TracingMiddleware
 from infrastructure.tracing.setup import current_tracer
 
@@ -43,6 +44,7 @@ def create_app(
     batches: BatchQueries,
     assessments: Assessments,
     past: Past,
+    waiting: Waiting,
     inbox: InboxQueries,
     mark_read: MarkRead,
     dead_letters: DeadLetterQueries,
@@ -62,11 +64,11 @@ def create_app(
 
     return assembled(
         [
-            *batch_routes(batches, assessments, past),
+            *batch_routes(batches, assessments, past, waiting),
             *history_routes(past),
-            *inbox_routes(inbox, mark_read),
-            *dead_letter_routes(dead_letters, actions),
-            *parked_routes(dead_letters, actions),
+            *inbox_routes(inbox, mark_read, waiting),
+            *dead_letter_routes(dead_letters, actions, waiting),
+            *parked_routes(dead_letters, actions, waiting),
             *operation_routes(read_outbox, check, check_runs),
             *health_routes(health, registry, environment=environment),
             *documentation_routes(openapi_document()),

@@ -14,18 +14,25 @@ from infrastructure.http.enrichment import ASSESSMENT, wants_assessment
 from infrastructure.http.history import INVALID_BATCH_ID, Past, asks_for_the_past
 from infrastructure.http.kept_answers import KEPT_BYTES, KeptAnswer, KeptAnswers
 from infrastructure.http.problems import Problem
-from infrastructure.http.responses import json_response, path_id, whole_number
+from infrastructure.http.responses import NOT_MODIFIED, json_response, path_id, whole_number
+from infrastructure.http.waiting import POSITION, Waiting, asks_to_wait
 from projections.batch_results import batch_results
 
 
 def batch_routes(
-    queries: BatchQueries, assessments: Assessments, past: Past, *, kept_bytes: int = KEPT_BYTES
+    queries: BatchQueries,
+    assessments: Assessments,
+    past: Past,
+    waiting: Waiting,
+    *,
+    kept_bytes: int = KEPT_BYTES,
 ) -> list[Route]:
     """Return the routes that answer from `queries`, and keep up to `kept_bytes` of what they answered.
 
     What `assessments` knows is put beside it for those who ask. Such an answer is as new as both its parts,
     and no position says how new that is: its ETag is a hash.
-    How a batch stood at an earlier time is asked of `past`.
+    How a batch stood at an earlier time is asked of `past`. Who wants another answer than the one they have waits by
+    `waiting`, for the batch to change: what the assessment app knows does not end a wait.
     """
     kept = KeptAnswers(kept_bytes)
 
@@ -37,14 +44,33 @@ def batch_routes(
                 raise Problem(
                     400, "include and as_of do not go together: an assessment is told as it is now."
                 )
+            if asks_to_wait(request):
+                raise Problem(400, "wait and after do not go with as_of: the past is read from the log.")
             return await past.status_at(request, batch_id)
+        waited_s = await waiting.catch_up(request, batch_results.name)
+        known = await _known_status(batch_id)
+        response = await _told(request, batch_id, known, enriched=enriched)
+        if response.status_code == NOT_MODIFIED:
+            heeded = await waiting.for_another(request, batch_id, known.edition, waited_s=waited_s)
+            if heeded is not None:
+                response = await _told(request, batch_id, await _known_status(batch_id), enriched=enriched)
+                response.headers.update(heeded)
+        return response
+
+    async def _known_status(batch_id: str) -> KeptAnswer:
         known = kept.find(batch_id)
         if known is None or await queries.edition(batch_id) != known.edition:
-            known = await _new_status(batch_id)
+            return await _new_status(batch_id)
+        return known
+
+    async def _told(request: Request, batch_id: str, known: KeptAnswer, *, enriched: bool) -> Response:
+        position = {POSITION: str(known.edition.position)}
         if enriched:
             assessment = await assessments.of_batch(batch_id, correlation_id=request.scope["correlation_id"])
-            return json_response(request, with_member(known.content, ASSESSMENT, batch_member(assessment)))
-        return json_response(request, known.content, etag=f"{batch_results.version}-{known.edition}")
+            body = with_member(known.content, ASSESSMENT, batch_member(assessment))
+            return json_response(request, body, headers=position)
+        etag = f"{batch_results.version}-{known.edition}"
+        return json_response(request, known.content, etag=etag, headers=position)
 
     async def _new_status(batch_id: str) -> KeptAnswer:
         answer = await queries.status(batch_id)
@@ -60,8 +86,10 @@ def batch_routes(
         if wanted is not None and wanted not in {status.value for status in BatchStatus}:
             allowed = ", ".join(status.value for status in BatchStatus)
             raise Problem(400, f"status must be one of {allowed}.")
+        user_id = path_id(request, "user_id", error="Invalid user ID")
+        await waiting.catch_up(request, batch_results.name)
         body = await queries.batches_of(
-            path_id(request, "user_id", error="Invalid user ID"),
+            user_id,
             limit=whole_number(request, "limit", 20, lowest=1, highest=100),
             offset=whole_number(request, "offset", 0, lowest=0, highest=2**31),
             status=wanted,
@@ -71,16 +99,19 @@ def batch_routes(
     async def analysis(request: Request) -> Response:
         essay_id = path_id(request, "essay_id", error="Invalid essay ID")
         enriched = wants_assessment(request)
+        await waiting.catch_up(request, batch_results.name)
         answer = await queries.essay_analysis(essay_id)
         if answer is None:
             raise Problem(404, "No batch with this essay has been registered.", error="Essay not found")
+        position = {POSITION: str(answer.position)}
         if enriched:
             assessment = await assessments.of_batch(
                 answer.body["batch_id"], correlation_id=request.scope["correlation_id"]
             )
             member = essay_member(assessment, essay_id)
-            return json_response(request, with_member(orjson.dumps(answer.body), ASSESSMENT, member))
-        return json_response(request, answer.body)
+            body = with_member(orjson.dumps(answer.body), ASSESSMENT, member)
+            return json_response(request, body, headers=position)
+        return json_response(request, answer.body, headers=position)
 
     return [
         Route("/internal/v1/batches/user/{user_id}", batches_of),

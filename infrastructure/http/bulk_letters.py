@@ -22,6 +22,8 @@ from domain.dead_letters import PARKED, LetterState
 from infrastructure.http.operators import OperatorActions, operator, order, wording
 from infrastructure.http.problems import Problem
 from infrastructure.http.responses import cursor, flag, whole_number
+from infrastructure.http.waiting import Waiting
+from projections.dead_letters import dead_letters
 
 NOT_POSSIBLE: Final = "not_possible"
 """The outcome of a letter that somebody else has settled meanwhile, or that this release cannot read."""
@@ -34,7 +36,10 @@ _Settle = Callable[[str], Awaitable[dict[str, Any]]]
 
 
 def bulk_letter_routes(
-    queries: DeadLetterQueries, actions: OperatorActions, wanted_by: Callable[[Request], LetterFilter]
+    queries: DeadLetterQueries,
+    actions: OperatorActions,
+    waiting: Waiting,
+    wanted_by: Callable[[Request], LetterFilter],
 ) -> list[Route]:
     """Return the routes; `wanted_by` reads the filters that a request's query names."""
 
@@ -61,6 +66,7 @@ def bulk_letter_routes(
     async def _piece(request: Request, body: dict[str, Any], settle: _Settle) -> Response:
         wanted, expected = _chosen(request), _expected(body)
         limit = whole_number(request, "limit", PIECE, lowest=1, highest=LARGEST_PIECE)
+        await waiting.catch_up(request, dead_letters.name)
         number, letters = await queries.settleable(wanted, after=cursor(request) or 0, limit=limit)
         if number != expected:
             raise Problem(
@@ -81,7 +87,8 @@ def bulk_letter_routes(
             "left": left,
             "next_cursor": str(done[-1]["position"]) if left else None,
         }
-        return Response(orjson.dumps(answer), media_type="application/json")
+        headers = await waiting.position_header()
+        return Response(orjson.dumps(answer), headers=headers, media_type="application/json")
 
     def _chosen(request: Request) -> LetterFilter:
         wanted = wanted_by(request)

@@ -18,16 +18,19 @@ from infrastructure.http.bulk_letters import bulk_letter_routes
 from infrastructure.http.operators import OperatorActions, operator, order, wording
 from infrastructure.http.problems import Problem
 from infrastructure.http.responses import cursor, json_response, whole_number
+from infrastructure.http.waiting import Waiting
+from projections.dead_letters import dead_letters
 
 REASONS = [reason.value for reason in Reason] + [PARKED]
 ANY_STATE = "all"
 
 
-def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions) -> list[Route]:
-    """Return the routes that answer from `queries` and change through `actions`."""
+def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, waiting: Waiting) -> list[Route]:
+    """Return the routes that answer from `queries`, when they are as far as asked, and change through `actions`."""
 
     async def letters(request: Request) -> Response:
         wanted = _wanted(request)
+        await waiting.catch_up(request, dead_letters.name)
         page = await queries.letters(
             wanted,
             limit=whole_number(request, "limit", 50, lowest=1, highest=500),
@@ -37,6 +40,7 @@ def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions) -> 
         return json_response(request, {**page, "settleable": settleable})
 
     async def letter(request: Request) -> Response:
+        await waiting.catch_up(request, dead_letters.name)
         return json_response(request, await _named(request))
 
     async def retry(request: Request) -> Response:
@@ -44,13 +48,14 @@ def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions) -> 
         found = _a_letter(await _named(request))
         retried = await actions.retry(found["stream_id"], by=operator(request, body))
         answer = {"outcome": retried.outcome, "reason": retried.reason, "detail": retried.detail}
-        return Response(orjson.dumps(answer), media_type="application/json")
+        headers = await waiting.position_header()
+        return Response(orjson.dumps(answer), headers=headers, media_type="application/json")
 
     async def discard(request: Request) -> Response:
         body = await order(request)
         found = _a_letter(await _named(request))
         await actions.discard(found["stream_id"], by=operator(request, body), why=wording(body, "why"))
-        return Response(status_code=204)
+        return Response(status_code=204, headers=await waiting.position_header())
 
     async def _named(request: Request) -> Mapping[str, Any]:
         given = request.path_params["position"]
@@ -63,7 +68,7 @@ def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions) -> 
     base = "/internal/v1/ops/dead-letters"
     return [
         Route(base, letters),
-        *bulk_letter_routes(queries, actions, _wanted),
+        *bulk_letter_routes(queries, actions, waiting, _wanted),
         Route(base + "/{position}", letter),
         Route(base + "/{position}/retry", retry, methods=["POST"]),
         Route(base + "/{position}/discard", discard, methods=["POST"]),

@@ -13,6 +13,8 @@ from starlette.routing import Route
 from application.queries import InboxQueries
 from infrastructure.http.problems import Problem
 from infrastructure.http.responses import cursor, flag, json_response, path_id, whole_number
+from infrastructure.http.waiting import Waiting
+from projections.teacher_inbox import teacher_inbox
 
 
 class MarkRead(Protocol):
@@ -22,12 +24,14 @@ class MarkRead(Protocol):
         """Record it; once recorded, again changes nothing."""
 
 
-def inbox_routes(queries: InboxQueries, mark_read: MarkRead) -> list[Route]:
-    """Return the routes that answer from `queries` and write through `mark_read`."""
+def inbox_routes(queries: InboxQueries, mark_read: MarkRead, waiting: Waiting) -> list[Route]:
+    """Return the routes that answer from `queries`, when they are as far as asked, and write through `mark_read`."""
 
     async def notifications(request: Request) -> Response:
+        teacher_id = path_id(request, "teacher_id", error="Invalid teacher ID")
+        await waiting.catch_up(request, teacher_inbox.name)
         body = await queries.notifications(
-            path_id(request, "teacher_id", error="Invalid teacher ID"),
+            teacher_id,
             limit=whole_number(request, "limit", 20, lowest=1, highest=100),
             before=cursor(request),
             unread=flag(request, "unread"),
@@ -46,7 +50,7 @@ def inbox_routes(queries: InboxQueries, mark_read: MarkRead) -> list[Route]:
             teacher_id,
             correlation_id=str(correlation_id) if correlation_id else None,
         )
-        return Response(status_code=204)
+        return Response(status_code=204, headers=await waiting.position_header())
 
     base = "/internal/v1/teachers/{teacher_id}/notifications"
     return [Route(base, notifications), Route(base + "/{notification_id}/read", read, methods=["POST"])]

@@ -9,18 +9,19 @@ each request.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
 from typing import Final, NamedTuple
+
+from application.queries import Edition
 
 KEPT_BYTES: Final = 32_000_000
 """About 2,000 batches of 30 essays."""
 
 
 class KeptAnswer(NamedTuple):
-    """A body as it is sent, and the edition that it is of: whatever tells that it is still the answer."""
+    """A body as it is sent, and the edition that it is of."""
 
     content: bytes
-    edition: Hashable
+    edition: Edition
 
 
 class KeptAnswers:

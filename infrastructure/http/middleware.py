@@ -17,6 +17,8 @@ from infrastructure.http.problems import Problem, problem_response
 
 _LONGEST_CORRELATION_ID: Final = 128
 _NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
+WAITED_S: Final = "ras.waited_s"
+"""In the scope of a request that waited because it asked to: that is no time of answering."""
 _BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
@@ -132,7 +134,8 @@ class MetricsMiddleware:
         finally:
             route = getattr(scope.get("route"), "path", "none")
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._of(method, route, status).observe(perf_counter() - begun)
+            waited_s = scope.get(WAITED_S, 0.0)
+            self._of(method, route, status).observe(perf_counter() - begun - waited_s)
 
     def _of(self, *labels: Any) -> Histogram:
         # Looking a labelled histogram up in the library takes a lock and makes texts of the labels each time.

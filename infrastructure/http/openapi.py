@@ -11,6 +11,7 @@ from infrastructure.http.openapi_parts import CURSOR, document, limit, operation
 from infrastructure.http.operations_openapi import OPERATION_PATHS
 from infrastructure.http.operators_openapi import OPERATOR_PATHS
 from infrastructure.http.schemas import SCHEMAS
+from infrastructure.http.waiting_openapi import AFTER, PREFER, WAIT
 
 _INCLUDE: Final = query(
     "include",
@@ -32,7 +33,7 @@ def openapi_document() -> dict[str, Any]:
                     "How a batch stands, or stood",
                     "BatchStatus",
                     path=["batch_id"],
-                    query=[_INCLUDE, *TIME_TRAVEL],
+                    query=[_INCLUDE, *TIME_TRAVEL, AFTER, WAIT, PREFER],
                     problems=[400, 404, 500],
                 )
             },
@@ -48,6 +49,7 @@ def openapi_document() -> dict[str, Any]:
                             "offset", "Leave out this many", {"type": "integer", "default": 0, "minimum": 0}
                         ),
                         query("status", "Only batches of this status", {"type": "string", "enum": statuses}),
+                        AFTER,
                     ],
                     problems=[400],
                     description="A limit or offset that is no number falls back to its default.",
@@ -58,7 +60,7 @@ def openapi_document() -> dict[str, Any]:
                     "Everything known of an essay",
                     "EssayAnalysis",
                     path=["essay_id"],
-                    query=[_INCLUDE],
+                    query=[_INCLUDE, AFTER],
                     problems=[400, 404],
                 )
             },
@@ -71,6 +73,7 @@ def openapi_document() -> dict[str, Any]:
                         limit(20, 100),
                         CURSOR,
                         query("unread", "Only unread ones", {"type": "boolean"}),
+                        AFTER,
                     ],
                     problems=[400],
                 )
@@ -81,7 +84,8 @@ def openapi_document() -> dict[str, Any]:
                     None,
                     path=["teacher_id", "notification_id"],
                     problems=[400, 404],
-                    description="Again changes nothing. The inbox shows it as soon as the projection has it.",
+                    description="Again changes nothing. The inbox shows it as soon as the projection has it; `?after=` with the"
+                    " `RAS-Position` of this answer waits for that.",
                 )
             },
             **OPERATOR_PATHS,

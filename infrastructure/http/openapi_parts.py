@@ -20,7 +20,7 @@ _PROBLEMS: Final = {
     404: "Not known",
     500: "What is recorded cannot be read by this release",
     409: "Something else is under way; try again later",
-    503: "The database is away; try again after `Retry-After` seconds",
+    503: "The database is away, or what answers is not yet as far as asked; try again after `Retry-After` seconds",
 }
 
 

@@ -9,6 +9,7 @@ from domain.dead_letters import STATES
 from infrastructure.http.bulk_letters import LARGEST_PIECE, PIECE
 from infrastructure.http.dead_letters import ANY_STATE, REASONS
 from infrastructure.http.openapi_parts import CURSOR, JSON, limit, operation, query, schema_reference
+from infrastructure.http.waiting_openapi import AFTER
 
 _WORDS: Final = {"type": "string", "minLength": 1, "maxLength": 500}
 _NUMBER: Final = {"type": "integer", "minimum": 0}
@@ -58,6 +59,7 @@ def _bulk_order(summary: str, *, needs: Sequence[str] = (), description: str) ->
             *_FILTERS,
             query("all", "All that are open, where nothing else is chosen by", {"type": "boolean"}),
             CURSOR,
+            AFTER,
             limit(PIECE, LARGEST_PIECE),
         ],
         needs=needs,
@@ -77,6 +79,7 @@ OPERATOR_PATHS: Final[dict[str, dict[str, Any]]] = {
             query=[
                 limit(50, 500),
                 CURSOR,
+                AFTER,
                 *_FILTERS,
                 query(
                     "state",
@@ -99,7 +102,13 @@ OPERATOR_PATHS: Final[dict[str, dict[str, Any]]] = {
         )
     },
     "/internal/v1/ops/dead-letters/{position}": {
-        "get": operation("One of them, with its bytes", "DeadLetter", path=["position"], problems=[403, 404])
+        "get": operation(
+            "One of them, with its bytes",
+            "DeadLetter",
+            path=["position"],
+            query=[AFTER],
+            problems=[400, 403, 404],
+        )
     },
     "/internal/v1/ops/dead-letters/{position}/retry": {
         "post": _order(
@@ -122,7 +131,12 @@ OPERATOR_PATHS: Final[dict[str, dict[str, Any]]] = {
         )
     },
     "/internal/v1/ops/parked": {
-        "get": operation("Streams in which messages wait for a fix of our own code", "Parked", problems=[403])
+        "get": operation(
+            "Streams in which messages wait for a fix of our own code",
+            "Parked",
+            query=[AFTER],
+            problems=[400, 403],
+        )
     },
     "/internal/v1/ops/parked/{stream_id}/drain": {
         "post": _order(

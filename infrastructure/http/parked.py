@@ -10,18 +10,22 @@ from starlette.routing import Route
 from application.queries import DeadLetterQueries
 from infrastructure.http.operators import OperatorActions, operator, order
 from infrastructure.http.responses import json_response, path_id
+from infrastructure.http.waiting import Waiting
+from projections.dead_letters import dead_letters
 
 
-def parked_routes(queries: DeadLetterQueries, actions: OperatorActions) -> list[Route]:
-    """Return the routes that answer from `queries` and drain through `actions`."""
+def parked_routes(queries: DeadLetterQueries, actions: OperatorActions, waiting: Waiting) -> list[Route]:
+    """Return the routes that answer from `queries`, when they are as far as asked, and drain through `actions`."""
 
     async def parked(request: Request) -> Response:
+        await waiting.catch_up(request, dead_letters.name)
         return json_response(request, await queries.parked())
 
     async def drain(request: Request) -> Response:
         stream_id = path_id(request, "stream_id", error="Invalid stream ID")
         drained = await actions.drain(stream_id, by=operator(request, await order(request)))
-        return Response(orjson.dumps(drained.as_json()), media_type="application/json")
+        headers = await waiting.position_header()
+        return Response(orjson.dumps(drained.as_json()), headers=headers, media_type="application/json")
 
     base = "/internal/v1/ops/parked"
     return [Route(base, parked), Route(base + "/{stream_id}/drain", drain, methods=["POST"])]

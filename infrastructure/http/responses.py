@@ -12,13 +12,21 @@ from starlette.responses import Response
 
 from infrastructure.http.problems import Problem
 
+NOT_MODIFIED: Final = 304
 _LONGEST_ID: Final = 255
 
 
-def json_response(request: Request, body: Mapping[str, Any] | bytes, *, etag: str | None = None) -> Response:
+def json_response(
+    request: Request,
+    body: Mapping[str, Any] | bytes,
+    *,
+    etag: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
     """Return `body` (bytes are JSON already), or 304 where the client has it. The default ETag is a hash."""
     content = body if isinstance(body, bytes) else orjson.dumps(body)
-    return tagged_response(request, content, etag=etag or blake2b(content, digest_size=12).hexdigest())
+    etag = etag or blake2b(content, digest_size=12).hexdigest()
+    return tagged_response(request, content, etag=etag, headers=headers)
 
 
 def tagged_response(
@@ -33,7 +41,7 @@ def tagged_response(
     quoted = f'"{etag}"'
     sent = {"ETag": quoted, "Cache-Control": "private, no-cache", **(headers or {})}
     if _matches(request.headers.get("if-none-match"), quoted):
-        return Response(status_code=304, headers=sent)
+        return Response(status_code=NOT_MODIFIED, headers=sent)
     return Response(content, headers=sent, media_type=media_type)
 
 

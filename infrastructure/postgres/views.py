@@ -92,6 +92,7 @@ _REQUIRED: Final = """
 """
 """What batches `b` need, and who failed in those phases of which no result per essay is known."""
 
+_HEAD: Final = "SELECT coalesce(max(notification_id), 0) AS head FROM ras.stored_events"
 _GENERATION: Final = "(SELECT generation FROM ras.read_models WHERE name = 'batch_results')"
 
 _STATUS_QUERY: Final = f"""
@@ -169,6 +170,10 @@ _LETTER: Final = "SELECT * FROM ras_dead_letters.letters WHERE position = %(posi
 
 class PostgresQueries(ReadModelQueries):
     """All queries, on the read models. Raises psycopg's errors when the database is away."""
+
+    async def head(self) -> int:
+        """Return the highest notification id of the log, 0 where nothing is recorded."""
+        return int((await self._rows(_HEAD))[0]["head"])
 
     async def status(self, batch_id: str) -> Answer | None:
         """Return how a batch stands, None if it is not known."""

@@ -29,6 +29,7 @@ from infrastructure.http.schemas import SCHEMAS
 from tests.integration.test_http_operations import letter
 from tests.support.given import assessed, registered, slot_assigned, spellcheck_failed, spellchecked
 from tests.support.http import API_KEY, OPERATORS
+from tests.support.postgres_probe import probe
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 from tests.support.school import School, school_on
 
@@ -50,7 +51,7 @@ KNOWN = {"batch_id": "known", "user_id": "teacher-0007", "teacher_id": "teacher-
 @pytest.fixture(scope="module")
 def school(postgres_server: PostgresServerUnderTest) -> Iterator[School]:
     """An installation with a finished batch, a new one, and a dead letter."""
-    with fresh_database(postgres_server.url) as url, school_on(url) as running:
+    with fresh_database(postgres_server.url) as url, school_on(url, longest_wait_s=0.05) as running:
         running.hear(
             "known",
             registered("e1", "e2", "e3"),
@@ -62,6 +63,10 @@ def school(postgres_server: PostgresServerUnderTest) -> Iterator[School]:
         )
         running.hear("new", registered("e4"))
         running.chain.project([letter(0, Reason.NOT_JSON)])
+        with probe(url) as database:  # as followers do, so that `?after=` finds the read models up to date
+            database.execute(
+                "INSERT INTO ras.positions (name, position) SELECT 'projection/' || name, 100 FROM ras.read_models"
+            )
         yield running
 
 
@@ -101,6 +106,7 @@ def test_every_route_is_described_with_its_methods(school: School) -> None:
         batches=unused,
         assessments=unused,
         past=Past(unused, unused),
+        waiting=unused,
         inbox=unused,
         mark_read=unused,
         dead_letters=unused,
