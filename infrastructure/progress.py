@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import psycopg
@@ -19,6 +19,7 @@ from infrastructure.followers.log import NotificationLog
 from infrastructure.kafka.backlog import Backlog, Partition
 from infrastructure.kafka.position_copy import publisher_position
 from infrastructure.postgres.datastore import connect
+from infrastructure.postgres.rebuilds import RebuildUnderWay, read_rebuilds
 from infrastructure.postgres.reports import SILENT_AFTER, Report, read_reports
 from infrastructure.servers import Servers
 from projections.catalogue import PROJECTIONS
@@ -33,7 +34,8 @@ class Progress:
 
     `position` and `head` are Kafka offsets for ingest, notification ids otherwise. `lag` counts messages or
     events not yet handled (events to 100,000), `lag_seconds` is the age of the first of them. `condition` is
-    the role's own word, `silent` when it has not spoken for half a minute. None where nothing is known.
+    the role's own word, `silent` when it has not spoken for half a minute; of a rebuild its state, or `interrupted`
+    where nobody is at work on it. None where nothing is known.
     """
 
     role: str
@@ -62,6 +64,7 @@ async def read_progress(servers: Servers, transactional_id: str) -> tuple[list[P
         stored = {name: (int(position), moved) for name, position, moved in await cursor.fetchall()}
         reports = await read_reports(connection)
         head = await _head(connection)
+        rebuilds = await read_rebuilds(connection)
     intake = {
         _partition(name): position for name, (position, _) in stored.items() if name.startswith(_INTAKE)
     }
@@ -81,7 +84,17 @@ async def read_progress(servers: Servers, transactional_id: str) -> tuple[list[P
         known, moved = stored.get(name, (None, None))
         behind, age = await _behind(servers.database_url, topics, known or 0)
         rows.append(_row(role, source, known, head, behind, age, reports.get(reader), moved))
+    rows += [await _of_rebuild(servers.database_url, rebuild, head) for rebuild in rebuilds]
     return rows, faults
+
+
+async def _of_rebuild(database_url: str, rebuild: RebuildUnderWay, head: int) -> Progress:
+    """Return how far a rebuild is. It reports to nobody: what the journal and its lock tell is all there is."""
+    topics = {projection.name: projection.topics for projection in PROJECTIONS}.get(rebuild.name, ())
+    behind = (await _behind(database_url, list(topics), rebuild.position))[0] if topics else None
+    row = _row("rebuild", rebuild.name, rebuild.position, head, behind, None, None, rebuild.updated_at)
+    condition = rebuild.state.replace("_", " ") if rebuild.is_at_work else "interrupted"
+    return replace(row, condition=condition)
 
 
 def _of_partition(reports: Mapping[str, Report], source: str) -> Report | None:
