@@ -8,10 +8,14 @@ entry in the letter's stream, whose id comes from where the message lies.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from hashlib import blake2b
 from typing import Any, Final
+from uuid import UUID, uuid5
 
 import orjson
+
+from application.envelopes import OutgoingMessage
 
 _DIGEST_BYTES: Final = 16
 
@@ -33,3 +37,23 @@ def saying_of(record: bytes | None) -> bytes | None:
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
     return blake2b(orjson.dumps(said, option=orjson.OPT_SORT_KEYS), digest_size=_DIGEST_BYTES).digest()
+
+
+def with_unused_id(message: OutgoingMessage, used: Container[bytes]) -> OutgoingMessage:
+    """Return `message` under an event id of which the bytes are not in `used`.
+
+    An id comes from the place of an event in its stream, and after a restore another event may stand there: whoever
+    drops repeats by their ids would never hear of it. The new id follows from the old one, so that a retry is a repeat.
+    """
+    old = dict(message.headers)["event_id"].decode()
+    free = UUID(old)
+    while free.bytes in used:
+        free = uuid5(free, "after a restore")
+    if str(free) == old:
+        return message
+    envelope = orjson.loads(message.value)
+    envelope["event_id"] = str(free)
+    headers = tuple(
+        (name, str(free).encode() if name == "event_id" else value) for name, value in message.headers
+    )
+    return message._replace(value=orjson.dumps(envelope), headers=headers)

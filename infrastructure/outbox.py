@@ -20,6 +20,7 @@ from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.followers.log import NotificationLog
 from infrastructure.kafka.committed import committed_records, event_id_of
 from infrastructure.kafka.position_copy import PositionCopy
+from infrastructure.kafka.position_topic import read_position, restored
 from infrastructure.postgres.datastore import connect
 from infrastructure.servers import Servers
 from projections.recorded import Recorded
@@ -72,10 +73,11 @@ async def read_outbox(servers: Servers, transactional_id: str, *, limit: int) ->
         pending = (await log.read(position, limit)).events
         count = await log.count_after(position) if pending else 0
         published = await _published(servers.database_url, log, position, limit)
+        complaints = await _complaints(servers.bootstrap_servers, transactional_id, copy, log)
     finally:
         await copy.close()
         await log.close()
-    times, notes = await _times(servers.bootstrap_servers, limit) if published else ({}, [])
+    times, faults = await _times(servers.bootstrap_servers, limit) if published else ({}, [])
     return Outbox(
         position,
         count,
@@ -89,8 +91,23 @@ async def read_outbox(servers: Servers, transactional_id: str, *, limit: int) ->
             for recorded in published
             for message in outgoing_messages(recorded.event)
         ],
-        notes,
+        complaints + faults,
     )
+
+
+async def _complaints(
+    bootstrap_servers: str, transactional_id: str, copy: PositionCopy, log: NotificationLog
+) -> list[str]:
+    """Return why the position is not to be trusted: the store may be an earlier one than was published from."""
+    if not bootstrap_servers:
+        return []
+    try:
+        async with asyncio.timeout(_KAFKA_TIMEOUT_S):
+            found = await read_position(bootstrap_servers, transactional_id)
+    except (KafkaError, TimeoutError, OSError) as error:
+        return [f"Kafka does not answer, so whether the position is right is not known: {error!r}"]
+    complaint = await restored(found, copy, await log.head())
+    return [] if complaint is None else [complaint]
 
 
 async def _published(database_url: str, log: NotificationLog, position: int, limit: int) -> list[Recorded]:

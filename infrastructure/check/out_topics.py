@@ -18,13 +18,11 @@ from aiokafka.structs import ConsumerRecord
 from application.conservation import Account, Finding, Report
 from application.envelopes import outgoing_messages
 from application.topics import OUTPUT_TOPICS
+from infrastructure.check.told_before import Record, told_before
 from infrastructure.followers.log import NotificationLog
 from infrastructure.kafka.committed import Partition, committed_records, event_id_of
 
 _EVENTS_AT_A_TIME: Final = 5000
-
-Record = tuple[str, str]
-"""Topic and event id."""
 
 
 @dataclass(slots=True)
@@ -59,17 +57,29 @@ async def check_out_topics(
     seen = await _read(bootstrap_servers, since)
     expected = await _records(log, since.published, published)
     early = await _records(log, published, await log.head())
+    pairs = await told_before(
+        log,
+        bootstrap_servers,
+        missing=expected.keys() - seen.times.keys(),
+        extra=seen.times.keys() - expected.keys() - early.keys(),
+        since=since.published,
+        offsets=since.offsets,
+    )
+    if pairs:
+        report.notes.append(
+            f"{len(pairs)} records were sent before a restore of the database, under the event ids of that time."
+        )
     for topic in OUTPUT_TOPICS:
         due = {record for record in expected if record[0] == topic}
         there = {record for record in seen.times if record[0] == topic}
-        missing = due - there
+        missing = due - there - set(pairs.values())
         if topic in seen.expired and missing:
             report.notes.append(
                 f"{topic}: the oldest records have expired in Kafka; {len(missing)} older than the rest were not checked."
             )
             due -= missing
             missing = set()
-        extra = there - due - early.keys()
+        extra = there - due - early.keys() - pairs.keys()
         report.found(
             Finding(topic, event_id, f"The record of {expected[topic, event_id]} is missing.")
             for _, event_id in sorted(missing)

@@ -27,6 +27,7 @@ from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.followers.log import NotificationLog
 from infrastructure.foreseen import ForeseenError
 from infrastructure.kafka.position_copy import PositionCopy
+from infrastructure.kafka.position_topic import read_position, restored
 from infrastructure.postgres.datastore import maintenance_engine
 from infrastructure.servers import Servers
 
@@ -139,6 +140,9 @@ async def _check_what_went_out(
     log = NotificationLog(servers.database_url, event_codec(), [event.topic for event in OUTBOX_EVENTS])
     try:
         published = await copy.read()
+        position = await read_position(servers.bootstrap_servers, transactional_id)
+        if (complaint := await restored(position, copy, await log.head())) is not None:
+            report.notes.append(complaint)
         reached = await check_out_topics(log, servers.bootstrap_servers, published, since, report)
     finally:
         await copy.close()

@@ -160,6 +160,10 @@ class Follower:
 
     async def _ready(self, after: int) -> _Ready:
         stretch = await self._source.read(after, self._max_events)
+        if stretch.reached < after:
+            raise StalePositionError(
+                f"The log ends at {stretch.reached}, before the position {after}: the store was restored."
+            )
         prepared = await self._sink.prepare(stretch.events) if stretch.events else None
         return _Ready(len(stretch.events), _since(stretch), prepared, stretch.reached, stretch.is_full)
 

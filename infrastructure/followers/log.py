@@ -31,8 +31,9 @@ _DECODED_AT_A_TIME: Final = 250
 class Slice:
     """A stretch of the log: the wanted events after a position, up to and including `reached`.
 
-    `reached` may be beyond the last event: what lies between is of other topics. `is_full` tells that
-    there is probably more.
+    `reached` may be beyond the last event: what lies between is of other topics. It is before the position
+    asked for if the log ends there: the store was restored to an earlier day. `is_full` tells that there is
+    probably more.
     """
 
     events: list[Recorded]
@@ -65,7 +66,7 @@ class NotificationLog:
         """
         head = await self.head()
         if head <= after:
-            return Slice([], after, is_full=False)
+            return Slice([], head, is_full=False)
         connection = await self._connected()
         async with connection.cursor(binary=True, row_factory=as_stored_row) as cursor:
             parameters = self._stretch.parameters(after, TO_THE_END, limit)

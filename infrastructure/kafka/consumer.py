@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import merge
-from time import perf_counter, time_ns
+from time import monotonic, perf_counter, time_ns
 from typing import Any, Final
 
 import structlog
@@ -52,6 +52,8 @@ _log = structlog.get_logger(__name__)
 
 _POLL_TIMEOUT_MS: Final = 200
 _LAG_INTERVAL_S: Final = 5.0
+_LOOK_INTERVAL_S: Final = 2.0
+"""How often an ingester to which nothing comes looks whether the store is still where it left it."""
 _BACKLOG_MESSAGES: Final = 100
 """From this many messages in one fetch on, the next is made while they are taken in."""
 
@@ -92,6 +94,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._at_work = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._gap: OffsetGapError | None = None
+        self._looked_at = 0.0
         self._collector = PacedCollector()
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap_servers,
@@ -185,6 +188,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             await self._wait_out(f"Kafka does not answer: {error}")
             return None
         if not fetched:
+            await self._look_at_the_store()
             return None
         if self._vigil.may_have_missed() or (epoch == self._epoch and self._same_log.is_another(fetched)):
             async with self._at_work:
@@ -194,6 +198,22 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return None
         portions = list(self._portions(fetched))
         return _Fetched(epoch, [await asyncio.to_thread(self._translated, portion) for portion in portions])
+
+    async def _look_at_the_store(self) -> None:
+        """Go back if the store has: one that was restored has lost what nobody is going to send again."""
+        if monotonic() - self._looked_at < _LOOK_INTERVAL_S:
+            return
+        self._looked_at = monotonic()
+        async with self._at_work:
+            known = dict(self._positions)
+            try:
+                stored = await asyncio.to_thread(self._use_case.positions, list(known))
+            except TRANSIENT_ERRORS as error:
+                await self._wait_out(f"The database does not answer: {error}")
+                return
+            self._backoff.reset()
+            if stored != known:
+                await self._seek_to_stored(list(known))
 
     def _portions(
         self, fetched: Mapping[TopicPartition, Sequence[ConsumerRecord]]

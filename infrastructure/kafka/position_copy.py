@@ -20,6 +20,7 @@ _WRITE: Final = """
     ON CONFLICT (name) DO UPDATE SET position = excluded.position, updated_at = clock_timestamp()
 """
 _READ: Final = "SELECT position FROM ras.positions WHERE name = %s"
+_INTAKE: Final = "SELECT name, position FROM ras.positions WHERE name LIKE 'intake/%'"
 # The time of receipt stands near the beginning of a state, before anything of variable length but the topic. A
 # state may have megabytes (a ranking of ten thousand essays): to parse them would be felt by every teacher.
 _MARKS: Final = """
@@ -51,6 +52,11 @@ class PositionCopy:
         cursor = await (await self._connected()).execute(_READ, (self._name,), prepare=True)
         row = await cursor.fetchone()
         return int(row[0]) if row else 0
+
+    async def intake(self) -> dict[str, int]:
+        """Return the positions of the ingesters in their topic-partitions, by name."""
+        cursor = await (await self._connected()).execute(_INTAKE, prepare=True)
+        return {str(name): int(position) for name, position in await cursor.fetchall()}
 
     async def write(self, position: int) -> None:
         """Overwrite the copy."""

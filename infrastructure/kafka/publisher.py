@@ -22,22 +22,22 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import orjson
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from application.envelopes import OutgoingMessage, outgoing_messages
-from application.restore import saying_of
 from application.topics import PUBLISHER_POSITION
 from infrastructure.followers.follower import TransientSinkError
 from infrastructure.followers.log import NotificationLog
 from infrastructure.foreseen import ForeseenError
 from infrastructure.kafka.position_copy import PositionCopy
+from infrastructure.kafka.position_topic import PublishedPosition, read_position, restored
 from infrastructure.kafka.record_batches import RecordBatches
-from infrastructure.kafka.sayings import everything_said
+from infrastructure.kafka.sayings import Sayings
 from projections.recorded import Recorded
 
 if TYPE_CHECKING:
@@ -65,14 +65,6 @@ class PublisherPositionError(ForeseenError):
     """The position cannot be trusted; the text says what is known and what to do."""
 
 
-class _Position(NamedTuple):
-    """A position as it stands in Kafka. Events up to `compared_to` are told only if nobody has told them."""
-
-    position: int
-    mark: str | None
-    compared_to: int
-
-
 class KafkaSink:
     """Publishes what domain events say to the world."""
 
@@ -93,8 +85,7 @@ class KafkaSink:
         self._copy = copy
         self._resume_at = resume_at
         self._after_restore = after_restore
-        self._said: frozenset[bytes] = frozenset()
-        self._compared_to = 0
+        self._sayings = Sayings(bootstrap_servers, copy, log)
         self._reached = 0
         self._mark: str | None = None
         self._tracer = tracer
@@ -122,7 +113,7 @@ class KafkaSink:
             async with asyncio.timeout(_TRANSACTION_TIMEOUT_S):
                 await producer.start()
                 self._producer = producer
-                found = await self._read_position()
+                found = await read_position(self._bootstrap_servers, self._transactional_id)
         except (KafkaError, TimeoutError, OSError) as error:
             self._producer = producer
             await self._discard_producer()
@@ -139,10 +130,10 @@ class KafkaSink:
                 await asyncio.sleep(0)  # the transaction before this one has its turn
             for recorded in events[start : start + _EVENTS_AT_A_TIME]:
                 outgoing = outgoing_messages(recorded.event)
-                if self._said and saying_of(outgoing[0].value) in self._said:
+                unsaid = self._sayings.unsaid(outgoing)
+                if not unsaid:
                     _log.info("publisher.said_before_the_restore", position=recorded.notification_id)
-                else:
-                    messages += outgoing
+                messages += unsaid
         return messages
 
     async def apply(self, prepared: list[OutgoingMessage], *, expected: int, to: int) -> None:
@@ -168,10 +159,11 @@ class KafkaSink:
         producer = self._producer
         assert producer is not None, "position() comes first"
         mark = await self._continued(to)
+        compared_to = await self._sayings.compared_to(to)
         try:
             async with asyncio.timeout(_TRANSACTION_TIMEOUT_S):
                 await producer.begin_transaction()
-                await self._send(producer, messages, to, mark)
+                await self._send(producer, messages, PublishedPosition(to, mark, compared_to))
                 await producer.commit_transaction()
         except ProducerFenced as error:
             await self._discard_producer()
@@ -190,11 +182,12 @@ class KafkaSink:
         """Return the mark of `to`, or raise PublisherPositionError if the log is not the one published from."""
         before, mark = await self._copy.marks(self._reached, to)
         if self._mark is not None and before != self._mark:
-            raise _restored(self._reached, await self._log.head())
+            reached = PublishedPosition(self._reached, self._mark, 0)
+            raise PublisherPositionError(await restored(reached, self._copy, await self._log.head()))
         return mark
 
     async def _send(
-        self, producer: AIOKafkaProducer, messages: Sequence[OutgoingMessage], to: int, mark: str | None
+        self, producer: AIOKafkaProducer, messages: Sequence[OutgoingMessage], reached: PublishedPosition
     ) -> None:
         """Send `messages` and the position with its mark; return when the broker has acknowledged all."""
         records = RecordBatches(producer)
@@ -202,9 +195,9 @@ class KafkaSink:
             if start:
                 await asyncio.sleep(0)  # full batches travel while the next are filled
             await records.put(messages[start : start + _MESSAGES_AT_A_TIME])
-        written: dict[str, object] = {"position": to, "mark": mark}
-        if to < self._compared_to:
-            written["compared_to"] = self._compared_to
+        written: dict[str, object] = {"position": reached.position, "mark": reached.mark}
+        if reached.compared_to:
+            written["compared_to"] = reached.compared_to
         position = OutgoingMessage(
             PUBLISHER_POSITION,
             self._transactional_id.encode(),
@@ -214,33 +207,7 @@ class KafkaSink:
         await records.put_at(position, 0)
         await records.acknowledged()
 
-    async def _read_position(self) -> _Position | None:
-        """Return what was last committed for this transactional id, None if there is nothing."""
-        partition = TopicPartition(PUBLISHER_POSITION, 0)
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap_servers,
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-        )
-        try:
-            await consumer.start()
-            consumer.assign([partition])
-            await consumer.seek_to_beginning(partition)
-            end = (await consumer.end_offsets([partition]))[partition]
-            found: _Position | None = None
-            while await consumer.position(partition) < end:
-                for record in (await consumer.getmany(partition, timeout_ms=100)).get(partition, ()):
-                    if record.key == self._transactional_id.encode() and record.value is not None:
-                        written = orjson.loads(record.value)
-                        found = _Position(
-                            int(written["position"]), written.get("mark"), int(written.get("compared_to", 0))
-                        )
-            return found
-        finally:
-            await consumer.stop()
-
-    async def _checked(self, found: _Position | None) -> int:
+    async def _checked(self, found: PublishedPosition | None) -> int:
         head = await self._log.head()
         if self._resume_at is not None:
             return await self._resumed(found, self._resume_at, head)
@@ -257,14 +224,13 @@ class KafkaSink:
             return 0
         if self._after_restore:
             return await self._gone_back(position, copy, head)
-        [mark] = await self._copy.marks(position)
-        if position > head or (found.mark is not None and found.mark != mark):
-            raise _restored(position, head)
+        if (complaint := await restored(found, self._copy, head)) is not None:
+            raise PublisherPositionError(complaint)
         if found.compared_to > position:
             await self._compare(found.compared_to)
         return position
 
-    async def _resumed(self, found: _Position | None, resumed: int, head: int) -> int:
+    async def _resumed(self, found: PublishedPosition | None, resumed: int, head: int) -> int:
         """Go on where a person says."""
         if resumed > head:
             raise PublisherPositionError(
@@ -281,16 +247,15 @@ class KafkaSink:
         await self._compare(max(position, head))
         await self._write_anew(copy)
         self._after_restore = False
-        _log.warning("publisher.after_restore", position=copy, was=position, said=len(self._said))
+        _log.warning("publisher.after_restore", position=copy, was=position, said=len(self._sayings))
         return copy
 
     async def _compare(self, until: int) -> None:
-        """Learn what has been said; a publisher that takes over before the position `until` does so too."""
+        """Learn what has been said; a publisher that takes over before all is compared does so too."""
         try:
-            self._said = await everything_said(self._bootstrap_servers)
+            await self._sayings.learn(until)
         except (KafkaError, OSError) as error:
             raise TransientSinkError(f"Kafka does not answer: {error!r}") from error
-        self._compared_to = until
 
     async def _write_anew(self, position: int) -> None:
         """Write a position that does not follow from the one before."""
@@ -309,21 +274,3 @@ class KafkaSink:
         with contextlib.suppress(KafkaError, TimeoutError, OSError, asyncio.InvalidStateError):
             async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await producer.stop()
-
-
-def _restored(position: int, head: int) -> PublisherPositionError:
-    known = f"Kafka's topic {PUBLISHER_POSITION} says that everything up to {position} is published, but "
-    todo = (
-        "Let the ingesters take in again what Kafka has, until `ras status` shows no lag; then start with "
-        "`ras publish --after-restore`, which leaves out what the out-topics show to have been said."
-    )
-    if position > head:
-        return PublisherPositionError(
-            f"{known}the event store ends at {head}: it was restored to an earlier day. Events {head + 1} to "
-            f"{position} are out in the world and not in the store. {todo}"
-        )
-    return PublisherPositionError(
-        f"{known}the event store holds another event there: it was restored to an earlier day and has given "
-        f"out these numbers again, up to {head}. What is out in the world under them is not what they stand "
-        f"for now. {todo}"
-    )

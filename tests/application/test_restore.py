@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
+import orjson
 import pytest
 
 from application.envelopes import outgoing_messages
-from application.restore import saying_of
+from application.restore import saying_of, with_unused_id
 from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
 from domain.dead_letters import MessageDeadLettered
 from domain.values import BatchStatus
@@ -63,3 +65,19 @@ def test_another_batch_outcome_or_ranking_is_another_saying(other: Any) -> None:
 )
 def test_what_is_no_announcement_of_ours_says_nothing(garbage: bytes | None) -> None:
     assert saying_of(garbage) is None
+
+
+def test_an_id_that_stood_for_something_else_before_the_restore_is_not_used_again() -> None:
+    message = outgoing_messages(READY)[0]
+    envelope = orjson.loads(message.value)
+    used = {UUID(envelope["event_id"]).bytes}
+    assert with_unused_id(message, set()) is message
+
+    other = with_unused_id(message, used)
+    again = orjson.loads(other.value)
+    assert again["event_id"] == dict(other.headers)["event_id"].decode() != envelope["event_id"]
+    assert {**again, "event_id": envelope["event_id"]} == envelope
+    assert with_unused_id(message, used) == other, "a retry is a repeat"
+
+    third = with_unused_id(message, used | {UUID(again["event_id"]).bytes})
+    assert UUID(dict(third.headers)["event_id"].decode()).bytes not in used
