@@ -52,6 +52,7 @@ _log = structlog.get_logger(__name__)
 
 _POLL_TIMEOUT_MS: Final = 200
 _LAG_INTERVAL_S: Final = 5.0
+_ANSWER_TIMEOUT_S: Final = 1.0
 _LOOK_INTERVAL_S: Final = 2.0
 """How often an ingester to which nothing comes looks whether the store is still where it left it."""
 _BACKLOG_MESSAGES: Final = 100
@@ -190,7 +191,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         if not fetched:
             await self._look_at_the_store()
             return None
-        if self._vigil.may_have_missed() or (epoch == self._epoch and self._same_log.is_another(fetched)):
+        if await self._is_doubtful() or (epoch == self._epoch and self._same_log.is_another(fetched)):
             async with self._at_work:
                 await self._seek_to_stored(list(self._positions))
             return None
@@ -198,6 +199,19 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return None
         portions = list(self._portions(fetched))
         return _Fetched(epoch, [await asyncio.to_thread(self._translated, portion) for portion in portions])
+
+    async def _is_doubtful(self) -> bool:
+        """Whether what was fetched may lie in another log. Not so while Kafka is away: it was fetched before."""
+        if not self._vigil.may_have_missed():
+            return False
+        try:
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                await self._consumer.end_offsets(
+                    [TopicPartition(*partition) for partition in self._positions]
+                )
+        except (KafkaError, TimeoutError):
+            return False
+        return True
 
     async def _look_at_the_store(self) -> None:
         """Go back if the store has: one that was restored has lost what nobody is going to send again."""
@@ -285,6 +299,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     async def _seek_to_stored(self, partitions: list[Partition]) -> None:
         self._epoch += 1
+        self._vigil.looks_again()
         while partitions and not self._stopping.is_set():
             try:
                 places = await self._same_log.places(partitions)

@@ -44,10 +44,13 @@ class Vigil:
             self._beat()
 
     def may_have_missed(self) -> bool:
-        """Return whether there was such a moment since the last time this was asked."""
+        """Return whether there was such a moment since the positions were last looked at."""
         self._beat()  # whoever runs first after a standstill may be the one who asks
-        answer, self._missed = self._missed, False
-        return answer
+        return self._missed
+
+    def looks_again(self) -> None:
+        """Note that the positions are about to be looked at; what happens from here on counts anew."""
+        self._missed = False
 
     def _beat(self) -> None:
         now = monotonic()
