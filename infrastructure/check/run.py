@@ -59,7 +59,7 @@ async def check(servers: Servers, transactional_id: str, *, incremental: bool, p
         reached = await _check_what_went_out(servers, transactional_id, since.reached, report, progress)
         if report.consistent:
             state = CheckState(report.position, counts, reached)
-            await asyncio.to_thread(write_state, connection, state)
+            await asyncio.to_thread(_keep, connection, state, report)
         return report
     finally:
         await asyncio.to_thread(connection.close)
@@ -76,6 +76,16 @@ def _begin(connection: Connection[TupleRow], *, incremental: bool) -> CheckState
     if row != (True,):
         raise CheckUnderWayError("Another check is under way on this database; wait until it has ended.")
     return read_state(connection) if incremental else CheckState()
+
+
+def _keep(connection: Connection[TupleRow], state: CheckState, report: Report) -> None:
+    """Keep the state; whoever may only look has all the same been told how things stand."""
+    try:
+        write_state(connection, state)
+    except psycopg.errors.InsufficientPrivilege:
+        report.notes.append(
+            "This database user may not write ras.check_state: the next incremental check begins where this did."
+        )
 
 
 def _check_store(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Final
 
 from infrastructure.foreseen import ForeseenError
@@ -15,6 +16,8 @@ _DATABASE_AWAY: Final = (
     ("eventsourcing.persistence", "InternalError"),
 )
 _TABLE_GONE: Final = (("psycopg.errors", "UndefinedTable"),)
+_NO_RIGHT: Final = (("psycopg.errors", "InsufficientPrivilege"),)
+_READ_ONLY: Final = (("psycopg.errors", "ReadOnlySqlTransaction"),)
 _KAFKA_AWAY: Final = (("aiokafka.errors", "KafkaError"),)
 
 
@@ -28,17 +31,43 @@ def exit_code_of(error: BaseException) -> tuple[int, str | None]:
         return exit_code_of(error.exceptions[0])
     if isinstance(error, ForeseenError):
         return error.exit_code, str(error)
-    cause = getattr(error, "orig", None) or error  # sqlalchemy wraps the driver's
+    for cause in _causes(error):
+        if (sentence := _of_a_server(cause)) is not None:
+            return 1, sentence
+    return 1, None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the driver's error first, where a library has wrapped it in one of its own."""
+    inner = getattr(error, "orig", None) or error.__cause__
+    if inner is not None:
+        yield from _causes(inner)
+    yield error
+
+
+def _of_a_server(error: BaseException) -> str | None:
+    """Return what to say of a server that does not do what was asked of it, None for any other error."""
+    said = " ".join(str(error).split())
+    if _is_one_of(error, _READ_ONLY):
+        return (
+            f"The database takes no writes: {said}. RAS_DATABASE_URL must name the primary, and a user whose "
+            "transactions may write."
+        )
+    if _is_one_of(error, _NO_RIGHT):
+        return (
+            f"The database user has not the right: {said}. RAS_DATABASE_URL must name a user that owns what "
+            "`ras init` has made, or has been granted it."
+        )
     if _is_one_of(error, _DATABASE_AWAY):
-        return 1, f"The database does not answer: {str(cause).strip()} Check RAS_DATABASE_URL."
-    if _is_one_of(cause, _TABLE_GONE):
-        return 1, (
+        return f"The database does not answer: {said} Check RAS_DATABASE_URL."
+    if _is_one_of(error, _TABLE_GONE):
+        return (
             "A table of RAS is gone from the database. If a backup is being restored, stop all roles first and "
             "start them when it is done."
         )
     if _is_one_of(error, _KAFKA_AWAY):
-        return 1, f"Kafka does not answer: {error}. Check RAS_KAFKA_BOOTSTRAP_SERVERS."
-    return 1, None
+        return f"Kafka does not answer: {said}. Check RAS_KAFKA_BOOTSTRAP_SERVERS."
+    return None
 
 
 def _is_one_of(error: BaseException, classes: tuple[tuple[str, str], ...]) -> bool:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from importlib import import_module
+from itertools import chain
 
 import psycopg
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from eventsourcing.persistence import ProgrammingError as LibraryError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from infrastructure.cli import failures
 from infrastructure.cli.failures import CommandError, exit_code_of
 from infrastructure.embedded.processes import EmbeddedServerError
 from infrastructure.settings import SettingsError
+
+
+def _wrapped_by_the_library(error: psycopg.Error) -> LibraryError:
+    """The event store's library raises its own error from the driver's."""
+    wrapped = LibraryError(str(error))
+    wrapped.__cause__ = error
+    return wrapped
 
 
 @pytest.mark.parametrize(
@@ -25,6 +34,15 @@ from infrastructure.settings import SettingsError
         (OperationalError("SELECT", {}, psycopg.OperationalError("gone")), 1, "does not answer: gone Check"),
         (psycopg.errors.UndefinedTable("ras.events"), 1, "A table of RAS is gone"),
         (ProgrammingError("SELECT", {}, psycopg.errors.UndefinedTable("x")), 1, "A table of RAS is gone"),
+        (psycopg.errors.InsufficientPrivilege("for x"), 1, "has not the right: for x. "),
+        (ProgrammingError("", {}, psycopg.errors.InsufficientPrivilege("for x")), 1, "right: for x. "),
+        (psycopg.errors.ReadOnlySqlTransaction("INSERT"), 1, "takes no writes: INSERT. "),
+        (
+            _wrapped_by_the_library(psycopg.errors.InsufficientPrivilege("for x")),
+            1,
+            "has not the right: for x. ",
+        ),
+        (_wrapped_by_the_library(psycopg.errors.UndefinedTable("x")), 1, "A table of RAS is gone"),
         (KafkaConnectionError("refused"), 1, "Kafka does not answer: KafkaConnectionError: refused"),
         (ExceptionGroup("tasks", [SettingsError("wrong")]), 2, "wrong"),
     ],
@@ -38,11 +56,19 @@ def test_a_foreseen_failure_is_a_sentence(error: Exception, code: int, words: st
     assert words in sentence
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError(), psycopg.errors.UndefinedColumn("x")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ZeroDivisionError(),
+        psycopg.errors.UndefinedColumn("x"),
+        _wrapped_by_the_library(psycopg.DataError("x")),
+    ],
+)
 def test_a_fault_of_ours_has_none(error: Exception) -> None:
     assert exit_code_of(error) == (1, None)
 
 
 def test_each_class_known_by_name_is_there() -> None:
-    for module, name in (*failures._DATABASE_AWAY, *failures._TABLE_GONE, *failures._KAFKA_AWAY):
+    known = (failures._DATABASE_AWAY, failures._TABLE_GONE, failures._NO_RIGHT, failures._READ_ONLY)
+    for module, name in chain(*known, failures._KAFKA_AWAY):
         assert issubclass(getattr(import_module(module), name), Exception)
