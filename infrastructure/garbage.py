@@ -10,9 +10,16 @@ the young every so many messages, after which the survivors are frozen, that is,
 from __future__ import annotations
 
 import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 _MESSAGES_BETWEEN: Final = 20_000
+
+_lock = threading.Lock()
+_uncollected = 0
+_was_enabled = False
 
 
 class PacedCollector:
@@ -39,3 +46,24 @@ class PacedCollector:
         """Hand back to the automatic collector."""
         gc.unfreeze()
         gc.enable()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Leave the automatic collector off while a block of bounded work makes much and keeps it, as a fold does.
+
+    The collector is the process's: blocks on several threads may overlap, and the last to end hands back to it.
+    """
+    global _uncollected, _was_enabled
+    with _lock:
+        if not _uncollected:
+            _was_enabled = gc.isenabled()
+            gc.disable()
+        _uncollected += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _uncollected -= 1
+            if not _uncollected and _was_enabled:
+                gc.enable()

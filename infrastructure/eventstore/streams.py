@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from eventsourcing.persistence import Notification
 from eventsourcing.postgres import PostgresDatastore
+from psycopg.rows import tuple_row
 from psycopg.sql import SQL
 
 from application.history import Entry, RecordedEvent, UnreadableEvent
-from infrastructure.eventstore.codec import EventCodec
+from infrastructure.eventstore.codec import EventCodec, StoredRow
 
 _PAGE: Final = 2000
 _SELECT: Final = SQL(
-    "SELECT notification_id AS id, originator_id, originator_version, topic, state FROM ras.stored_events"
+    "SELECT notification_id, originator_id, originator_version, topic, state FROM ras.stored_events"
     " WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version LIMIT %s"
 )
 
@@ -33,22 +33,25 @@ class StreamReader:
         What is appended meanwhile is read too. Raises the library's errors when the database is away.
         """
         while True:
-            with self._datastore.get_connection() as connection, connection.cursor(binary=True) as cursor:
+            with (
+                self._datastore.get_connection() as connection,
+                connection.cursor(binary=True, row_factory=tuple_row) as cursor,
+            ):
                 cursor.execute(_SELECT, (stream_id, after, self._page), prepare=True)
                 rows = cursor.fetchall()
             for row in rows:
-                yield self._entry(Notification(**row))
+                yield self._entry(StoredRow._make(row))
             if len(rows) < self._page:
                 return
-            after = rows[-1]["originator_version"]
+            after = rows[-1][2]
 
     def close(self) -> None:
         """Close the connections."""
         self._datastore.close()
 
-    def _entry(self, stored: Notification) -> Entry:
+    def _entry(self, stored: StoredRow) -> Entry:
         try:
-            return RecordedEvent(stored.id, self._codec.to_domain_event(stored))
+            return RecordedEvent(stored.notification_id, self._codec.to_domain_event(stored))
         except Exception as error:  # noqa: BLE001 - whatever ails one event, the others can be told
             fault = f"{type(error).__name__}: {error}"
-            return UnreadableEvent(stored.id, stored.originator_version, stored.topic, fault)
+            return UnreadableEvent(stored.notification_id, stored.originator_version, stored.topic, fault)

@@ -20,6 +20,7 @@ from application.explanation import ExplainReadiness
 from application.history import BatchHistory, UnknownBatchError, UnreadableEventError
 from application.time_travel import By, moment
 from domain.narrative import NAMED
+from infrastructure.garbage import uncollected
 from infrastructure.http.problems import Problem
 from infrastructure.http.responses import cursor, flag, json_response, path_id, whole_number
 from infrastructure.postgres.bodies import batch_body
@@ -66,11 +67,16 @@ class Past:
     async def _off_the_loop(self, work: Callable[[], _T]) -> _T:
         try:
             async with self._turns:
-                return await asyncio.to_thread(work)
+                return await asyncio.to_thread(_worked_out, work)
         except UnknownBatchError as error:
             raise Problem(404, str(error), error="Batch not found") from error
         except UnreadableEventError as error:
             raise Problem(500, str(error)) from error
+
+
+def _worked_out(work: Callable[[], _T]) -> _T:
+    with uncollected():
+        return work()
 
 
 def asks_for_the_past(request: Request) -> bool:
