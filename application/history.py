@@ -141,7 +141,7 @@ def readable(entries: Iterable[Entry]) -> Iterator[RecordedEvent]:
         if isinstance(entry, UnreadableEvent):
             raise UnreadableEventError(
                 f"Event {entry.version} of this batch ({entry.topic}) cannot be read by this release, so nothing "
-                f"can be worked out from it: {entry.fault.partition(':')[0]}. Is a newer release at work too?"
+                f"can be worked out from it: {entry.fault}. Is a newer release at work too?"
             )
         yield entry
 

@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow
 
 from application.envelopes import OUTBOX_EVENTS
 from infrastructure.eventstore.catalogue import event_codec
-from infrastructure.eventstore.codec import UnknownEventTopicError
+from infrastructure.eventstore.codec import UndecodableEventError
 from infrastructure.eventstore.positions import projection_position
 from infrastructure.followers.log import NotificationLog
 from infrastructure.kafka.backlog import Backlog, Partition
@@ -125,7 +125,7 @@ async def _behind(database_url: str, topics: list[str], position: int) -> tuple[
         if not count:
             return 0, 0.0
         first = (await log.read(position, 1)).events
-    except (UnknownEventTopicError, ValueError):
+    except UndecodableEventError:
         return count, None  # an event that this release cannot read: its age is the least that is wrong
     finally:
         await log.close()

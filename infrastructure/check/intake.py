@@ -29,16 +29,27 @@ _OUR_OWN: Final = (
 )
 """Events that no message told us: decided by ourselves, or by a person."""
 
-_MESSAGES: Final = """
-    WITH facts AS (
-        SELECT originator_id, originator_version, topic AS kind,
-            convert_from(state, 'UTF8')::json -> 'causation' AS origin
+# A damaged state must not end the account of all others, so nothing in here can fail: what is no JSON has no
+# origin. LATIN1 takes every byte but zero, and where messages lie is told in ASCII; U+0000, which JSON may
+# hold, is nothing that PostgreSQL takes out of it. OFFSET 0: or each state would be read once for each column.
+_MESSAGES: Final = r"""
+    WITH texts AS (
+        SELECT originator_id, originator_version, topic AS kind, replace(convert_from(
+            CASE WHEN position('\x00'::bytea IN state) = 0 THEN state ELSE '' END, 'LATIN1'
+        ), '\u0000', '\u0020') AS state
         FROM ras.stored_events
-        WHERE notification_id > %(since)s AND notification_id <= %(to)s AND topic = ANY(%(facts)s)
-    ), told AS (
+        WHERE notification_id > %(since)s AND notification_id <= %(to)s AND topic = ANY(%(facts)s) OFFSET 0
+    ), facts AS (
+        SELECT originator_id, originator_version, kind,
+            CASE WHEN pg_input_is_valid(state, 'jsonb') THEN state::jsonb -> 'causation' END AS origin
+        FROM texts OFFSET 0
+    ), origins AS (
         SELECT originator_id, originator_version, kind, origin ->> 'topic' AS topic,
-            (origin ->> 'partition')::int AS partition, (origin ->> 'offset')::bigint AS "offset"
+            substring(origin ->> 'partition' FROM '^[0-9]{1,9}$')::int AS partition,
+            substring(origin ->> 'offset' FROM '^[0-9]{1,18}$')::bigint AS "offset"
         FROM facts
+    ), told AS (
+        SELECT * FROM origins WHERE topic IS NOT NULL AND partition IS NOT NULL AND "offset" IS NOT NULL
     )
 """
 _COUNT: Final = (

@@ -1,48 +1,41 @@
 """The accounts that are taken stream by stream: a fold of the event store = the rows of each read model, and
 what was announced = what the facts call for.
 
-A portion of streams is read with everything that belongs to them, each projection makes its rows of
-them in temporary tables, by the same statements that make the live ones, and the database compares. All of it
+A portion of streams is read with everything that belongs to them, page by page, each projection makes its rows
+of them in temporary tables, by the same statements that make the live ones, and the database compares. All of it
 is one snapshot (REPEATABLE READ), at the position that the projection had in it: the service goes on meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection, Table, text
+from sqlalchemy.exc import OperationalError
 
 from application.conservation import Account, Finding, Report
-from domain.aggregate import DomainEvent
-from domain.announcement_check import check_announcements
 from domain.batch import batch_stream_id
 from domain.batch_events import PUBLISHED_EVENTS
 from domain.inbox import inbox_stream_id
 from domain.notifications import teacher_notification
-from infrastructure.eventstore.codec import EventCodec, StoredRow
+from infrastructure.check.announcements import Announcements
+from infrastructure.check.streams import Page, pages
+from infrastructure.eventstore.codec import EventCodec
 from infrastructure.eventstore.positions import projection_position
 from projections.catalogue import PROJECTIONS
 from projections.projection import Projection, schema_of
 from projections.recorded import Recorded
 
-STREAMS_AT_A_TIME: Final = 200
 _SCRATCH: Final = "pg_temp"
-_BATCH: Final = batch_stream_id("")
-
 OWNERS: Final[dict[str, tuple[str, str]]] = {
-    "batch_results": ("batch_id", _BATCH),
-    "teacher_inbox": ("batch_id", _BATCH),
+    "batch_results": ("batch_id", batch_stream_id("")),
+    "teacher_inbox": ("batch_id", batch_stream_id("")),
     "dead_letters": ("stream_id", ""),
     "assessments": ("job_id", "assessment-"),
 }
 """For each projection the column that says whose a row is, and what makes a stream's id of it."""
-
-_LOAD: Final = text("""
-    SELECT notification_id, originator_id, originator_version, topic, state FROM ras.stored_events
-    WHERE originator_id = ANY(:streams) ORDER BY notification_id
-""")
 
 
 def scratch_tables(connection: Connection) -> Connection:
@@ -63,19 +56,13 @@ def hold_sides(connection: Connection) -> None:
     filled when the snapshot was taken.
     """
     quote = connection.dialect.identifier_preparer.quote
-    tables = (table for projection in PROJECTIONS for table in projection.metadata.sorted_tables)
-    names = ", ".join(f"{quote(str(table.schema))}.{quote(table.name)}" for table in tables)
+    names = ", ".join(f"{quote(str(table.schema))}.{quote(table.name)}" for table in _tables())
     connection.execute(text(f"LOCK TABLE {names} IN ACCESS SHARE MODE"))
 
 
-def streams(connection: Connection, since: int, to: int, after: str) -> list[str]:
-    """Return the next streams after `after`, in order of id, that have grown since `since` (0: all)."""
-    grown = (
-        "SELECT DISTINCT originator_id FROM ras.stored_events WHERE originator_id > :after"
-        " AND notification_id > :since AND notification_id <= :to ORDER BY originator_id LIMIT :limit"
-    )
-    parameters = {"after": after, "since": since, "to": to, "limit": STREAMS_AT_A_TIME}
-    return list(connection.execute(text(grown), parameters).scalars())
+def _tables() -> Iterator[Table]:
+    """Yield every table of every read model."""
+    return (table for projection in PROJECTIONS for table in projection.metadata.sorted_tables)
 
 
 class ReadModelCheck:
@@ -86,50 +73,33 @@ class ReadModelCheck:
         self._expected: dict[str, int] = {}
         self._found: dict[str, int] = {}
 
-    def portion(self, connection: Connection, scratch: Connection, some: Sequence[str]) -> list[Finding]:
-        """Return what does not fit of the streams `some`. Within one transaction that sees one snapshot."""
+    def portion(self, connection: Connection, scratch: Connection, some: Sequence[str]) -> Iterator[Finding]:
+        """Yield what does not fit of the streams `some`. Within one transaction that sees one snapshot."""
         positions = {
             name: int(position)
             for name, position in connection.execute(text("SELECT name, position FROM ras.positions"))
         }
         reached = {p.name: positions.get(projection_position(p.name), 0) for p in PROJECTIONS}
-        recorded = self._load(connection, some)
-        findings = list(_announcements(recorded))
+        for table in _tables():
+            scratch.execute(text(f'TRUNCATE {_SCRATCH}."{table.name}"'))
+        announcements = Announcements()
+        for page in pages(connection, self._codec, some):
+            yield from unreadable(page)
+            yield from announcements.take(page)
+            yield from _folded(scratch, page.recorded, reached)
+            for marks in pages(connection, self._codec, _marks(page.recorded)):
+                yield from _folded(scratch, marks.recorded, reached)
+        yield from announcements.end()
         for projection in PROJECTIONS:
-            wanted = [
-                each
-                for each in recorded
-                if each.notification_id <= reached[projection.name]
-                and isinstance(each.event, projection.events)
-            ]
             column, prefix = OWNERS[projection.name]
             owners = [s.removeprefix(prefix) for s in some if s.startswith(prefix)]
             for table in projection.metadata.sorted_tables:
-                scratch.execute(text(f'TRUNCATE {_SCRATCH}."{table.name}"'))
-            for statement in projection.statements(wanted):
-                scratch.execute(statement.executable, statement.parameters)
-            for table in projection.metadata.sorted_tables:
-                findings += self._compared(connection, projection, table, column, owners)
-        return findings
+                yield from self._compared(connection, projection, table, column, owners)
 
     def accounts(self, report: Report) -> None:
         """Add the account of each table."""
         for name, expected in self._expected.items():
             report.accounts.append(Account(name, expected, self._found[name], "rows"))
-
-    def _load(self, connection: Connection, some: Sequence[str]) -> list[Recorded]:
-        recorded = self._events(connection, some)
-        marks = [
-            inbox_stream_id(UUID(teacher_notification(each.event).event_id))
-            for each in recorded
-            if isinstance(each.event, PUBLISHED_EVENTS)
-        ]
-        recorded += self._events(connection, marks)
-        return sorted(recorded, key=lambda each: each.notification_id)
-
-    def _events(self, connection: Connection, some: Sequence[str]) -> list[Recorded]:
-        rows = connection.execute(_LOAD, {"streams": list(some)}) if some else ()
-        return [Recorded(row[0], self._codec.to_domain_event(StoredRow(*row))) for row in rows]
 
     def _compared(
         self, connection: Connection, projection: Projection, table: Table, column: str, owners: list[str]
@@ -169,15 +139,53 @@ class ReadModelCheck:
             yield Finding(f"read model {name}", place, detail)
 
 
-def _announcements(recorded: Sequence[Recorded]) -> Iterator[Finding]:
-    """Yield the batches whose announcements are not those that their facts call for."""
-    batches: dict[str, list[DomainEvent]] = {}
-    for each in recorded:
-        if each.event.originator_id.startswith(_BATCH):
-            batches.setdefault(each.event.originator_id, []).append(each.event)
-    for stream_id, events in batches.items():
-        for found in check_announcements(stream_id, events):
-            yield Finding("announcements", f"{found.stream_id}/{found.version}", found.detail)
+def unreadable(page: Page) -> Iterator[Finding]:
+    """Yield the events of a page that cannot be decoded."""
+    for error in page.unreadable:
+        detail = f"This event cannot be read: {error.reason}."
+        yield Finding("event store", f"{error.stream_id}/{error.version}", detail)
+
+
+def _marks(recorded: Sequence[Recorded]) -> list[str]:
+    """Return the streams that tell whether the notifications sent by `recorded` were read."""
+    return [
+        inbox_stream_id(UUID(teacher_notification(each.event).event_id))
+        for each in recorded
+        if isinstance(each.event, PUBLISHED_EVENTS)
+    ]
+
+
+def _folded(
+    scratch: Connection, recorded: Sequence[Recorded], reached: Mapping[str, int]
+) -> Iterator[Finding]:
+    """Bring the scratch tables up to date with `recorded`, as far as each projection has come."""
+    for projection in PROJECTIONS:
+        wanted = [
+            each
+            for each in recorded
+            if each.notification_id <= reached[projection.name] and isinstance(each.event, projection.events)
+        ]
+        if wanted:
+            yield from _projected(scratch, projection, wanted)
+
+
+def _projected(scratch: Connection, projection: Projection, wanted: Sequence[Recorded]) -> Iterator[Finding]:
+    """Have `projection` make its rows of `wanted`; an event that it cannot take is a finding."""
+    try:
+        with scratch.begin_nested():
+            for statement in projection.statements(wanted):
+                scratch.execute(statement.executable, statement.parameters)
+    except OperationalError:
+        raise  # the database is away: nothing is known of the events
+    except Exception as error:  # noqa: BLE001 - whatever our own code stumbles over, the others can be checked
+        if len(wanted) > 1:
+            middle = len(wanted) // 2
+            yield from _projected(scratch, projection, wanted[:middle])
+            yield from _projected(scratch, projection, wanted[middle:])
+            return
+        event = wanted[0].event
+        detail = f"The read model {projection.name} cannot take this event: {type(error).__name__}."
+        yield Finding("event store", f"{event.originator_id}/{event.originator_version}", detail)
 
 
 def orphans(connection: Connection) -> Iterator[Finding]:

@@ -21,8 +21,9 @@ from application.conservation import Report
 from application.envelopes import OUTBOX_EVENTS
 from infrastructure.check.intake import Counted, Counts, check_intake, count_messages, gaps
 from infrastructure.check.out_topics import Reached, check_out_topics
-from infrastructure.check.read_models import ReadModelCheck, hold_sides, orphans, scratch_tables, streams
+from infrastructure.check.read_models import ReadModelCheck, hold_sides, orphans, scratch_tables
 from infrastructure.check.state import CheckState, read_state, write_state
+from infrastructure.check.streams import next_portion
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.followers.log import NotificationLog
 from infrastructure.foreseen import ForeseenError
@@ -127,7 +128,7 @@ def _check_read_models(database_url: str, report: Report, progress: Progress) ->
         done, after = 0, ""
         progress(what, 0, total)
         hold_sides(connection)
-        while some := streams(connection, report.since, report.position, after):
+        while some := next_portion(connection, report.since, report.position, after):
             report.found(checker.portion(connection, scratch, some))
             connection.commit()
             hold_sides(connection)

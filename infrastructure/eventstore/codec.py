@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 from eventsourcing.persistence import Mapper, StoredEvent
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from domain.aggregate import DomainEvent
@@ -49,7 +49,26 @@ class StoredRow(NamedTuple):
     state: bytes
 
 
-class UnknownEventTopicError(LookupError):
+class UndecodableEventError(Exception):
+    """A stored event that this code cannot decode. The text names it, says why, and what to do.
+
+    `place` names it within a sentence, `reason` is the why, which holds nothing of the event's values:
+    they may be personal.
+    """
+
+    def __init__(self, stored: Stored, reason: str) -> None:
+        place = f"vent {stored.originator_version} of stream {stored.originator_id} (topic {stored.topic!r})"
+        super().__init__(
+            f"E{place} cannot be read: {reason}. If a newer release of RAS wrote it, run that release; otherwise "
+            "its row in ras.stored_events is damaged: restore it from a backup."
+        )
+        self.stream_id: Final[str] = stored.originator_id
+        self.version: Final = stored.originator_version
+        self.place: Final = f"e{place}"
+        self.reason: Final = reason
+
+
+class UnknownEventTopicError(UndecodableEventError):
     """The store holds a topic that this code has not registered: it is older than the store."""
 
 
@@ -100,38 +119,55 @@ class EventCodec(Mapper[str]):
     def to_domain_event(self, stored_event: Stored) -> Any:
         """Return the event that `stored_event` holds, upcast to the current version.
 
-        Raises UnknownEventTopicError for a topic that is not registered.
+        Raises UnknownEventTopicError for a topic that is not registered, UndecodableEventError for a state
+        that is not what its topic calls for.
         """
         topic = stored_event.topic
         state_json = stored_event.state
-        if topic in self._adapters and state_json.endswith(_END):
-            # Stream and version go in as text, at the end: one pass over the JSON, without the dictionary
-            # in between, takes half the time. Of two members of one name the last counts.
-            whole = b'%b,"originator_id":%b,"originator_version":%d}' % (
-                state_json[:-1],
-                orjson.dumps(stored_event.originator_id),
-                stored_event.originator_version,
-            )
-            return self._adapters[topic].validate_json(whole)
-        return self._upcast(stored_event)
+        try:
+            if topic in self._adapters and state_json.endswith(_END):
+                # Stream and version go in as text, at the end: one pass over the JSON, without the dictionary
+                # in between, takes half the time. Of two members of one name the last counts.
+                whole = b'%b,"originator_id":%b,"originator_version":%d}' % (
+                    state_json[:-1],
+                    orjson.dumps(stored_event.originator_id),
+                    stored_event.originator_version,
+                )
+                return self._adapters[topic].validate_json(whole)
+            return self._upcast(stored_event)
+        except UndecodableEventError:
+            raise
+        except Exception as error:
+            # Whatever an upcast or the JSON stumbles over, it is this event that ails.
+            raise UndecodableEventError(stored_event, _ailment(error)) from error
 
     def _upcast(self, stored_event: Stored) -> Any:
         topic = stored_event.topic
+        if topic not in self._adapters and topic not in self._retired:
+            raise UnknownEventTopicError(stored_event, "this release does not know its topic")
         # Not orjson: it reads integers beyond 64 bits as floats and so loses their last digits.
         state = from_json(stored_event.state)
+        if not isinstance(state, dict):
+            raise UndecodableEventError(stored_event, "its state is not a JSON object")
         while topic in self._retired:
             topic, upcast = self._retired[topic]
             state = upcast(state)
-        adapter = self._adapters.get(topic)
-        if adapter is None:
-            raise UnknownEventTopicError(
-                f"Event {stored_event.originator_version} of stream {stored_event.originator_id} has the "
-                f"topic {topic!r}, which is not registered. Is this an older release than the one that "
-                "wrote it?"
-            )
         state["originator_id"] = stored_event.originator_id
         state["originator_version"] = stored_event.originator_version
-        return adapter.validate_python(state)
+        return self._adapters[topic].validate_python(state)
+
+
+def _ailment(error: Exception) -> str:
+    """Return what is wrong with a state, without the values in it."""
+    if isinstance(error, ValidationError):
+        found = error.errors(include_input=False, include_url=False, include_context=False)
+        told = "; ".join(
+            f"{'.'.join(map(str, each['loc'])) or 'its state'}: {each['msg']}" for each in found[:3]
+        )
+        return told if len(found) <= 3 else f"{told}; and {len(found) - 3} more"
+    if isinstance(error, KeyError):
+        return f"its state has no {error}"
+    return f"its state leads to {type(error).__name__}"
 
 
 def _encode(state: dict[str, Any]) -> bytes:

@@ -14,7 +14,7 @@ from psycopg.errors import DataError, ProgramLimitExceeded, UniqueViolation
 
 from application.ports import Advance, IntakeCounts, StreamConflictError, UnreadableEvents, UnstorableError
 from domain.aggregate import DomainEvent
-from infrastructure.eventstore.codec import EventCodec
+from infrastructure.eventstore.codec import EventCodec, UndecodableEventError
 from infrastructure.eventstore.positions import advance, claim, enrol, marks
 from infrastructure.eventstore.recorder import EventRecorder
 
@@ -103,8 +103,8 @@ class Transaction:
     def _decoded(self, stored: list[StoredEvent]) -> list[DomainEvent] | UnreadableEvents:
         try:
             return [self._codec.to_domain_event(event) for event in stored]
-        except Exception as error:  # noqa: BLE001 - a fault in reading one stream must not stop the others
-            return UnreadableEvents(stored[-1].originator_version, f"{type(error).__name__}: {error}")
+        except UndecodableEventError as error:  # one stream must not stop the others
+            return UnreadableEvents(stored[-1].originator_version, f"{error.place}: {error.reason}")
 
 
 class EventStore:

@@ -10,7 +10,7 @@ from psycopg.rows import tuple_row
 from psycopg.sql import SQL
 
 from application.history import Entry, RecordedEvent, UnreadableEvent
-from infrastructure.eventstore.codec import EventCodec, StoredRow
+from infrastructure.eventstore.codec import EventCodec, StoredRow, UndecodableEventError
 
 _PAGE: Final = 2000
 _SELECT: Final = SQL(
@@ -52,6 +52,7 @@ class StreamReader:
     def _entry(self, stored: StoredRow) -> Entry:
         try:
             return RecordedEvent(stored.notification_id, self._codec.to_domain_event(stored))
-        except Exception as error:  # noqa: BLE001 - whatever ails one event, the others can be told
-            fault = f"{type(error).__name__}: {error}"
-            return UnreadableEvent(stored.notification_id, stored.originator_version, stored.topic, fault)
+        except UndecodableEventError as error:  # the others can be told
+            return UnreadableEvent(
+                stored.notification_id, stored.originator_version, stored.topic, error.reason
+            )

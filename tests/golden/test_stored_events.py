@@ -14,7 +14,7 @@ from eventsourcing.persistence import StoredEvent
 from domain.aggregate import DomainEvent
 from domain.batch_events import BatchRegistered, EssaySpellcheckFailed
 from infrastructure.eventstore.catalogue import EVENT_CLASSES, event_codec
-from infrastructure.eventstore.codec import EventCodec, UnknownEventTopicError
+from infrastructure.eventstore.codec import EventCodec, UndecodableEventError, UnknownEventTopicError
 from tests.golden.expected_events import EXPECTED
 
 FOLDER: Final = Path(__file__).parent
@@ -117,6 +117,45 @@ def test_a_topic_that_is_not_registered_is_refused_and_nothing_is_imported(topic
     assert repr(topic) in str(refusal.value)
     assert str(foreign.originator_id) in str(refusal.value)
     assert "colorsys" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (b"", "ValueError"),
+        (b"xx", "ValueError"),
+        (b"[]", "not a JSON object"),
+        (b"{}", "JSON"),
+        (b'{"user_id": "teacher-0007", "essay_ids": 5}', "essay_ids: Input should be"),
+    ],
+)
+def test_a_state_that_cannot_be_read_is_an_error_that_names_the_event_and_no_person(
+    state: bytes, reason: str
+) -> None:
+    damaged = replace(golden(BatchRegistered.topic), state=state)
+
+    with pytest.raises(UndecodableEventError) as refusal:
+        event_codec().to_domain_event(damaged)
+
+    assert reason in refusal.value.reason
+    assert (refusal.value.stream_id, refusal.value.version) == (
+        damaged.originator_id,
+        damaged.originator_version,
+    )
+    for named in (
+        f"Event {damaged.originator_version} of stream {damaged.originator_id}",
+        damaged.topic,
+        reason,
+    ):
+        assert named in str(refusal.value)
+    assert "teacher-0007" not in str(refusal.value)
+
+
+def test_an_upcast_that_fails_is_told_with_the_event() -> None:
+    older = old_registration("ras.batch.registered.v0", course="SV2")
+
+    with pytest.raises(UndecodableEventError, match=r"Event 1 of stream .*has no 'essays'"):
+        EventCodec(EVENT_CLASSES, RETIRED).to_domain_event(older)
 
 
 def test_two_classes_cannot_share_a_topic() -> None:

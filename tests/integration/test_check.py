@@ -20,6 +20,7 @@ from application.translate import translate
 from domain.batch import BatchAggregate, batch_stream_id
 from domain.batch_events import DrainOutcome
 from domain.dead_letters import RetryOutcome
+from infrastructure.check import streams
 from infrastructure.check.read_models import OWNERS
 from infrastructure.check.run import CheckUnderWayError, check
 from infrastructure.demo.stream import stream
@@ -246,6 +247,71 @@ def test_an_event_added_by_hand_is_named(ras: Installation, database: PostgresPr
     )
 
     assert ("intake", f"{stream_id}/{version}") in names(ras.checked().findings)
+
+
+DAMAGES = {
+    "no topic of ours": ("os:system", b"{}"),
+    "no JSON": ("ras.batch.essay-spellchecked.v1", b"xx"),
+    "nothing in it": ("ras.batch.essay-spellchecked.v1", b"{}"),
+    "no object": ("ras.batch.registered.v1", b"[]"),
+    "empty": ("ras.assessment.result-recorded.v1", b""),
+    "not UTF-8": ("ras.batch.results-ready.v1", b'{"causation": {"topic": "\xff"}}'),
+    "a zero byte": ("ras.dead-letter.message-dead-lettered.v1", b"\x00"),
+    "an origin of other types": (
+        "ras.batch.phase-concluded.v1",
+        b'{"causation": {"topic": 1, "partition": "x", "offset": 1e400}, "u": "\\u0000\\ud800"}',
+    ),
+}
+
+
+@pytest.mark.parametrize(("topic", "state"), DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("stream_of", ["ras.batch.registered.v1", "ras.assessment.result-recorded.v1"])
+def test_an_event_that_cannot_be_read_is_named_and_the_rest_is_checked(
+    ras: Installation, database: PostgresProbe, stream_of: str, topic: str, state: bytes
+) -> None:
+    [[stream_id, version]] = database.rows(
+        "INSERT INTO ras.stored_events (originator_id, originator_version, topic, state)"
+        " SELECT originator_id, max(originator_version) + 1, %s, %s FROM ras.stored_events WHERE originator_id ="
+        " (SELECT min(originator_id) FROM ras.stored_events WHERE topic = %s) GROUP BY originator_id"
+        " RETURNING originator_id, originator_version",
+        topic,
+        state,
+        stream_of,
+    )
+    database.execute("DELETE FROM ras_batch_results.rankings WHERE ctid = '(0,1)'")
+
+    report = ras.checked()
+
+    assert names(report.findings) - {("event store", f"{stream_id}/{version}")} == {
+        (finding.account, finding.id)
+        for finding in report.findings
+        if finding.account == "read model batch_results.rankings"
+    }
+    assert len(report.findings) == 2
+
+
+def test_a_stored_event_with_a_zero_in_its_text_counts(ras: Installation, database: PostgresProbe) -> None:
+    database.execute(
+        "UPDATE ras.stored_events SET state = convert_to(replace(convert_from(state, 'UTF8'),"
+        " '\"why\":\"', '\"why\":\"\\u0000'), 'UTF8')"
+    )
+    database.execute(
+        "UPDATE ras.stored_events SET state = convert_to(regexp_replace(convert_from(state, 'UTF8'),"
+        """ '"detail":"', '"detail":"\\\\u0000'), 'UTF8') WHERE topic = 'ras.dead-letter.message-dead-lettered.v1'"""
+    )
+
+    assert "intake" not in {finding.account for finding in ras.checked().findings}
+
+
+def test_pages_of_any_size_come_to_the_same(ras: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = ras.checked()
+    monkeypatch.setattr(streams, "PAGE_EVENTS", 7)
+    monkeypatch.setattr(streams, "PAGE_BYTES", 4_000)
+    monkeypatch.setattr(streams, "PORTION_EVENTS", 30)
+
+    cut = ras.checked()
+
+    assert (cut.findings, cut.accounts) == ([], whole.accounts)
 
 
 def test_a_lost_count_of_the_intake_is_named(ras: Installation, database: PostgresProbe) -> None:

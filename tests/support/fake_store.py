@@ -26,7 +26,7 @@ from application.ports import (
 )
 from domain.aggregate import DomainEvent
 from infrastructure.eventstore.catalogue import event_codec
-from infrastructure.eventstore.codec import EventCodec
+from infrastructure.eventstore.codec import EventCodec, UndecodableEventError
 
 _MAX_ID_BYTES: Final = 2704
 """What fits into a B-tree entry of PostgreSQL."""
@@ -202,8 +202,8 @@ class FakeTransaction:
     def _decoded(self, stored: list[StoredEvent]) -> list[DomainEvent] | UnreadableEvents:
         try:
             return [self._store.codec.to_domain_event(event) for event in stored]
-        except Exception as error:  # noqa: BLE001 - as the real store: whatever ails one stream ails it alone
-            return UnreadableEvents(stored[-1].originator_version, f"{type(error).__name__}: {error}")
+        except UndecodableEventError as error:
+            return UnreadableEvents(stored[-1].originator_version, f"{error.place}: {error.reason}")
 
 
 def summed(one: IntakeCounts, other: IntakeCounts) -> IntakeCounts:
