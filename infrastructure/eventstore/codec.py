@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from domain.aggregate import DomainEvent
+from infrastructure.foreseen import ForeseenError
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 """From the state of one version to the state of the next."""
@@ -49,12 +50,14 @@ class StoredRow(NamedTuple):
     state: bytes
 
 
-class UndecodableEventError(Exception):
+class UndecodableEventError(ForeseenError):
     """A stored event that this code cannot decode. The text names it, says why, and what to do.
 
     `place` names it within a sentence, `reason` is the why, which holds nothing of the event's values:
-    they may be personal.
+    they may be personal. `notification_id` is set by those who read the log.
     """
+
+    notification_id: int
 
     def __init__(self, stored: Stored, reason: str) -> None:
         place = f"vent {stored.originator_version} of stream {stored.originator_id} (topic {stored.topic!r})"

@@ -4,7 +4,8 @@ Theory of operation. A follower asks its sink for the position, reads the next s
 hands it over; the sink makes effects and position one transaction and fences it, so that a second
 follower of the same name cannot do the same work twice. In a backlog the next stretch is read and
 prepared while the sink waits for its server. Any fault leads back to the start: ask for the position
-again, because after a fault it is the only thing that is certain.
+again, because after a fault it is the only thing that is certain. At an event that cannot be read a follower
+waits: to go on behind it would lose it, and to end would take the other followers along.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import psycopg
 import structlog
 
 from application.ports import StalePositionError
+from infrastructure.eventstore.codec import UndecodableEventError
 from infrastructure.followers.log import LogListener, NotificationLog, Slice
 from infrastructure.garbage import PacedCollector
 from infrastructure.resilience import Backoff, BreakerState, CircuitBreaker
@@ -119,7 +121,7 @@ class Follower:
         self._listener.wake()
 
     async def run(self) -> None:
-        """Follow until `stop`. What neither sink nor log calls transient ends the loop."""
+        """Follow until `stop`. What neither sink nor log calls transient, or a matter for an operator, ends the loop."""
         self._collector.start()
         try:
             while not self._stopping.is_set():
@@ -128,7 +130,7 @@ class Follower:
                 except StalePositionError as error:
                     _log.info("follower.position_moved", follower=self.name, detail=str(error))
                     await self._listener.wait(self._poll_interval_s)
-                except SinkNotReadyError as error:
+                except (SinkNotReadyError, UndecodableEventError) as error:
                     await self._wait_for_operator(str(error))
                 except (TransientSinkError, psycopg.OperationalError, psycopg.InterfaceError) as error:
                     await self._wait_out(error)
@@ -140,7 +142,6 @@ class Follower:
 
     async def _follow(self, position: int) -> None:
         """Move the sink along from `position`; while it is at work on a stretch, the next is made ready."""
-        self._recovered()
         ahead: asyncio.Task[_Ready] | None = None
         try:
             while not self._stopping.is_set():
@@ -190,8 +191,17 @@ class Follower:
         """Say how far behind `position` is; counting costs, so it is done once a second at most."""
         if monotonic() - self._lag_measured_at < _LAG_INTERVAL_S:
             return
-        self._show_lag(await self._source.count_after(position), _since(await self._source.read(position, 1)))
+        since = None
+        with contextlib.suppress(UndecodableEventError):  # how many there are is known all the same
+            since = _since(await self._source.read(position, 1))
+        self._show_lag(await self._source.count_after(position), since)
         self._lag_measured_at = monotonic()
+
+    async def _measure_lag_while_waiting(self) -> None:
+        if self._position is not None:
+            # Where it is the database that is away, nobody can count.
+            with contextlib.suppress(psycopg.Error):
+                await self._measure_lag(self._position)
 
     def _show_lag(self, events: int, since: datetime | None) -> None:
         self.status.lag = events
@@ -207,6 +217,7 @@ class Follower:
         if self.status.reason != reason:
             _log.warning("follower.not_ready", follower=self.name, reason=reason)
         self.status.degraded(reason)
+        await self._measure_lag_while_waiting()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), self._poll_interval_s)
 
@@ -220,11 +231,7 @@ class Follower:
         self._metrics.faults.labels(self.name).inc()
         is_open = self._breaker.state is BreakerState.OPEN
         self.status.degraded(f"{reason}{' (circuit breaker open)' if is_open else ''}")
-        if self._position is not None:
-            with contextlib.suppress(
-                psycopg.Error
-            ):  # where it is the database that is away, nobody can count
-                await self._measure_lag(self._position)
+        await self._measure_lag_while_waiting()
         await self._backoff.wait(self._stopping)
         while self._breaker.state is BreakerState.OPEN and not self._stopping.is_set():
             await self._backoff.wait(self._stopping)

@@ -13,7 +13,7 @@ import structlog
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from infrastructure.eventstore.codec import EventCodec, StoredRow
+from infrastructure.eventstore.codec import EventCodec, UndecodableEventError
 from infrastructure.eventstore.recorder import CHANNEL
 from infrastructure.eventstore.stretches import TO_THE_END, StretchQuery, as_stored_row
 from infrastructure.postgres.datastore import connect
@@ -62,7 +62,8 @@ class NotificationLog:
     async def read(self, after: int, limit: int) -> Slice:
         """Return at most `limit` events after the notification id `after`, fewer if they are large.
 
-        Raises psycopg.OperationalError when the database is away.
+        Ends before an event that cannot be decoded; raises UndecodableEventError when it is the first. Raises
+        psycopg.OperationalError when the database is away.
         """
         head = await self.head()
         if head <= after:
@@ -76,7 +77,14 @@ class NotificationLog:
         for start in range(0, len(rows), _DECODED_AT_A_TIME):
             if start:
                 await asyncio.sleep(0)  # whoever sends the stretch before this one has its turn
-            events += map(self._recorded, rows[start : start + _DECODED_AT_A_TIME])
+            for row in rows[start : start + _DECODED_AT_A_TIME]:
+                try:
+                    events.append(Recorded(row.notification_id, self._codec.to_domain_event(row)))
+                except UndecodableEventError as error:
+                    if events:  # what comes before it need not wait
+                        return Slice(events, events[-1].notification_id, is_full=True)
+                    error.notification_id = row.notification_id
+                    raise
         if self._stretch.is_cut(rows, limit):
             return Slice(events, events[-1].notification_id, is_full=True)
         return Slice(events, max(head, events[-1].notification_id if events else after), is_full=False)
@@ -106,9 +114,6 @@ class NotificationLog:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._database_url)
         return self._connection
-
-    def _recorded(self, row: StoredRow) -> Recorded:
-        return Recorded(row.notification_id, self._codec.to_domain_event(row))
 
 
 class LogListener:

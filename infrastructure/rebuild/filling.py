@@ -23,12 +23,12 @@ import psycopg
 from psycopg.rows import scalar_row
 from sqlalchemy import Connection
 
-from infrastructure.eventstore.codec import EventCodec, StoredRow
+from infrastructure.eventstore.codec import EventCodec, StoredRow, UndecodableEventError
 from infrastructure.eventstore.stretches import StretchQuery, as_stored_row
 from infrastructure.garbage import PacedCollector
 from infrastructure.postgres.rows import encoded
 from infrastructure.rebuild import sides
-from infrastructure.rebuild.session import writer_session
+from infrastructure.rebuild.session import RebuildError, writer_session
 from projections.projection import Projection, Statement
 from projections.recorded import Recorded
 
@@ -99,8 +99,11 @@ class LogReader:
             after = rows[-1].notification_id
 
     def decoded(self, row: StoredRow) -> Recorded:
-        """Return the event of a row."""
-        return Recorded(row.notification_id, self._codec.to_domain_event(row))
+        """Return the event of a row. Raises RebuildError for one that cannot be read."""
+        try:
+            return Recorded(row.notification_id, self._codec.to_domain_event(row))
+        except UndecodableEventError as error:
+            raise RebuildError(f"{error} Nothing was switched.") from error
 
     def close(self) -> None:
         """Close the connection."""
@@ -216,7 +219,7 @@ def fill(
     """Bring each side up to its goal (a notification id, inclusive) and return the sides as they are then.
 
     Interrupted, it waits for the transactions at hand; what was filled by then stays filled. Raises
-    RebuildError if somebody else writes them.
+    RebuildError if somebody else writes them, or at an event that cannot be read.
     """
     behind = [(side.position, goal) for side, goal in goals.items() if side.position < goal]
     if not behind:

@@ -114,6 +114,39 @@ def test_what_is_of_other_topics_moves_the_position_too(
     assert ledger.moves == [(0, 2)]
 
 
+def test_a_follower_waits_at_an_event_that_cannot_be_read_and_goes_on_once_it_can(
+    store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
+) -> None:
+    write(store, 10)
+    [[number, stream_id, state]] = database.rows(
+        "UPDATE ras.stored_events e SET state = 'xx' FROM ras.stored_events o WHERE e.notification_id = 17"
+        " AND o.notification_id = e.notification_id RETURNING e.notification_id, e.originator_id, o.state"
+    )
+
+    async def follow() -> None:
+        async with crew(store_url) as members:
+            follower = members.follower()
+            status = follower.status
+            async with at_work(members, follower):
+                await until(lambda: status.last_error_at is not None, what="the follower waits")
+                since = status.last_error_at
+                await until(lambda: status.last_error_at != since, what="it has looked again")
+                assert (ledger.position, status.condition) == (number - 1, Condition.DEGRADED)
+                assert status.reason.startswith(
+                    f"Event 2 of stream {stream_id} (topic 'ras.batch.essay-slot-assigned.v1') cannot be read:"
+                )
+                await until(lambda: status.lag > 0, what="it says how far behind it is")
+                database.execute(
+                    "UPDATE ras.stored_events SET state = %s WHERE notification_id = %s", state, number
+                )
+                await caught_up(ledger, database)
+                await until(lambda: status.condition is Condition.OK, what="all is well again")
+
+    asyncio.run(follow())
+
+    check_each_once(ledger, database)
+
+
 def test_two_followers_of_one_projection_enter_each_event_once(
     store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
 ) -> None:
