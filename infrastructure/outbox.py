@@ -8,15 +8,20 @@ published, Kafka tells: the time of the record.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 from aiokafka.errors import KafkaError
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
 
 from application.envelopes import OUTBOX_EVENTS, OutgoingMessage, outgoing_messages
 from application.topics import OUTPUT_TOPICS
 from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.codec import StoredRow, UndecodableEventError
+from infrastructure.eventstore.stretches import as_stored_row
 from infrastructure.followers.log import NotificationLog
 from infrastructure.kafka.committed import committed_records, event_id_of
 from infrastructure.kafka.position_copy import PositionCopy
@@ -24,6 +29,27 @@ from infrastructure.kafka.position_topic import read_position, restored
 from infrastructure.postgres.datastore import connect
 from infrastructure.servers import Servers
 from projections.recorded import Recorded
+
+_Connection = AsyncConnection[TupleRow]
+_Place = tuple[int, int]
+
+_BYTES_AT_A_TIME: Final = 8_000_000
+_NEXT: Final = """
+    SELECT notification_id, octet_length(state) FROM ras.stored_events
+    WHERE notification_id > %(position)s AND topic = ANY(%(topics)s) ORDER BY notification_id LIMIT %(limit)s
+"""
+_LAST: Final = """
+    SELECT notification_id, octet_length(state) FROM ras.stored_events
+    WHERE notification_id <= %(position)s AND topic = ANY(%(topics)s) ORDER BY notification_id DESC LIMIT %(limit)s
+"""
+_COUNT: Final = """
+    SELECT count(*) FROM (SELECT FROM ras.stored_events
+        WHERE notification_id > %(position)s AND topic = ANY(%(topics)s) LIMIT 100000) AS behind
+"""
+_EVENTS: Final = """
+    SELECT notification_id, originator_id, originator_version, topic, state FROM ras.stored_events
+    WHERE notification_id = ANY(%(ids)s)
+"""
 
 _KAFKA_TIMEOUT_S: Final = 5.0
 _OFFSETS_A_RECORD: Final = 3
@@ -65,34 +91,28 @@ async def read_outbox(servers: Servers, transactional_id: str, *, limit: int) ->
 
     Raises psycopg.OperationalError when the database is away; without Kafka the times are missing.
     """
-    topics = [event.topic for event in OUTBOX_EVENTS]
     copy = PositionCopy(servers.database_url, transactional_id)
-    log = NotificationLog(servers.database_url, event_codec(), topics)
+    log = NotificationLog(servers.database_url, event_codec(), [event.topic for event in OUTBOX_EVENTS])
     try:
         position = await copy.read()
-        pending = (await log.read(position, limit)).events
-        count = await log.count_after(position) if pending else 0
-        published = await _published(servers.database_url, log, position, limit)
-        complaints = await _complaints(servers.bootstrap_servers, transactional_id, copy, log)
+        notes = await _complaints(servers.bootstrap_servers, transactional_id, copy, log)
     finally:
         await copy.close()
         await log.close()
-    times, faults = await _times(servers.bootstrap_servers, limit) if published else ({}, [])
-    return Outbox(
-        position,
-        count,
-        [
-            _entry(recorded, message, {})
-            for recorded in pending
-            for message in outgoing_messages(recorded.event)
-        ],
-        [
-            _entry(recorded, message, times)
-            for recorded in published
-            for message in outgoing_messages(recorded.event)
-        ],
-        complaints + faults,
-    )
+    async with await connect(servers.database_url) as connection:
+        next_ones = await _places(connection, _NEXT, position, limit)
+        last_ones = await _places(connection, _LAST, position, limit)
+        cursor = await connection.execute(_COUNT, {"position": position, "topics": _stored_topics()})
+        count = int((await cursor.fetchone() or (0,))[0])
+        times, faults = await _times(servers.bootstrap_servers, limit) if last_ones else ({}, [])
+        notes += faults
+        pending = await _entries(connection, next_ones, {}, notes)
+        published = await _entries(connection, last_ones, times, notes)
+    return Outbox(position, count, pending, published, notes)
+
+
+def _stored_topics() -> list[str]:
+    return list(event_codec().stored_under([event.topic for event in OUTBOX_EVENTS]))
 
 
 async def _complaints(
@@ -110,20 +130,48 @@ async def _complaints(
     return [] if complaint is None else [complaint]
 
 
-async def _published(database_url: str, log: NotificationLog, position: int, limit: int) -> list[Recorded]:
-    """Return the events published last, the newest first."""
-    topics = list(event_codec().stored_under([event.topic for event in OUTBOX_EVENTS]))
-    async with await connect(database_url) as connection:
-        cursor = await connection.execute(
-            "SELECT min(notification_id) FROM (SELECT notification_id FROM ras.stored_events"
-            " WHERE notification_id <= %s AND topic = ANY(%s) ORDER BY notification_id DESC LIMIT %s) AS last",
-            (position, topics, limit),
-        )
-        row = await cursor.fetchone()
-    if row is None or row[0] is None:
-        return []
-    events = (await log.read(int(row[0]) - 1, limit)).events
-    return [recorded for recorded in reversed(events) if recorded.notification_id <= position]
+async def _places(connection: _Connection, query: LiteralString, position: int, limit: int) -> list[_Place]:
+    """Return notification ids and sizes in bytes."""
+    parameters = {"position": position, "topics": _stored_topics(), "limit": limit}
+    return await (await connection.execute(query, parameters)).fetchall()
+
+
+async def _entries(
+    connection: _Connection,
+    places: Sequence[_Place],
+    times: dict[tuple[str, str], datetime],
+    notes: list[str],
+) -> list[Entry]:
+    """Return the records of events, in the order of `places`; what cannot be read becomes a note."""
+    codec = event_codec()
+    entries: list[Entry] = []
+    for ids in _in_pieces(places):
+        async with connection.cursor(binary=True, row_factory=as_stored_row) as cursor:
+            await cursor.execute(_EVENTS, {"ids": ids})
+            rows: dict[int, StoredRow] = {row.notification_id: row for row in await cursor.fetchall()}
+        for row in (rows.pop(number) for number in ids if number in rows):
+            try:
+                event = codec.to_domain_event(row)
+            except UndecodableEventError as error:
+                notes.append(str(error))
+                continue
+            recorded = Recorded(row.notification_id, event)
+            entries += (_entry(recorded, message, times) for message in outgoing_messages(event))
+    return entries
+
+
+def _in_pieces(places: Sequence[_Place]) -> Iterator[list[int]]:
+    """Yield the ids of events that fit into memory together; a dead letter may hold megabytes."""
+    ids: list[int] = []
+    size = 0
+    for number, octets in places:
+        if ids and size + octets > _BYTES_AT_A_TIME:
+            yield ids
+            ids, size = [], 0
+        ids.append(number)
+        size += octets
+    if ids:
+        yield ids
 
 
 async def _times(bootstrap_servers: str, limit: int) -> tuple[dict[tuple[str, str], datetime], list[str]]:

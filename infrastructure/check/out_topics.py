@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final
 
 import orjson
 from aiokafka.structs import ConsumerRecord
@@ -18,11 +17,10 @@ from aiokafka.structs import ConsumerRecord
 from application.conservation import Account, Finding, Report
 from application.envelopes import outgoing_messages
 from application.topics import OUTPUT_TOPICS
+from infrastructure.check.readable import readable
 from infrastructure.check.told_before import Record, told_before
 from infrastructure.followers.log import NotificationLog
 from infrastructure.kafka.committed import Partition, committed_records, event_id_of
-
-_EVENTS_AT_A_TIME: Final = 5000
 
 
 @dataclass(slots=True)
@@ -109,18 +107,11 @@ async def check_out_topics(
 async def _records(log: NotificationLog, after: int, to: int) -> dict[Record, str]:
     """Return the records that the published events in (after, to] call for, and the event of each."""
     found: dict[Record, str] = {}
-    while after < to:
-        stretch = await log.read(after, _EVENTS_AT_A_TIME)
-        for recorded in stretch.events:
-            if recorded.notification_id > to:
-                return found
-            event = recorded.event
-            for message in outgoing_messages(event):
-                event_id = dict(message.headers)["event_id"].decode()
-                found[message.topic, event_id] = f"{event.originator_id}/{event.originator_version}"
-        if not stretch.is_full:
-            break
-        after = stretch.reached
+    async for recorded in readable(log, after, to):
+        event = recorded.event
+        for message in outgoing_messages(event):
+            event_id = dict(message.headers)["event_id"].decode()
+            found[message.topic, event_id] = f"{event.originator_id}/{event.originator_version}"
     return found
 
 

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from typing import Final
 
 import orjson
 
 from application.envelopes import outgoing_messages
 from application.restore import saying_of
 from application.topics import TEACHER_NOTIFICATION_REQUESTED
+from infrastructure.check.readable import readable
 from infrastructure.followers.log import NotificationLog
 from infrastructure.kafka.committed import Partition, committed_records, event_id_of
 
 Record = tuple[str, str]
 """Topic and event id."""
-
-_EVENTS_AT_A_TIME: Final = 5000
 
 
 async def told_before(
@@ -41,15 +39,11 @@ async def told_before(
     if not missing or not extra:
         return {}
     calls: dict[tuple[str, object], list[Record]] = defaultdict(list)
-    after, is_full = since, True
-    while is_full:
-        stretch = await log.read(after, _EVENTS_AT_A_TIME)
-        for recorded in stretch.events:
-            for message in outgoing_messages(recorded.event):
-                record = (message.topic, dict(message.headers)["event_id"].decode())
-                if record in missing:
-                    calls[message.topic, _said(message.topic, message.value)].append(record)
-        after, is_full = stretch.reached, stretch.is_full
+    async for recorded in readable(log, since):
+        for message in outgoing_messages(recorded.event):
+            record = (message.topic, dict(message.headers)["event_id"].decode())
+            if record in missing:
+                calls[message.topic, _said(message.topic, message.value)].append(record)
     pairs: dict[Record, Record] = {}
     async with committed_records(bootstrap_servers, sorted({topic for topic, _ in extra})) as there:
         async for found in there.read(offsets):
