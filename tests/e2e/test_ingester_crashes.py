@@ -57,7 +57,7 @@ def test_every_message_is_taken_in_once_although_the_ingester_is_killed_again_an
         state=lambda: f"{taken_in(store)} of {len(messages)}",
     )
 
-    code, _ = ingester.wait_until_ready().terminate()
+    code = ingester.wait_until_ready().terminate()
 
     assert code == 0
     assert killed_at_work >= _KILLS / 3, "nearly every ingester was killed idle, which shows nothing"

@@ -81,7 +81,7 @@ class Disaster:
         """Let a publisher send all that is due."""
         publisher = self.ras.start("publish", *arguments).wait_until_ready()
         wait_until_settled(self.store, self.topics, self.ras.transactional_id, projected=False)
-        assert publisher.terminate()[0] == 0
+        assert publisher.terminate() == 0
 
     def check_said_once(self) -> None:
         """All that the store calls for was said, nothing twice, and teachers know as much as services do."""

@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 _ROLES = ("ingest", "publish", "project", "serve", "serve-assessments")
 
 
-def test_sigterm_ends_each_role_at_work_in_order_and_soon(
+def test_sigterm_ends_each_role_in_order_before_its_work_is_done(
     ras: Installation, ras_topics: Topics, store: PostgresProbe
 ) -> None:
     messages = list(stream(20_260_314, 150, class_sizes=(8, 24)))
@@ -27,10 +27,7 @@ def test_sigterm_ends_each_role_at_work_in_order_and_soon(
     wait_until(lambda: taken_in(store) > 100, what="the roles are at work", state=lambda: taken_in(store))
 
     for role in roles:
-        code, seconds = role.terminate()
-
-        assert (role.name, code) == (role.name, 0), role.output
-        assert seconds < 8, role.name
+        assert (role.name, role.terminate()) == (role.name, 0), role.output
         assert "Traceback" not in role.output
     assert taken_in(store) < len(messages), "everything was done before the first role was told to end"
 
@@ -42,10 +39,7 @@ def test_a_role_waits_for_the_database_and_can_be_ended_meanwhile(ras: Installat
     reason = process.wait_for_health("failed" if role.startswith("serve") else "degraded")
     assert "secret" not in process.output + reason
 
-    code, seconds = process.terminate()
-
-    assert (code, "Traceback" in process.output) == (0, False)
-    assert seconds < 8
+    assert (process.terminate(), "Traceback" in process.output) == (0, False)
 
 
 @pytest.mark.parametrize("role", ["ingest", "publish"])
@@ -53,10 +47,7 @@ def test_a_role_waits_for_kafka_and_can_be_ended_meanwhile(ras: Installation, ro
     process = ras.start(role, kafka_bootstrap_servers=f"127.0.0.1:{free_port()}")
     assert "Kafka does not answer" in process.wait_for_health("degraded")
 
-    code, seconds = process.terminate()
-
-    assert (code, "Traceback" in process.output) == (0, False)
-    assert seconds < 8
+    assert (process.terminate(), "Traceback" in process.output) == (0, False)
 
 
 @pytest.mark.parametrize("role", _ROLES)

@@ -76,7 +76,7 @@ def test_status_shows_the_way_of_a_batch_through_the_roles(
     wait_until(
         lambda: of_role(readers(ras), "publish")[0]["lag"] == 0, what="all is out", state=store.positions
     )
-    assert publisher.terminate()[0] == 0
+    assert publisher.terminate() == 0
 
 
 def test_the_last_error_outlives_its_process(
@@ -123,7 +123,7 @@ def test_status_is_watched_until_it_is_interrupted(ras: Installation, store: Pos
         lambda: watching.output.count("\n") >= 2, what="it is shown twice", state=lambda: watching.output
     )
 
-    code, _ = watching.terminate()
+    code = watching.terminate()
 
     assert code == 0
     for line in watching.output.splitlines():
@@ -136,7 +136,7 @@ def test_into_a_pipe_one_table_comes_after_the_other(ras: Installation, store: P
         lambda: watching.output.count("teacher_inbox") >= 2, what="two tables", state=lambda: watching.output
     )
 
-    assert watching.terminate()[0] == 0
+    assert watching.terminate() == 0
 
 
 def test_the_table_names_every_reader(ras: Installation, ras_topics: Topics, store: PostgresProbe) -> None:
@@ -182,5 +182,5 @@ def test_status_finds_the_servers_of_ras_up(ras: Installation, tmp_path: Path) -
 
 
 def _ended(process: RoleProcess) -> None:
-    code, _ = process.terminate()
+    code = process.terminate()
     assert code == 0, process.output

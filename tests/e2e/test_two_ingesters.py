@@ -77,12 +77,10 @@ def test_nothing_is_lost_or_doubled_when_ingesters_join_are_killed_and_are_stopp
         load.until(_works(first), "the first works")
         load.until(_works(third), "the third works")
 
-        code, seconds = first.terminate()
+        assert first.terminate() == 0, first.output
         load.until(_works(third), "the last one works alone")
         load.until_all_is_in()
 
-    assert code == 0, first.output
-    assert seconds < 5
     check_taken_in_once(store, ras_topics, load.places)
     check_as_undisturbed(store, load.messages)
 

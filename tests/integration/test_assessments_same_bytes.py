@@ -76,7 +76,7 @@ def test_other_processes_give_the_same_bytes(judged: str, expected: Answers, tmp
                 for path, (etag, content) in expected.items():
                     answer = client.get(f"{PREFIX}/{path}")
                     assert (answer.headers["ETag"], answer.content) == (etag, content)
-            code, _ = process.terminate()
+            code = process.terminate()
             assert (code, "Traceback" in process.output) == (0, False)
 
 
