@@ -94,6 +94,7 @@ def publisher(
         settings.transactional_id,
         log,
         PositionCopy(servers.database_url, settings.transactional_id),
+        timeout_s=settings.publish_timeout_s,
         resume_at=resume_at,
         after_restore=after_restore,
         tracer=_of_messages(tracer),

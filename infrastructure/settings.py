@@ -89,6 +89,12 @@ class Settings(BaseSettings):
 
     transactional_id: str = Field("ras-publisher", min_length=1)
     publish_max_events: int = Field(4000, ge=1, le=100_000, description="events in one Kafka transaction")
+    publish_timeout_s: float = Field(
+        30.0,
+        ge=1,
+        le=600,
+        description="how long Kafka may take over one transaction before it counts as away",
+    )
     project_max_events: int = Field(
         2000, ge=1, le=100_000, description="events in one projection transaction"
     )

@@ -33,12 +33,12 @@ def project() -> None:
 
 def serve() -> None:
     """Run the query API."""
-    from infrastructure.query_api import query_app  # the other roles need no web framework
-
     settings = _prepared_role("serve")
     servers = servers_from(settings, kafka=False)
     key = settings.require_api_key()
     sockets = listening(settings.api_host, settings.api_port, port_setting="RAS_API_PORT")
+    from infrastructure.query_api import query_app  # the other roles need no web framework
+
     stopping = asyncio.Event()
     app = query_app(servers, settings, key, stopping=stopping)
     run(roles.serve(settings, servers, app, sockets=sockets, stopping=stopping))
@@ -46,15 +46,15 @@ def serve() -> None:
 
 def serve_assessments() -> None:
     """Run the assessment app."""
+    settings = _prepared_role("serve-assessments")
+    servers = servers_from(settings, kafka=False)
+    key = settings.require_api_key()
+    sockets = listening(settings.api_host, settings.assessments_port, port_setting="RAS_ASSESSMENTS_PORT")
     # Read by numpy when it is imported. Its matrices here are small: a second thread would double the work
     # and gain no time, and the order of a sum should not depend on how many there are.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from infrastructure.assessment_api import assessment_app
 
-    settings = _prepared_role("serve-assessments")
-    servers = servers_from(settings, kafka=False)
-    key = settings.require_api_key()
-    sockets = listening(settings.api_host, settings.assessments_port, port_setting="RAS_ASSESSMENTS_PORT")
     run(roles.serve(settings, servers, assessment_app(servers, settings, key), sockets=sockets))
 
 

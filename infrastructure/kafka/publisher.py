@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_TRANSACTION_TIMEOUT_S: Final = 30.0
+_REQUEST_TIMEOUT_S: Final = 10.0
 _STOP_TIMEOUT_S: Final = 5.0
 _HEARTBEAT_S: Final = 10.0
 """How often an idle publisher writes its position again, to learn that it has been fenced."""
@@ -75,6 +75,7 @@ class KafkaSink:
         log: NotificationLog,
         copy: PositionCopy,
         *,
+        timeout_s: float,
         resume_at: int | None = None,
         after_restore: bool = False,
         tracer: MessageTracer | None = None,
@@ -83,6 +84,7 @@ class KafkaSink:
         self._transactional_id = transactional_id
         self._log = log
         self._copy = copy
+        self._timeout_s = timeout_s
         self._resume_at = resume_at
         self._after_restore = after_restore
         self._sayings = Sayings(bootstrap_servers, copy, log)
@@ -106,11 +108,11 @@ class KafkaSink:
             max_batch_size=256 * 1024,
             max_request_size=16 * 1024 * 1024,
             linger_ms=0,
-            request_timeout_ms=10_000,
-            transaction_timeout_ms=int(_TRANSACTION_TIMEOUT_S * 1000) + 10_000,
+            request_timeout_ms=int(_REQUEST_TIMEOUT_S * 1000),
+            transaction_timeout_ms=int((self._timeout_s + _REQUEST_TIMEOUT_S) * 1000),
         )
         try:
-            async with asyncio.timeout(_TRANSACTION_TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 await producer.start()
                 self._producer = producer
                 found = await read_position(self._bootstrap_servers, self._transactional_id)
@@ -161,7 +163,7 @@ class KafkaSink:
         mark = await self._continued(to)
         compared_to = await self._sayings.compared_to(to)
         try:
-            async with asyncio.timeout(_TRANSACTION_TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 await producer.begin_transaction()
                 await self._send(producer, messages, PublishedPosition(to, mark, compared_to))
                 await producer.commit_transaction()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from infrastructure.embedded.processes import free_port
 from infrastructure.postgres.schema import initialise
 from tests.support.postgres_probe import PostgresProbe, probe
 from tests.support.role_process import Installation
@@ -27,6 +28,14 @@ def store(database_url: str) -> Iterator[PostgresProbe]:
     initialise(database_url)
     with probe(database_url) as looking:
         yield looking
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> Iterator[Installation]:
+    """RAS without servers, for what a command says before it asks any."""
+    database_url = f"postgresql://postgres:secret@127.0.0.1:{free_port()}/ras"
+    with Installation(database_url, f"127.0.0.1:{free_port()}", tmp_path) as installation:
+        yield installation
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ def test_roles_wait_for_kafka_and_go_on_by_themselves(
 ) -> None:
     before, during, after = (_batch(number) for number in range(3))
     ingester, publisher, projector, api = (
-        ras.start(role).wait_until_ready() for role in ("ingest", "publish", "project", "serve")
+        ras.start(role, publish_timeout_s="5").wait_until_ready()
+        for role in ("ingest", "publish", "project", "serve")
     )
     sent = ras_topics.send(batch_messages(before))
     wait_until_settled(store, ras_topics, ras.transactional_id)

@@ -153,8 +153,8 @@ def test_the_table_names_every_reader(ras: Installation, ras_topics: Topics, sto
 
 
 @pytest.mark.parametrize("interval", ["0", "soon"])
-def test_an_interval_that_makes_no_sense_is_refused(ras: Installation, interval: str) -> None:
-    assert ras.run("status", "--watch", "--interval", interval).exit_code == 2
+def test_an_interval_that_makes_no_sense_is_refused(nowhere: Installation, interval: str) -> None:
+    assert nowhere.run("status", "--watch", "--interval", interval).exit_code == 2
 
 
 def test_status_finds_the_servers_of_ras_up(ras: Installation, tmp_path: Path) -> None:

@@ -135,6 +135,8 @@ def test_the_version_and_a_completed_word_load_nothing() -> None:
         (["ingest"], {"alembic", "httpx", "numpy", "sqlalchemy", "starlette", "uvicorn"}),
         (["publish"], {"alembic", "httpx", "sqlalchemy", "starlette", "uvicorn"}),
         (["project"], {"aiokafka", "alembic", "httpx", "numpy", "starlette", "uvicorn"}),
+        (["serve"], {"alembic", "httpx", "numpy", "scipy", "sqlalchemy", "starlette", "uvicorn"}),
+        (["serve-assessments"], {"aiokafka", "alembic", "httpx", "numpy", "scipy", "starlette", "uvicorn"}),
         (["history", "batch-0001"], {"aiokafka", "alembic", "httpx", "numpy", "sqlalchemy", "starlette"}),
         (["replay", "-"], {"alembic", "eventsourcing", "httpx", "psycopg", "sqlalchemy", "starlette"}),
         (["check"], {"alembic", "httpx", "starlette"}),
