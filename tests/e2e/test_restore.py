@@ -104,7 +104,7 @@ class Disaster:
         """`ras check` is content: what was said under other event ids is known to be said."""
         projector = self.ras.start("project").wait_until_ready()
         wait_until(lambda: all_is_projected(self.store), what="everything is projected")
-        assert projector.terminate()[0] == 0
+        assert projector.terminate() == 0
         check = self.ras.run("check")
         assert check.exit_code == 0, check.output
 
