@@ -52,6 +52,8 @@ _MESSAGES: Final = r"""
         SELECT * FROM origins WHERE topic IS NOT NULL AND partition IS NOT NULL AND "offset" IS NOT NULL
     )
 """
+_PUT_ASIDE: Final = """EXISTS (SELECT FROM ras_dead_letters.letters l
+    WHERE l.topic = t.topic AND l.partition = t.partition AND l."offset" = t."offset" AND l.position <= %(since)s)"""
 _COUNT: Final = (
     _MESSAGES
     + """
@@ -62,9 +64,7 @@ _COUNT: Final = (
     FROM (
         SELECT topic, partition, "offset",
             bool_or(kind = ANY(%(dead)s)) AS dead, bool_or(kind = ANY(%(parked)s)) AS parked,
-            EXISTS (SELECT FROM ras_dead_letters.letters l
-                WHERE l.topic = t.topic AND l.partition = t.partition AND l."offset" = t."offset"
-                AND l.position <= %(since)s) AS put_aside
+            {put_aside} AS put_aside
         FROM told t GROUP BY topic, partition, "offset"
     ) messages GROUP BY topic, partition
 """
@@ -104,7 +104,9 @@ Counts = dict[tuple[str, int], Counted]
 
 def count_messages(connection: Connection[TupleRow], since: int, to: int) -> Counts:
     """Return what the events after notification id `since`, up to `to`, say of messages."""
-    rows = connection.execute(_COUNT, _parameters(since, to)).fetchall()
+    # Before the first event nothing was put aside; the letters may then as well be gone.
+    query = _COUNT.replace("{put_aside}", _PUT_ASIDE if since else "false")
+    rows = connection.execute(query, _parameters(since, to)).fetchall()
     return {(topic, partition): Counted(*counts) for topic, partition, *counts in rows}
 
 

@@ -9,7 +9,7 @@ is one snapshot (REPEATABLE READ), at the position that the projection had in it
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, Table, text
@@ -24,6 +24,7 @@ from infrastructure.check.announcements import Announcements
 from infrastructure.check.streams import Page, pages
 from infrastructure.eventstore.codec import EventCodec
 from infrastructure.eventstore.positions import projection_position
+from infrastructure.postgres.read_models import complaints, versions
 from projections.catalogue import PROJECTIONS
 from projections.projection import Projection, schema_of
 from projections.recorded import Recorded
@@ -38,6 +39,27 @@ OWNERS: Final[dict[str, tuple[str, str]]] = {
 """For each projection the column that says whose a row is, and what makes a stream's id of it."""
 
 
+_LACKING: Final = text("""
+    SELECT to_regclass(:live) IS NULL, array(
+        SELECT s.attname::text FROM pg_attribute s
+        WHERE s.attrelid = to_regclass(:scratch) AND s.attnum > 0 AND NOT EXISTS (
+            SELECT FROM pg_attribute l WHERE l.attrelid = to_regclass(:live) AND l.attnum > 0
+            AND l.attname = s.attname AND l.atttypid = s.atttypid) ORDER BY s.attnum)
+""")
+
+
+class Model(NamedTuple):
+    """A table of a read model."""
+
+    projection: Projection
+    table: Table
+
+    @property
+    def live(self) -> str:
+        """The name of the live table, for SQL."""
+        return f'{schema_of(self.projection.name)}."{self.table.name}"'
+
+
 def scratch_tables(connection: Connection) -> Connection:
     """Make empty temporary tables like those of every read model and return a connection that writes to them."""
     here = connection.execution_options(
@@ -48,28 +70,52 @@ def scratch_tables(connection: Connection) -> Connection:
     return here
 
 
-def hold_sides(connection: Connection) -> None:
+def usable(connection: Connection) -> tuple[list[Model], list[Finding]]:
+    """Return the tables that can be compared, and what is wrong with the others. Needs the scratch tables."""
+    unfit = complaints(versions(connection))
+    findings = [Finding("read models", name, sentence) for name, sentence in unfit.items()]
+    models = []
+    for projection in PROJECTIONS:
+        if projection.name in unfit:
+            continue
+        for table in projection.metadata.sorted_tables:
+            names = {"live": f'{schema_of(projection.name)}."{table.name}"', "scratch": _scratch(table)}
+            is_gone, lacking = connection.execute(_LACKING, names).one()
+            if not lacking:
+                models.append(Model(projection, table))
+                continue
+            what = (
+                "This table is gone"
+                if is_gone
+                else f"Columns are gone or of another type: {', '.join(lacking)}"
+            )
+            detail = f"{what}. Run `ras rebuild {projection.name} --accept-differences`."
+            findings.append(Finding("read models", f"{projection.name}.{table.name}", detail))
+    return models, findings
+
+
+def hold_sides(connection: Connection, models: Sequence[Model]) -> None:
     """Keep a rebuild from switching sides until the transaction ends.
 
     To be called first in a transaction: LOCK TABLE takes no snapshot, so the snapshot that follows is of the
     side whose position stands in it. The other way round, rows could be those of a side that was still being
     filled when the snapshot was taken.
     """
-    quote = connection.dialect.identifier_preparer.quote
-    names = ", ".join(f"{quote(str(table.schema))}.{quote(table.name)}" for table in _tables())
-    connection.execute(text(f"LOCK TABLE {names} IN ACCESS SHARE MODE"))
+    if models:
+        names = ", ".join(model.live for model in models)
+        connection.execute(text(f"LOCK TABLE {names} IN ACCESS SHARE MODE"))
 
 
-def _tables() -> Iterator[Table]:
-    """Yield every table of every read model."""
-    return (table for projection in PROJECTIONS for table in projection.metadata.sorted_tables)
+def _scratch(table: Table) -> str:
+    return f'{_SCRATCH}."{table.name}"'
 
 
 class ReadModelCheck:
     """Compares portions of streams with the rows that are theirs."""
 
-    def __init__(self, codec: EventCodec) -> None:
+    def __init__(self, codec: EventCodec, models: Sequence[Model]) -> None:
         self._codec = codec
+        self._models = models
         self._expected: dict[str, int] = {}
         self._found: dict[str, int] = {}
 
@@ -80,8 +126,9 @@ class ReadModelCheck:
             for name, position in connection.execute(text("SELECT name, position FROM ras.positions"))
         }
         reached = {p.name: positions.get(projection_position(p.name), 0) for p in PROJECTIONS}
-        for table in _tables():
-            scratch.execute(text(f'TRUNCATE {_SCRATCH}."{table.name}"'))
+        for projection in PROJECTIONS:
+            for table in projection.metadata.sorted_tables:
+                scratch.execute(text(f"TRUNCATE {_scratch(table)}"))
         announcements = Announcements()
         for page in pages(connection, self._codec, some):
             yield from unreadable(page)
@@ -90,11 +137,10 @@ class ReadModelCheck:
             for marks in pages(connection, self._codec, _marks(page.recorded)):
                 yield from _folded(scratch, marks.recorded, reached)
         yield from announcements.end()
-        for projection in PROJECTIONS:
-            column, prefix = OWNERS[projection.name]
+        for model in self._models:
+            column, prefix = OWNERS[model.projection.name]
             owners = [s.removeprefix(prefix) for s in some if s.startswith(prefix)]
-            for table in projection.metadata.sorted_tables:
-                yield from self._compared(connection, projection, table, column, owners)
+            yield from self._compared(connection, model, column, owners)
 
     def accounts(self, report: Report) -> None:
         """Add the account of each table."""
@@ -102,16 +148,16 @@ class ReadModelCheck:
             report.accounts.append(Account(name, expected, self._found[name], "rows"))
 
     def _compared(
-        self, connection: Connection, projection: Projection, table: Table, column: str, owners: list[str]
+        self, connection: Connection, model: Model, column: str, owners: list[str]
     ) -> Iterator[Finding]:
-        live = f'{schema_of(projection.name)}."{table.name}"'
+        table, live, scratch = model.table, model.live, _scratch(model.table)
         keys = [c.name for c in table.primary_key]
         names = [c.name for c in table.columns]
         parameters = {"owners": owners}
-        name = f"{projection.name}.{table.name}"
+        name = f"{model.projection.name}.{table.name}"
         expected, found = connection.execute(
             text(
-                f'SELECT (SELECT count(*) FROM {_SCRATCH}."{table.name}"),'
+                f"SELECT (SELECT count(*) FROM {scratch}),"
                 f" (SELECT count(*) FROM {live} WHERE {column} = ANY(:owners))"
             ),
             parameters,
@@ -123,7 +169,7 @@ class ReadModelCheck:
             SELECT {", ".join(f'coalesce(l."{key}"::text, t."{key}"::text)' for key in keys)},
                 l."{keys[0]}" IS NULL, t."{keys[0]}" IS NULL, array_remove(ARRAY[{differing}], NULL)
             FROM (SELECT * FROM {live} WHERE {column} = ANY(:owners)) l
-            FULL JOIN {_SCRATCH}."{table.name}" t
+            FULL JOIN {scratch} t
                 ON {" AND ".join(f'l."{key}" = t."{key}"' for key in keys)}
             WHERE ({", ".join(f'l."{n}"' for n in names)}) IS DISTINCT FROM ({", ".join(f't."{n}"' for n in names)})
             LIMIT 1001
@@ -188,20 +234,20 @@ def _projected(scratch: Connection, projection: Projection, wanted: Sequence[Rec
         yield Finding("event store", f"{event.originator_id}/{event.originator_version}", detail)
 
 
-def orphans(connection: Connection) -> Iterator[Finding]:
+def orphans(connection: Connection, models: Sequence[Model]) -> Iterator[Finding]:
     """Yield the rows of which no stream is known at all."""
-    for projection in PROJECTIONS:
+    for model in models:
+        projection, table = model
         column, prefix = OWNERS[projection.name]
-        for table in projection.metadata.sorted_tables:
-            keys = ", ".join(f'"{c.name}"::text' for c in table.primary_key)
-            query = f"""
-                SELECT {keys} FROM {schema_of(projection.name)}."{table.name}" r WHERE NOT EXISTS (
-                    SELECT FROM ras.stored_events e WHERE e.originator_id = :prefix || r."{column}") LIMIT 1001
-            """
-            for key in connection.execute(text(query), {"prefix": prefix}):
-                place = ", ".join(f"{c.name}={v}" for c, v in zip(table.primary_key, key, strict=True))
-                yield Finding(
-                    f"read model {projection.name}.{table.name}",
-                    place,
-                    "This row is there, and its stream is not in the event store.",
-                )
+        keys = ", ".join(f'"{c.name}"::text' for c in table.primary_key)
+        query = f"""
+            SELECT {keys} FROM {model.live} r WHERE NOT EXISTS (
+                SELECT FROM ras.stored_events e WHERE e.originator_id = :prefix || r."{column}") LIMIT 1001
+        """
+        for key in connection.execute(text(query), {"prefix": prefix}):
+            place = ", ".join(f"{c.name}={v}" for c, v in zip(table.primary_key, key, strict=True))
+            yield Finding(
+                f"read model {projection.name}.{table.name}",
+                place,
+                "This row is there, and its stream is not in the event store.",
+            )

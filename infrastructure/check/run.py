@@ -21,7 +21,7 @@ from application.conservation import Report
 from application.envelopes import OUTBOX_EVENTS
 from infrastructure.check.intake import Counted, Counts, check_intake, count_messages, gaps
 from infrastructure.check.out_topics import Reached, check_out_topics
-from infrastructure.check.read_models import ReadModelCheck, hold_sides, orphans, scratch_tables
+from infrastructure.check.read_models import ReadModelCheck, hold_sides, orphans, scratch_tables, usable
 from infrastructure.check.state import CheckState, read_state, write_state
 from infrastructure.check.streams import next_portion
 from infrastructure.eventstore.catalogue import event_codec
@@ -53,8 +53,8 @@ async def check(servers: Servers, transactional_id: str, *, incremental: bool, p
     """
     connection = await asyncio.to_thread(_connected, servers.database_url)
     try:
-        since = await asyncio.to_thread(_begin, connection, incremental=incremental)
-        report = Report(since=since.position)
+        report = Report()
+        since = await asyncio.to_thread(_begin, connection, report, incremental=incremental)
         counts = await asyncio.to_thread(_check_store, connection, since, report, progress)
         await asyncio.to_thread(_check_read_models, servers.database_url, report, progress)
         reached = await _check_what_went_out(servers, transactional_id, since.reached, report, progress)
@@ -72,11 +72,22 @@ def _connected(database_url: str) -> Connection[TupleRow]:
     return connection
 
 
-def _begin(connection: Connection[TupleRow], *, incremental: bool) -> CheckState:
+def _begin(connection: Connection[TupleRow], report: Report, *, incremental: bool) -> CheckState:
+    """Return where to begin, and note it in the report. Raises CheckUnderWayError."""
     row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK_KEY,)).fetchone()
     if row != (True,):
         raise CheckUnderWayError("Another check is under way on this database; wait until it has ended.")
-    return read_state(connection) if incremental else CheckState()
+    if not incremental:
+        return CheckState()
+    since, sentence = read_state(connection, _head(connection))
+    report.since = since.position
+    report.notes += [sentence] if sentence else []
+    return since
+
+
+def _head(connection: Connection[TupleRow]) -> int:
+    row = connection.execute("SELECT coalesce(max(notification_id), 0) FROM ras.stored_events").fetchone()
+    return int(row[0]) if row else 0
 
 
 def _keep(connection: Connection[TupleRow], state: CheckState, report: Report) -> None:
@@ -95,10 +106,7 @@ def _check_store(
     progress("messages and their events", 0, 1)
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     with connection.transaction():
-        head = connection.execute(
-            "SELECT coalesce(max(notification_id), 0) FROM ras.stored_events"
-        ).fetchone()
-        report.position = max(int(head[0]) if head else 0, since.position)
+        report.position = _head(connection)
         counts = dict(since.counts)
         for partition, counted in count_messages(connection, since.position, report.position).items():
             counts[partition] = counts.get(partition, Counted()).plus(counted)
@@ -110,7 +118,6 @@ def _check_store(
 
 def _check_read_models(database_url: str, report: Report, progress: Progress) -> None:
     what = "read models"
-    checker = ReadModelCheck(event_codec())
     engine = maintenance_engine(database_url)
     with engine.connect() as connection:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")
@@ -124,18 +131,21 @@ def _check_read_models(database_url: str, report: Report, progress: Progress) ->
         ).scalar_one()
         connection.commit()
         scratch = scratch_tables(connection)
+        models, unfit = usable(connection)
+        report.found(unfit)
         connection.commit()
+        checker = ReadModelCheck(event_codec(), models)
         done, after = 0, ""
         progress(what, 0, total)
-        hold_sides(connection)
+        hold_sides(connection, models)
         while some := next_portion(connection, report.since, report.position, after):
             report.found(checker.portion(connection, scratch, some))
             connection.commit()
-            hold_sides(connection)
+            hold_sides(connection, models)
             done, after = done + len(some), some[-1]
             progress(what, done, total)
         if not report.since:
-            report.found(orphans(connection))
+            report.found(orphans(connection, models))
     checker.accounts(report)
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
+import orjson
 from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from infrastructure.check.intake import Counted, Counts
 from infrastructure.check.out_topics import Reached
+
+_ANEW: Final = "everything was looked at."
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +26,39 @@ class CheckState:
     reached: Reached = field(default_factory=Reached)
 
 
-def read_state(connection: Connection[TupleRow]) -> CheckState:
-    """Return the state kept, the beginning of everything if there is none."""
+class _Kept(BaseModel):
+    """The state as it is stored."""
+
+    model_config = ConfigDict(strict=True)
+
+    position: NonNegativeInt
+    counts: list[tuple[str, int, int, int, int]]
+    published: NonNegativeInt
+    offsets: list[tuple[str, int, int]]
+
+
+def read_state(connection: Connection[TupleRow], head: int) -> tuple[CheckState, str | None]:
+    """Return the state kept, for a log whose last notification id is `head`.
+
+    Where there is none, or none that can be gone on from, it is the beginning of everything; of what was there
+    and does not fit, a sentence says why.
+    """
     row = connection.execute("SELECT state FROM ras.check_state").fetchone()
     if row is None:
-        return CheckState()
-    kept = row[0]
-    return CheckState(
-        kept["position"],
-        {(topic, number): Counted(*counts) for topic, number, *counts in kept["counts"]},
-        Reached(kept["published"], {(topic, number): offset for topic, number, offset in kept["offsets"]}),
-    )
+        return CheckState(), None
+    try:
+        kept = _Kept.model_validate_json(orjson.dumps(row[0]))
+    except ValidationError:
+        return CheckState(), f"What the last check kept in ras.check_state cannot be read: {_ANEW}"
+    if kept.position > head:
+        reason = f"The last check went up to event {kept.position}, and the log ends at {head}"
+        return CheckState(), f"{reason}: {_ANEW}"
+    if connection.execute("SELECT to_regclass('ras_dead_letters.letters')").fetchone() == (None,):
+        # Of a message that was taken in again later, this table tells that it was counted before.
+        return CheckState(), f"The table of dead letters is gone: {_ANEW}"
+    counts = {(topic, number): Counted(*counts) for topic, number, *counts in kept.counts}
+    offsets = {(topic, number): offset for topic, number, offset in kept.offsets}
+    return CheckState(kept.position, counts, Reached(kept.published, offsets)), None
 
 
 def write_state(connection: Connection[TupleRow], state: CheckState) -> None:

@@ -13,7 +13,7 @@ from application.conservation import Report
 from infrastructure.check.run import check as run_check
 from infrastructure.cli.output import console
 from infrastructure.cli.starting import prepared, run
-from infrastructure.postgres import schema
+from infrastructure.postgres import schema_version
 from infrastructure.running import servers_to_look_at
 
 
@@ -21,7 +21,7 @@ def check(*, incremental: bool, json_output: bool) -> None:
     """Check, and print what was found. Exit code 1 where something does not fit."""
     settings = prepared()
     servers = servers_to_look_at(settings)
-    schema.check(servers.database_url)
+    schema_version.check(servers.database_url)
     report = Report()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=json_output) as bar:

@@ -15,7 +15,7 @@ _DATABASE_AWAY: Final = (
     ("eventsourcing.persistence", "InterfaceError"),
     ("eventsourcing.persistence", "InternalError"),
 )
-_TABLE_GONE: Final = (("psycopg.errors", "UndefinedTable"),)
+_TABLE_GONE: Final = (("psycopg.errors", "UndefinedTable"), ("psycopg.errors", "InvalidSchemaName"))
 _NO_RIGHT: Final = (("psycopg.errors", "InsufficientPrivilege"),)
 _READ_ONLY: Final = (("psycopg.errors", "ReadOnlySqlTransaction"),)
 _KAFKA_AWAY: Final = (("aiokafka.errors", "KafkaError"),)

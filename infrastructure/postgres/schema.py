@@ -1,4 +1,4 @@
-"""Tables: created and upgraded by `ras init`, checked by every process when it starts.
+"""Tables: created and upgraded by `ras init`, checked (`schema_version.py`) by every process when it starts.
 
 Read models are not checked here: one that does not fit this release must not stop what does not need it.
 """
@@ -43,11 +43,6 @@ def initialise(database_url: str, *, upgrade: bool = True) -> dict[str, str]:
                 if projection.name not in found:
                     _create_read_model(connection, projection)
         return complaints(versions(connection))
-
-
-def check(database_url: str) -> None:
-    """Raise SchemaVersionError unless the tables and all read models are those of this release."""
-    schema_version.check(database_url, read_models={p.name: p.version for p in PROJECTIONS})
 
 
 def _revision(connection: Connection) -> str | None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -312,6 +313,81 @@ def test_pages_of_any_size_come_to_the_same(ras: Installation, monkeypatch: pyte
     cut = ras.checked()
 
     assert (cut.findings, cut.accounts) == ([], whole.accounts)
+
+
+@pytest.mark.parametrize(
+    ("damage", "mend", "named"),
+    [
+        (
+            "ALTER SCHEMA ras_dead_letters RENAME TO gone",
+            "ALTER SCHEMA gone RENAME TO ras_dead_letters",
+            "dead_letters",
+        ),
+        (
+            "ALTER TABLE ras_teacher_inbox.notifications RENAME TO gone",
+            "ALTER TABLE ras_teacher_inbox.gone RENAME TO notifications",
+            "teacher_inbox.notifications",
+        ),
+        (
+            "ALTER TABLE ras_batch_results.phases RENAME COLUMN processed_count TO gone",
+            "ALTER TABLE ras_batch_results.phases RENAME COLUMN gone TO processed_count",
+            "batch_results.phases",
+        ),
+        (
+            "ALTER TABLE ras_assessments.jobs ALTER COLUMN position TYPE text",
+            "ALTER TABLE ras_assessments.jobs ALTER COLUMN position TYPE bigint USING position::bigint",
+            "assessments.jobs",
+        ),
+        (
+            "UPDATE ras.read_models SET version = 0 WHERE name = 'batch_results'",
+            "UPDATE ras.read_models SET version = 1 WHERE name = 'batch_results'",
+            "batch_results",
+        ),
+    ],
+)
+def test_tables_that_are_gone_are_named_with_what_to_run_and_the_rest_is_checked(
+    ras: Installation, database: PostgresProbe, damage: LiteralString, mend: LiteralString, named: str
+) -> None:
+    assert ras.checked().consistent
+    database.execute(damage)
+    [[stream_id]] = database.rows(
+        "DELETE FROM ras.stored_events WHERE originator_version = 1 AND originator_id ="
+        " (SELECT min(originator_id) FROM ras.stored_events WHERE topic = 'ras.batch.registered.v1')"
+        " RETURNING originator_id"
+    )
+    try:
+        for incremental in (True, False):
+            findings = ras.checked(incremental=incremental).findings
+            [finding] = [finding for finding in findings if finding.account == "read models"]
+            assert finding.id == named
+            assert f"ras rebuild {named.partition('.')[0]}" in finding.detail
+        assert f"{stream_id}/1" in {finding.id for finding in findings}
+    finally:
+        database.execute(mend)
+
+
+@pytest.mark.parametrize(
+    ("kept", "note"),
+    [
+        ("{}", "cannot be read"),
+        ("[]", "cannot be read"),
+        ('{"position": "7", "counts": [], "published": 0, "offsets": []}', "cannot be read"),
+        ('{"position": 0, "counts": [["topic", 0, 1]], "published": 0, "offsets": []}', "cannot be read"),
+        ('{"position": 99999999, "counts": [], "published": 0, "offsets": []}', "up to event 99999999"),
+    ],
+)
+def test_an_incremental_check_that_cannot_go_on_from_the_last_looks_at_everything(
+    ras: Installation, database: PostgresProbe, kept: str, note: str
+) -> None:
+    first = ras.checked()
+    database.execute("UPDATE ras.check_state SET state = %s::jsonb", kept)
+    database.execute("DELETE FROM ras_batch_results.rankings WHERE ctid = '(0,1)'")
+
+    report = ras.checked(incremental=True)
+
+    assert (report.since, report.position) == (0, first.position)
+    assert any(note in each and "everything was looked at" in each for each in report.notes)
+    assert [finding.account for finding in report.findings] == ["read model batch_results.rankings"]
 
 
 def test_a_lost_count_of_the_intake_is_named(ras: Installation, database: PostgresProbe) -> None:

@@ -59,7 +59,7 @@ def test_old_tables_are_refused_until_their_upgrade_is_asked_for(database_url: s
 
         sentence = r"0001.*make a backup, then run `ras init --upgrade`"
         with pytest.raises(SchemaVersionError, match=sentence):
-            schema.check(database_url)
+            schema_version.check(database_url)
         with pytest.raises(SchemaVersionError, match=sentence):
             schema.initialise(database_url, upgrade=False)
         assert database.value("SELECT version_num FROM ras.schema_version") == "0001"

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from sqlalchemy import Column, MetaData, Table, Text
 
-from infrastructure.check.read_models import hold_sides
+from infrastructure.check.read_models import Model, hold_sides
 from infrastructure.eventstore.store import EventStore
 from infrastructure.followers.follower import SinkNotReadyError
 from infrastructure.postgres.datastore import maintenance_engine
@@ -287,7 +287,7 @@ def test_who_compares_rows_with_a_position_keeps_the_sides_where_they_are(
 ) -> None:
     monkeypatch.setattr(switching, "WAITS_MS", (10, 20))
     with maintenance_engine(models.url).connect() as connection:
-        hold_sides(connection)
+        hold_sides(connection, [Model(p, t) for p in PROJECTIONS for t in p.metadata.sorted_tables])
         with pytest.raises(RebuildError, match="held by somebody's long transaction"):
             models.rebuilding().rebuild([teacher_inbox])
         connection.rollback()

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from eventsourcing.persistence import StoredEvent
 
 from infrastructure.postgres import schema_version
-from infrastructure.postgres.schema import check, initialise
+from infrastructure.postgres.schema import initialise
 from infrastructure.postgres.schema_version import MIGRATIONS, SchemaVersionError, newest_revision
 from projections.catalogue import PROJECTIONS
 from projections.projection import schema_of
@@ -25,6 +25,11 @@ _TABLES = (
     "SELECT table_schema || '.' || table_name FROM information_schema.tables"
     " WHERE table_schema = 'ras' OR table_schema LIKE 'ras\\_%%' ORDER BY 1"
 )
+
+
+def check(database_url: str) -> None:
+    """Check as a command that needs every read model."""
+    schema_version.check(database_url, read_models={p.name: p.version for p in PROJECTIONS})
 
 
 def tables(database: PostgresProbe) -> list[str]:
