@@ -164,7 +164,9 @@ async def _check_what_went_out(
         position = await read_position(servers.bootstrap_servers, transactional_id)
         if (complaint := await restored(position, copy, await log.head())) is not None:
             report.notes.append(complaint)
-        reached = await check_out_topics(log, servers.bootstrap_servers, published, since, report)
+        reached = await check_out_topics(
+            log, servers.bootstrap_servers, published, since, report, not_sent=await copy.not_sent()
+        )
     finally:
         await copy.close()
         await log.close()

@@ -6,6 +6,7 @@ names the value it started from. If that is no longer there, another owner has m
 zombie and its transaction is void.
 
 With an intake position goes a mark of the message at it: a topic that was made anew holds another one there.
+`not-sent/<topic>` is up to where `ras check` expects no records in an out-topic.
 And `ingester/<name>` counts the transactions of one process. A database that was restored while the process
 lived counts fewer: what it holds in memory is then of another store, and its transaction is void too.
 """

@@ -8,6 +8,7 @@ published from. Notification ids alone do not: after a restore they are given ou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import psycopg
@@ -34,6 +35,13 @@ _MARKS: Final = """
 """
 
 
+_NOT_SENT: Final = "SELECT name, position FROM ras.positions WHERE name LIKE 'not-sent/%'"
+_SET_NOT_SENT: Final = """
+    INSERT INTO ras.positions (name, position) SELECT 'not-sent/' || topic, %s FROM unnest(%s::text[]) AS topic
+    ON CONFLICT (name) DO UPDATE SET position = excluded.position, updated_at = clock_timestamp()
+"""
+
+
 def publisher_position(transactional_id: str) -> str:
     """Return the name of the copy."""
     return f"publisher/{transactional_id}"
@@ -57,6 +65,18 @@ class PositionCopy:
         """Return the positions of the ingesters in their topic-partitions, by name."""
         cursor = await (await self._connected()).execute(_INTAKE, prepare=True)
         return {str(name): int(position) for name, position in await cursor.fetchall()}
+
+    async def not_sent(self) -> dict[str, int]:
+        """Return by out-topic the notification id up to which its records need not be there.
+
+        A person said so with `--resume-at`, or the events are older than the topic.
+        """
+        cursor = await (await self._connected()).execute(_NOT_SENT, prepare=True)
+        return {str(name).partition("/")[2]: int(position) for name, position in await cursor.fetchall()}
+
+    async def set_not_sent(self, topics: Sequence[str], position: int) -> None:
+        """Note that records of events up to `position` need not be in `topics`."""
+        await (await self._connected()).execute(_SET_NOT_SENT, (position, list(topics)))
 
     async def write(self, position: int) -> None:
         """Overwrite the copy."""

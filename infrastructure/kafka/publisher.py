@@ -30,7 +30,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from application.envelopes import OutgoingMessage, outgoing_messages
-from application.topics import PUBLISHER_POSITION
+from application.topics import OUTPUT_TOPICS, PUBLISHER_POSITION
 from infrastructure.followers.follower import TransientSinkError
 from infrastructure.followers.log import NotificationLog
 from infrastructure.foreseen import ForeseenError
@@ -240,6 +240,7 @@ class KafkaSink:
                 f"still to come, would never be published. Give a number up to {head}."
             )
         await self._write_anew(resumed)
+        await self._copy.set_not_sent(OUTPUT_TOPICS, resumed)
         self._resume_at = None
         _log.warning("publisher.position_set", position=resumed, was=found and found.position)
         return resumed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -230,3 +231,25 @@ def test_a_kafka_that_is_older_than_the_store_is_refused_by_name(disaster: Disas
     assert (ingester.exit_code, publisher.exit_code) == (1, 1)
     assert "Kafka ends at offset -1, before the stored position" in ingester.output
     assert "the topic has lost its memory" in publisher.output
+
+    [resume_at] = re.findall(r"--resume-at (\d+)", publisher.output)
+    before = taken_in(disaster.store)
+    ingester = disaster.ras.start("ingest", accept_offset_gaps="true").wait_until_ready()
+    disaster.topics.send(_AFTERWARDS)
+    wait_until(
+        lambda: taken_in(disaster.store) == before + len(_AFTERWARDS),
+        what="the new topics are taken in",
+        state=lambda: taken_in(disaster.store) - before,
+    )
+    publisher = disaster.ras.start("publish", "--resume-at", resume_at).wait_until_ready()
+    wait_until(
+        lambda: disaster.position >= last_announcement(disaster.store),
+        what="what is new is published",
+        state=disaster.store.positions,
+    )
+    assert (ingester.terminate(), publisher.terminate()) == (0, 0)
+    due = announced(disaster.store, after=int(resume_at))
+    assert {record.value for record in disaster.topics.read(OUTPUT_TOPICS)} == {m.value for m in due}
+    check = " ".join(disaster.ras.run("check").output.split())
+    assert f"records of events up to {resume_at} were never sent, or count as sent" in check
+    assert "is missing" not in check

@@ -7,13 +7,17 @@ from threading import Barrier
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from eventsourcing.persistence import StoredEvent
+from sqlalchemy.schema import CreateSchema
 
+from domain.dead_letters import MessageDeadLettered
 from infrastructure.postgres import schema_version
+from infrastructure.postgres.datastore import maintenance_engine
 from infrastructure.postgres.schema import initialise
 from infrastructure.postgres.schema_version import MIGRATIONS, SchemaVersionError, newest_revision
 from projections.catalogue import PROJECTIONS
@@ -84,6 +88,24 @@ def test_initialise_again_changes_nothing(database_url: str) -> None:
         assert tables(database) == before
         assert database.positions() == {"projection/x": 7}
     check(database_url)
+
+
+def test_an_old_store_is_migrated_and_what_it_cannot_know_is_left_open(database_url: str) -> None:
+    with maintenance_engine(database_url).begin() as connection:
+        connection.execute(CreateSchema("ras"))
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.set_main_option("path_separator", "os")
+        command.upgrade(config, "0002")
+    with probe(database_url) as database:
+        database.execute("INSERT INTO ras.positions (name, position) VALUES ('intake/topic/0', 7)")
+        database.put(StoredEvent("dead-letter-topic-0-3", 1, MessageDeadLettered.topic, b"{}"))
+        initialise(database_url)
+
+        # Letters of then were never sent: nobody is to look for them. Positions of then have no mark.
+        assert database.positions() == {"intake/topic/0": 7, "not-sent/ras.dead-letters.v1": 1}
+        assert database.rows("SELECT DISTINCT mark FROM ras.positions") == [(None,)]
+    schema_version.check(database_url)
 
 
 def test_two_who_initialise_at_once_take_turns(database_url: str) -> None:

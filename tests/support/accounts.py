@@ -49,11 +49,13 @@ def recorded_events(store: PostgresProbe) -> list[DomainEvent]:
     return [codec.to_domain_event(stored) for stored in store.stored()]
 
 
-def announced(store: PostgresProbe) -> list[OutgoingMessage]:
-    """Return every record that must come out of Kafka, in the order of the log."""
+def announced(store: PostgresProbe, *, after: int = 0) -> list[OutgoingMessage]:
+    """Return every record that must come out of Kafka for events after a notification id, in the order of the log."""
+    numbers = [number for number, _, _ in store.log()]
     return [
         message
-        for event in recorded_events(store)
+        for number, event in zip(numbers, recorded_events(store), strict=True)
+        if number > after
         if isinstance(event, OUTBOX_EVENTS)
         for message in outgoing_messages(event)
     ]
