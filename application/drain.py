@@ -38,9 +38,12 @@ _AT_ONCE: Final = 500
 
 _KINDS: Final[Mapping[str, Kind]] = {"batch-": BatchAggregate, "assessment-": AssessmentAggregate}
 
+STREAM_PREFIXES: Final = tuple(_KINDS)
+"""How the names of the streams begin in which messages can wait."""
+
 
 class NoSuchStreamError(LookupError):
-    """No messages can wait in a stream of this name."""
+    """No messages can wait in a stream of this name, or nothing was ever recorded in it."""
 
 
 class StillUnreadableError(Exception):
@@ -103,6 +106,8 @@ class DrainParked:
                             f"The events of {stream_id} cannot be read by this release either: "
                             f"{queue.fault or 'they cannot be folded'}."
                         )
+                    if aggregate.version == 0:
+                        raise NoSuchStreamError(f"Nothing is recorded in a stream {stream_id!r}.")
                     stretch = self._take(aggregate, queue, at_once, by, unstorable, transaction)
                     transaction.append(stretch.events, [])
             except UnstorableError as error:

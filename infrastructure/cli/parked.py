@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,12 +10,14 @@ import orjson
 import typer
 from rich.table import Table
 
-from application.drain import Drained, DrainParked, NoSuchStreamError, StillUnreadableError
+from application.drain import STREAM_PREFIXES, Drained, DrainParked, StillUnreadableError
 from domain.batch import batch_stream_id
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.output import console
 from infrastructure.cli.put_aside import ask, bar, confirm, opened_store, plain
+from infrastructure.eventstore.store import EventStore
 
+_LONGEST_NAME = 300
 _COLUMNS = ("stream_id", "waiting", "since", "fault")
 
 
@@ -35,24 +37,28 @@ def list_parked(*, json_output: bool) -> None:
 
 
 def drain_parked(names: Sequence[str], *, by: str, yes: bool, json_output: bool) -> None:
-    """Take in what waits in the batches or streams named, in all where none is. Exit code 1 if something waits on."""
+    """Take in what waits in the batches or streams named, in all where none is. Exit code 1 if something waits on.
+
+    Raises CommandError, with nothing changed, where a name is that of no stream.
+    """
     waiting = {row["stream_id"]: row["waiting"] for row in _waiting()}
-    streams = [name if _is_stream(name, waiting) else batch_stream_id(name) for name in names or waiting]
-    total = sum(waiting.get(stream, 0) for stream in streams)
-    if streams:
-        confirm(f"Take in {total:,} messages of {len(streams):,} streams?", yes=yes)
     results: dict[str, Drained] = {}
     refusals: dict[str, str] = {}
-    with opened_store() as (store, tolerance), bar("parked messages", total) as tell:
+    with opened_store() as (store, tolerance):
+        streams = [_meant(name, waiting, store) for name in dict.fromkeys(names)] or list(waiting)
+        total = sum(waiting.get(stream, 0) for stream in streams)
+        if streams:
+            confirm(f"Take in {total:,} messages of {len(streams):,} streams?", yes=yes)
         drain = DrainParked(store, future_tolerance=tolerance)
         before = 0
-        for stream in streams:
-            try:
-                results[stream] = drain(stream, by=by, on_progress=partial(_told, tell, before))
-            except (StillUnreadableError, NoSuchStreamError) as error:
-                refusals[stream] = str(error)
-            else:
-                before += sum(results[stream].outcomes.values())
+        with bar("parked messages", total) as tell:
+            for stream in streams:
+                try:
+                    results[stream] = drain(stream, by=by, on_progress=partial(_told, tell, before))
+                except StillUnreadableError as error:
+                    refusals[stream] = str(error)
+                else:
+                    before += sum(results[stream].outcomes.values())
     _report(results, refusals, json_output=json_output)
     if refusals or any(result.left for result in results.values()):
         raise typer.Exit(1)
@@ -69,10 +75,24 @@ def _waiting() -> list[dict[str, Any]]:
     return ask(asked)
 
 
-def _is_stream(name: str, waiting: dict[str, Any]) -> bool:
-    if not name.strip() or "\0" in name or len(name) > 300:
+def _meant(name: str, waiting: Collection[str], store: EventStore) -> str:
+    """Return the stream that a person means by the name of a batch, or of a stream. Raises CommandError."""
+    if not name.strip() or "\0" in name or len(name) > _LONGEST_NAME:
         raise CommandError("A batch has an id; `ras parked list` shows the streams in which messages wait.")
-    return name in waiting or name.startswith("assessment-")
+    if name in waiting:
+        return name
+    # The id of a batch may itself begin as the name of a stream does.
+    of_batch = batch_stream_id(name)
+    candidates = (of_batch, name) if name.startswith(STREAM_PREFIXES) else (of_batch,)
+    with store.transaction() as transaction:
+        recorded = transaction.load(dict.fromkeys(candidates, 0), most=1)
+    for stream in candidates:
+        if stream in recorded:
+            return stream
+    raise CommandError(
+        f"Nothing is recorded of {name!r}; `ras parked list` shows the streams in which messages wait. "
+        "Nothing was changed."
+    )
 
 
 def _report(results: dict[str, Drained], refusals: dict[str, str], *, json_output: bool) -> None:

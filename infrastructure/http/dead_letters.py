@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -11,18 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from application.letter_filter import ImpossibleFilterError, letter_filter
 from application.queries import DeadLetterQueries, LetterFilter
-from application.time_travel import moment
-from domain.dead_letters import PARKED, STATES, LetterState, Reason
+from domain.dead_letters import PARKED
 from infrastructure.http.bulk_letters import bulk_letter_routes
 from infrastructure.http.operators import OperatorActions, operator, order, wording
 from infrastructure.http.problems import Problem
 from infrastructure.http.responses import cursor, json_response, whole_number
 from infrastructure.http.waiting import Waiting
 from projections.dead_letters import dead_letters
-
-REASONS = [reason.value for reason in Reason] + [PARKED]
-ANY_STATE = "all"
 
 
 def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, waiting: Waiting) -> list[Route]:
@@ -82,27 +78,8 @@ def _a_letter(found: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _wanted(request: Request) -> LetterFilter:
-    asked = request.query_params
-    reason, state = asked.get("reason") or None, asked.get("state") or LetterState.OPEN.value
-    topic = asked.get("topic") or None
-    if reason is not None and reason not in REASONS:
-        raise Problem(400, f"reason must be one of {', '.join(REASONS)}.")
-    if state not in {*STATES, ANY_STATE}:
-        raise Problem(400, f"state must be one of {', '.join((*STATES, ANY_STATE))}.")
-    if topic is not None and "\0" in topic:
-        raise Problem(400, "This cannot be a topic.")
-    return LetterFilter(
-        reason=reason,
-        topic=topic,
-        state=None if state == ANY_STATE else state,
-        since=_time(request, "since"),
-        until=_time(request, "until"),
-    )
-
-
-def _time(request: Request, name: str) -> datetime | None:
-    text = request.query_params.get(name)
+    asked = {name: request.query_params.get(name) for name in ("reason", "topic", "since", "until")}
     try:
-        return None if text is None else moment(text)
-    except ValueError as error:
-        raise Problem(400, f"{name}: {error}") from error
+        return letter_filter(**asked, state=request.query_params.get("state", ""))
+    except ImpossibleFilterError as error:
+        raise Problem(400, f"{error.name}: {error}.") from error

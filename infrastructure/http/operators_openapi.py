@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from domain.dead_letters import STATES
+from application.letter_filter import REASONS, SELECTABLE_STATES
+from application.topics import INPUT_TOPICS
 from infrastructure.http.bulk_letters import LARGEST_PIECE, PIECE
-from infrastructure.http.dead_letters import ANY_STATE, REASONS
 from infrastructure.http.openapi_parts import CURSOR, JSON, limit, operation, query, schema_reference
 from infrastructure.http.waiting_openapi import AFTER
 
@@ -20,8 +20,8 @@ def _time(name: str, description: str) -> dict[str, Any]:
 
 
 _FILTERS: Final = (
-    query("reason", "Only of this reason", {"type": "string", "enum": REASONS}),
-    query("topic", "Only of this topic", {"type": "string"}),
+    query("reason", "Only of this reason", {"type": "string", "enum": [*REASONS]}),
+    query("topic", "Only of this topic", {"type": "string", "enum": [*INPUT_TOPICS]}),
     _time("since", "Only received at this time or later"),
     _time("until", "Only received before this time"),
 )
@@ -84,7 +84,7 @@ OPERATOR_PATHS: Final[dict[str, dict[str, Any]]] = {
                 query(
                     "state",
                     "Only in this state",
-                    {"type": "string", "enum": [*STATES, ANY_STATE], "default": "open"},
+                    {"type": "string", "enum": [*SELECTABLE_STATES], "default": "open"},
                 ),
             ],
             problems=[400, 403],

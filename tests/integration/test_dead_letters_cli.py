@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from application import topics
-from domain.batch import BatchAggregate
+from domain.batch import BatchAggregate, batch_stream_id
 from infrastructure.postgres.schema import initialise
 from tests.support.commands import ras
 from tests.support.ingesting import Ingestion, dead_letter, intakes_of, messages_of, small_batch
@@ -101,6 +101,15 @@ def test_a_settled_letter_is_not_possible_again(url: str) -> None:
         (["dead-letters", "retry", "--reason", "luck"], 2, "is no reason"),
         (["dead-letters", "list", "--state", "luck"], 2, "is no state"),
         (["dead-letters", "list", "--since", "yesterday"], 2, "is no time"),
+        (
+            ["dead-letters", "list", "--topic", "nosuch"],
+            2,
+            f"is no topic; there are {topics.INPUT_TOPICS[0]}, ",
+        ),
+        (["dead-letters", "discard", "--topic", "nosuch", "--why", "w", "--yes"], 2, "is no topic"),
+        (["parked", "drain", "nosuch", "--yes"], 1, "Nothing is recorded of 'nosuch'; `ras parked list`"),
+        (["parked", "drain", "batch-nosuch", "--yes"], 1, "Nothing is recorded of 'batch-nosuch'"),
+        (["parked", "drain", "assessment-nosuch", "--yes"], 1, "Nothing is recorded of"),
         (["dead-letters", "show", "99"], 1, "There is no dead letter 99"),
         (["parked", "drain", "", "--yes"], 1, "A batch has an id"),
     ],
@@ -141,3 +150,6 @@ def test_parked_messages_are_listed_and_drained(url: str, monkeypatch: pytest.Mo
     project_store(url)
     assert ras("parked", "list", database_url=url).output == "Nothing is parked.\n"
     assert ras("parked", "drain", database_url=url).output == "Nothing is parked.\n"
+    for name in (script.batch_id, batch_stream_id(script.batch_id)):
+        again = ras("parked", "drain", name, "--yes", *BY, database_url=url)
+        assert again.output == f"{batch_stream_id(script.batch_id)}: 0 taken in, 0 left.\n"

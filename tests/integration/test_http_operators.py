@@ -195,7 +195,14 @@ def test_filters_choose_by_reason_topic_state_and_time(office: Office) -> None:
     assert len(found("since=2026-03-08T00:00:00Z&until=2026-03-08T00:00:01Z")) == 3
     assert found("until=2026-03-08T00:00:00Z") == []
     assert found("since=2026-03-08T00:00:00.000001Z") == []
-    for wrong in ("state=bad", "since=yesterday", "until=2026-03-08", "topic=%00", "reason=luck"):
+    for wrong in (
+        "state=bad",
+        "since=yesterday",
+        "until=2026-03-08",
+        "topic=%00",
+        "topic=nosuch",
+        "reason=luck",
+    ):
         assert office.client.get(f"{OPS}/dead-letters?{wrong}", service=OPERATORS).status_code == 400
 
 
@@ -230,8 +237,9 @@ def test_parked_messages_are_listed_and_drained_in_order(
     }
 
 
-def test_a_stream_in_which_nothing_can_wait_is_not_found(office: Office) -> None:
-    response = office.order("/parked/dead-letter-x/drain")
+@pytest.mark.parametrize("stream", ["dead-letter-x", "batch-nosuch", "assessment-nosuch", "batch-"])
+def test_a_stream_in_which_nothing_can_wait_is_not_found(office: Office, stream: str) -> None:
+    response = office.order(f"/parked/{stream}/drain")
     assert (response.status_code, response.json()["error"]) == (404, "Stream not found")
 
 

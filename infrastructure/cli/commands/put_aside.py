@@ -5,15 +5,14 @@ from __future__ import annotations
 import getpass
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from inspect import Signature, signature
 from typing import Annotated, Any
 
 import typer
 
+from application.letter_filter import REASONS, SELECTABLE_STATES, ImpossibleFilterError, letter_filter
 from application.queries import LetterFilter
-from application.time_travel import moment
-from domain.dead_letters import PARKED, STATES, LetterState, Reason
+from domain.dead_letters import PARKED, LetterState
 
 dead_letters = typer.Typer(
     help="List, show, retry and discard the messages that could not be taken in.",
@@ -26,11 +25,7 @@ parked = typer.Typer(
     rich_markup_mode=None,
 )
 
-_ANY_STATE = "all"
-_STATES = (*STATES, _ANY_STATE)
-_REASONS = (*(reason.value for reason in Reason), PARKED)
-
-ReasonOption = Annotated[str | None, typer.Option("--reason", help=f"One of {', '.join(_REASONS)}.")]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help=f"One of {', '.join(REASONS)}.")]
 TopicOption = Annotated[str | None, typer.Option("--topic", help="Only messages of this topic.")]
 SinceOption = Annotated[
     str | None,
@@ -52,18 +47,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 def list_letters(
     reason: ReasonOption = None,
     topic: TopicOption = None,
-    state: Annotated[str, typer.Option(help=f"One of {', '.join(_STATES)}.")] = LetterState.OPEN.value,
+    state: Annotated[
+        str, typer.Option(help=f"One of {', '.join(SELECTABLE_STATES)}.")
+    ] = LetterState.OPEN.value,
     since: SinceOption = None,
     until: UntilOption = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, newest first.")] = 50,
     json_output: JsonOption = False,
 ) -> None:
     """List dead letters, newest first: those that are open, unless --state says otherwise."""
-    if state not in _STATES:
-        raise typer.BadParameter(
-            f"{state!r} is no state; there are {', '.join(_STATES)}", param_hint="--state"
-        )
-    wanted = _filter(reason, topic, since, until, state=None if state == _ANY_STATE else state)
+    wanted = _filter(reason, topic, since, until, state=state)
     from infrastructure.cli import dead_letters as work
 
     work.list_letters(wanted, limit=limit, json_output=json_output)
@@ -213,23 +206,9 @@ def _filter(
     since: str | None,
     until: str | None,
     *,
-    state: str | None = LetterState.OPEN.value,
+    state: str = LetterState.OPEN.value,
 ) -> LetterFilter:
-    if reason is not None and reason not in _REASONS:
-        raise typer.BadParameter(
-            f"{reason!r} is no reason; there are {', '.join(_REASONS)}", param_hint="--reason"
-        )
-    return LetterFilter(
-        reason=reason,
-        topic=topic,
-        state=state,
-        since=_time(since, "--since"),
-        until=_time(until, "--until"),
-    )
-
-
-def _time(text: str | None, option: str) -> datetime | None:
     try:
-        return None if text is None else moment(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
+        return letter_filter(reason=reason, topic=topic, state=state, since=since, until=until)
+    except ImpossibleFilterError as error:
+        raise typer.BadParameter(str(error), param_hint=f"--{error.name}") from error

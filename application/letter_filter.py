@@ -1,0 +1,63 @@
+"""Which dead letters somebody asks for, as they write it: at the terminal or in a query string."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Final
+
+from application.queries import LetterFilter
+from application.time_travel import moment
+from application.topics import INPUT_TOPICS
+from domain.dead_letters import PARKED, STATES, LetterState, Reason
+
+REASONS: Final = (*(reason.value for reason in Reason), PARKED)
+ANY_STATE: Final = "all"
+SELECTABLE_STATES: Final = (*STATES, ANY_STATE)
+
+
+class ImpossibleFilterError(ValueError):
+    """Nothing can fit; the text says what could, `name` which part of the filter it is."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(text)
+        self.name = name
+
+
+def letter_filter(
+    *,
+    reason: str | None = None,
+    topic: str | None = None,
+    state: str = LetterState.OPEN.value,
+    since: str | None = None,
+    until: str | None = None,
+) -> LetterFilter:
+    """Return the filter that the texts describe; `since` is included, `until` is not. Empty texts are none.
+
+    Raises ImpossibleFilterError: a misspelt name would look like good news, an empty list.
+    """
+    for name, text, known in (
+        ("reason", reason, REASONS),
+        ("topic", topic, INPUT_TOPICS),
+        ("state", state, SELECTABLE_STATES),
+    ):
+        _check(name, text, known)
+    return LetterFilter(
+        reason=reason or None,
+        topic=topic or None,
+        state=None if state == ANY_STATE else state or LetterState.OPEN.value,
+        since=_time("since", since),
+        until=_time("until", until),
+    )
+
+
+def _check(name: str, text: str | None, known: Collection[str]) -> None:
+    if text and text not in known:
+        raise ImpossibleFilterError(name, f"{text[:100]!r} is no {name}; there are {', '.join(known)}")
+
+
+def _time(name: str, text: str | None) -> datetime | None:
+    try:
+        return None if text is None else moment(text)
+    except ValueError as error:
+        raise ImpossibleFilterError(name, str(error)) from error
