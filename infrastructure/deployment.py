@@ -26,6 +26,7 @@ import structlog
 from infrastructure.embedded.kafka import EmbeddedKafka
 from infrastructure.embedded.postgres import EmbeddedPostgres
 from infrastructure.embedded.processes import EmbeddedServerError, GuardedProcess, free_port, tail
+from infrastructure.eventstore.beginnings import forget_intake
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.kafka.position_copy import publisher_position
 from infrastructure.kafka.topics import create_missing_topics, partitions_by_topic
@@ -283,9 +284,16 @@ def _begin_with_empty_kafka(database_url: str, settings: Settings) -> int:
     would wait for offsets that never come, and the publisher would say everything again.
     """
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("DELETE FROM ras.positions WHERE name LIKE 'intake/%'")
+        forget_intake(connection)
         row = connection.execute(
-            "SELECT position FROM ras.positions WHERE name = %s",
+            "SELECT position, (SELECT coalesce(max(notification_id), 0) FROM ras.stored_events)"
+            " FROM ras.positions WHERE name = %s",
             (publisher_position(settings.transactional_id),),
         ).fetchone()
-    return int(row[0]) if row else 0
+    if row is None:
+        return 0
+    published, head = int(row[0]), int(row[1])
+    if published > head:
+        # Nobody has the records any more that would contradict it, so there is nothing to ask a person.
+        _log.warning("up.events_are_missing", published=published, head=head)
+    return min(published, head)

@@ -2,8 +2,11 @@
 
 The left side is what the ingesters counted, in the transaction of each micro-batch. The right side is counted anew
 from the events: each names in its causation the message that it comes from. A message that was put aside
-and taken in later counts as put aside, as it was at intake. Counting is done by the database, because all
-that is wanted of millions of events is a few numbers a partition.
+and taken in later counts as put aside, as it was at intake. Where a topic was made anew, or `ras up` began with an
+empty broker, the same offsets stand for other messages (`infrastructure/eventstore/beginnings.py`): each log is
+counted by itself, and only what came from the present one is held against the position in it.
+
+Counting is done by the database, because all that is wanted of millions of events is a few numbers a partition.
 """
 
 from __future__ import annotations
@@ -29,52 +32,65 @@ _OUR_OWN: Final = (
 )
 """Events that no message told us: decided by ourselves, or by a person."""
 
+_SETTLED: Final = (MessageDrained, DeadLetterRetried)
+"""What lies behind the events of a message that was put aside and is taken in after all, received at the same moment."""
+
 # A damaged state must not end the account of all others, so nothing in here can fail: what is no JSON has no
 # origin. LATIN1 takes every byte but zero, and where messages lie is told in ASCII; U+0000, which JSON may
 # hold, is nothing that PostgreSQL takes out of it. OFFSET 0: or each state would be read once for each column.
-_MESSAGES: Final = r"""
-    WITH texts AS (
-        SELECT originator_id, originator_version, topic AS kind, replace(convert_from(
-            CASE WHEN position('\x00'::bytea IN state) = 0 THEN state ELSE '' END, 'LATIN1'
-        ), '\u0000', '\u0020') AS state
-        FROM ras.stored_events
-        WHERE notification_id > %(since)s AND notification_id <= %(to)s AND topic = ANY(%(facts)s) OFFSET 0
-    ), facts AS (
-        SELECT originator_id, originator_version, kind,
+_ORIGINS: Final = r"""
+    SELECT notification_id, originator_id, originator_version, kind, origin ->> 'topic' AS topic,
+        substring(origin ->> 'partition' FROM '^[0-9]{1,9}$')::int AS partition,
+        substring(origin ->> 'offset' FROM '^[0-9]{1,18}$')::bigint AS "offset",
+        origin ->> 'received_at' AS received_at
+    FROM (
+        SELECT notification_id, originator_id, originator_version, kind,
             CASE WHEN pg_input_is_valid(state, 'jsonb') THEN state::jsonb -> 'causation' END AS origin
-        FROM texts OFFSET 0
-    ), origins AS (
-        SELECT originator_id, originator_version, kind, origin ->> 'topic' AS topic,
-            substring(origin ->> 'partition' FROM '^[0-9]{1,9}$')::int AS partition,
-            substring(origin ->> 'offset' FROM '^[0-9]{1,18}$')::bigint AS "offset"
-        FROM facts
+        FROM (
+            SELECT notification_id, originator_id, originator_version, topic AS kind, replace(convert_from(
+                CASE WHEN position('\x00'::bytea IN state) = 0 THEN state ELSE '' END, 'LATIN1'
+            ), '\u0000', '\u0020') AS state
+            FROM ras.stored_events
+            WHERE notification_id > %(since)s AND notification_id <= %(to)s AND topic = ANY(%(KINDS)s) OFFSET 0
+        ) texts OFFSET 0
+    ) facts
+"""
+_MESSAGES: Final = f"""
+    WITH settled AS (
+        SELECT DISTINCT topic, partition, "offset", received_at FROM ({_ORIGINS.replace("KINDS", "settled")}) s
+    ), logs AS (
+        SELECT name, array_agg(after ORDER BY after) AS begun FROM ras.log_beginnings GROUP BY name
     ), told AS (
-        SELECT * FROM origins WHERE topic IS NOT NULL AND partition IS NOT NULL AND "offset" IS NOT NULL
+        SELECT o.*, s.topic IS NOT NULL AS afterwards, coalesce(cardinality(l.begun), 0) AS last_log,
+            coalesce(width_bucket(notification_id - 1, l.begun), 0) AS log
+        FROM ({_ORIGINS.replace("KINDS", "facts")}) o
+        LEFT JOIN settled s USING (topic, partition, "offset", received_at)
+        LEFT JOIN logs l ON l.name = 'intake/' || o.topic || '/' || o.partition
+        WHERE o.topic IS NOT NULL AND o.partition IS NOT NULL AND o."offset" IS NOT NULL
     )
 """
-_PUT_ASIDE: Final = """EXISTS (SELECT FROM ras_dead_letters.letters l
-    WHERE l.topic = t.topic AND l.partition = t.partition AND l."offset" = t."offset" AND l.position <= %(since)s)"""
 _COUNT: Final = (
     _MESSAGES
     + """
     SELECT topic, partition,
-        count(*) FILTER (WHERE NOT dead AND NOT parked AND NOT put_aside) AS recorded,
+        count(*) FILTER (WHERE NOT dead AND NOT parked) AS recorded,
         count(*) FILTER (WHERE dead) AS dead_lettered,
         count(*) FILTER (WHERE parked AND NOT dead) AS parked
     FROM (
-        SELECT topic, partition, "offset",
-            bool_or(kind = ANY(%(dead)s)) AS dead, bool_or(kind = ANY(%(parked)s)) AS parked,
-            {put_aside} AS put_aside
-        FROM told t GROUP BY topic, partition, "offset"
+        SELECT topic, partition, "offset", log,
+            bool_or(kind = ANY(%(dead)s)) AS dead, bool_or(kind = ANY(%(parked)s)) AS parked
+        FROM told WHERE NOT afterwards GROUP BY topic, partition, "offset", log
     ) messages GROUP BY topic, partition
 """
 )
+# Where a topic was made anew, what was put aside may lie in either log: then only what came directly is compared.
 _TWICE: Final = (
     _MESSAGES
     + """
     SELECT originator_id, max(originator_version) AS version, topic, partition, "offset"
-    FROM told WHERE NOT kind = ANY(%(dead)s) AND NOT kind = ANY(%(parked)s)
-    GROUP BY originator_id, topic, partition, "offset" HAVING count(*) > 1 LIMIT 1001
+    FROM told
+    WHERE NOT kind = ANY(%(dead)s) AND NOT kind = ANY(%(parked)s) AND (last_log = 0 OR NOT afterwards)
+    GROUP BY originator_id, topic, partition, "offset", log HAVING count(*) > 1 LIMIT 1001
 """
 )
 _BEYOND: Final = (
@@ -82,9 +98,10 @@ _BEYOND: Final = (
     + """
     SELECT originator_id, originator_version, told.topic, told.partition, told."offset"
     FROM told LEFT JOIN ras.positions p ON p.name = 'intake/' || told.topic || '/' || told.partition
-    WHERE told."offset" > coalesce(p.position, -1) LIMIT 1001
+    WHERE log = last_log AND (last_log = 0 OR NOT afterwards) AND told."offset" > coalesce(p.position, -1) LIMIT 1001
 """
 )
+_BEGUN_ANEW: Final = "SELECT count(DISTINCT name) FROM ras.log_beginnings WHERE name LIKE 'intake/%'"
 
 
 class Counted(NamedTuple):
@@ -104,9 +121,7 @@ Counts = dict[tuple[str, int], Counted]
 
 def count_messages(connection: Connection[TupleRow], since: int, to: int) -> Counts:
     """Return what the events after notification id `since`, up to `to`, say of messages."""
-    # Before the first event nothing was put aside; the letters may then as well be gone.
-    query = _COUNT.replace("{put_aside}", _PUT_ASIDE if since else "false")
-    rows = connection.execute(query, _parameters(since, to)).fetchall()
+    rows = connection.execute(_COUNT, _parameters(since, to)).fetchall()
     return {(topic, partition): Counted(*counts) for topic, partition, *counts in rows}
 
 
@@ -139,6 +154,11 @@ def check_intake(connection: Connection[TupleRow], report: Report, counts: Count
     report.accounts.append(
         Account("intake, in total", expected_in_total, found_in_total, "messages taken in")
     )
+    [anew] = connection.execute(_BEGUN_ANEW).fetchone() or (0,)
+    if anew:
+        report.notes.append(
+            f"{anew} topic-partitions were begun anew in Kafka: where the messages of before lay was not looked at."
+        )
     parameters = _parameters(report.since, report.position)
     report.found(
         Finding(
@@ -167,6 +187,7 @@ def _parameters(since: int, to: int) -> dict[str, object]:
         "facts": list(codec.stored_under(facts)),
         "dead": list(codec.stored_under([MessageDeadLettered.topic])),
         "parked": list(codec.stored_under([MessageParked.topic])),
+        "settled": list(codec.stored_under([event.topic for event in _SETTLED])),
     }
 
 

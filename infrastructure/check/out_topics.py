@@ -27,10 +27,15 @@ from infrastructure.kafka.committed import Partition, committed_records, event_i
 
 @dataclass(slots=True)
 class Reached:
-    """How far the account goes: the notification id published last, and the next offset of each partition."""
+    """How far the account goes: the notification id published last, and the next offset of each partition.
+
+    `not_sent` is the last notification id of which a record may be missing. Once that is another one, the
+    offsets may be those of another Kafka: after each start of `ras up` they are, for its own broker begins empty.
+    """
 
     published: int = 0
     offsets: dict[Partition, int] = field(default_factory=dict)
+    not_sent: int = 0
 
 
 @dataclass(slots=True)
@@ -69,7 +74,7 @@ async def check_out_topics(
 
     Raises aiokafka's errors when the broker is away. Returns where the next check goes on.
     """
-    seen = await _read(bootstrap_servers, since)
+    seen, since = await _read(bootstrap_servers, since, not_sent=max(not_sent.values(), default=0))
     expected = await _records(log, since.published, published)
     early = await _records(log, published, await log.head())
     pairs = await told_before(
@@ -125,7 +130,7 @@ async def check_out_topics(
     for record in early.keys() & seen.places.keys():
         partition, offset = seen.places[record]
         offsets[record[0], partition] = min(offsets[record[0], partition], offset)
-    return Reached(published, offsets)
+    return Reached(published, offsets, max(not_sent.values(), default=0))
 
 
 async def _records(log: NotificationLog, after: int, to: int) -> dict[Record, _Cause]:
@@ -141,16 +146,20 @@ async def _records(log: NotificationLog, after: int, to: int) -> dict[Record, _C
     return found
 
 
-async def _read(bootstrap_servers: str, since: Reached) -> _Seen:
+async def _read(bootstrap_servers: str, since: Reached, *, not_sent: int) -> tuple[_Seen, Reached]:
+    """Return the records after `since`, or all of them if that was in another Kafka; and which of both."""
     seen = _Seen()
     async with committed_records(bootstrap_servers, OUTPUT_TOPICS) as there:
+        shorter = any(there.ends.get(key, 0) < offset for key, offset in since.offsets.items())
+        if shorter or not_sent != since.not_sent:
+            since = Reached()
         seen.ends.update(there.ends)
         seen.expired |= {key[0] for key, first in there.first.items() if first > since.offsets.get(key, 0)}
         async for record in there.read(since.offsets):
             key = (record.topic, event_id_of(record) or _id_within(record))
             seen.times[key] += 1
             seen.places.setdefault(key, (record.partition, record.offset))
-    return seen
+    return seen, since
 
 
 def _id_within(record: ConsumerRecord) -> str:

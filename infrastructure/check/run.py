@@ -38,6 +38,9 @@ _LOCK_KEY: Final = 0x52415302
 _END_WITH_CLIENT: Final = "SET client_connection_check_interval = '2s'"
 """A statement of minutes whose client was ended ends too, and lets go of the lock."""
 
+_BY_HASH: Final = "SET LOCAL enable_nestloop = off"
+"""The planner knows little of what is inside events, and a loop over millions of them must not come of a guess."""
+
 Progress = Callable[[str, int, int], None]
 """Told what is being looked at, how much of it is done, and how much there is."""
 
@@ -106,6 +109,7 @@ def _check_store(
     progress("messages and their events", 0, 1)
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     with connection.transaction():
+        connection.execute(_BY_HASH)
         report.position = _head(connection)
         counts = dict(since.counts)
         for partition, counted in count_messages(connection, since.position, report.position).items():

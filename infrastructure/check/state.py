@@ -35,6 +35,7 @@ class _Kept(BaseModel):
     counts: list[tuple[str, int, int, int, int]]
     published: NonNegativeInt
     offsets: list[tuple[str, int, int]]
+    not_sent: NonNegativeInt = 0  # a state of before had none
 
 
 def read_state(connection: Connection[TupleRow], head: int) -> tuple[CheckState, str | None]:
@@ -53,12 +54,9 @@ def read_state(connection: Connection[TupleRow], head: int) -> tuple[CheckState,
     if kept.position > head:
         reason = f"The last check went up to event {kept.position}, and the log ends at {head}"
         return CheckState(), f"{reason}: {_ANEW}"
-    if connection.execute("SELECT to_regclass('ras_dead_letters.letters')").fetchone() == (None,):
-        # Of a message that was taken in again later, this table tells that it was counted before.
-        return CheckState(), f"The table of dead letters is gone: {_ANEW}"
     counts = {(topic, number): Counted(*counts) for topic, number, *counts in kept.counts}
     offsets = {(topic, number): offset for topic, number, offset in kept.offsets}
-    return CheckState(kept.position, counts, Reached(kept.published, offsets)), None
+    return CheckState(kept.position, counts, Reached(kept.published, offsets, kept.not_sent)), None
 
 
 def write_state(connection: Connection[TupleRow], state: CheckState) -> None:
@@ -67,6 +65,7 @@ def write_state(connection: Connection[TupleRow], state: CheckState) -> None:
         "position": state.position,
         "counts": [[*partition, *counted] for partition, counted in state.counts.items()],
         "published": state.reached.published,
+        "not_sent": state.reached.not_sent,
         "offsets": [[*partition, offset] for partition, offset in state.reached.offsets.items()],
     }
     connection.execute(

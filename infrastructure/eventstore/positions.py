@@ -19,6 +19,7 @@ from typing import Any, Final
 from psycopg import Cursor
 
 from application.ports import Advance, StalePositionError
+from infrastructure.eventstore.beginnings import begin_anew
 
 _ADVANCE: Final = """
     UPDATE ras.positions AS p SET position = a.target, mark = a.mark, updated_at = clock_timestamp()
@@ -69,7 +70,8 @@ def enrol(cursor: Cursor[Any], name: str) -> int:
 def advance(cursor: Cursor[Any], moves: Sequence[Advance]) -> None:
     """Move all of `moves`, or raise StalePositionError if one of them has another value by now.
 
-    Rows are locked in the order of their names, so that two owners cannot deadlock.
+    Rows are locked in the order of their names, so that two owners cannot deadlock. A position that moves back is
+    in another Kafka log from here on; that is noted.
     """
     ordered = sorted(moves, key=lambda move: move.name)
     cursor.execute(
@@ -89,3 +91,4 @@ def advance(cursor: Cursor[Any], moves: Sequence[Advance]) -> None:
             if found[m.name] != m.expected
         ]
         raise StalePositionError(f"Another owner is at work: {'; '.join(moved)}.")
+    begin_anew(cursor, [move.name for move in ordered if move.to < move.expected])

@@ -13,7 +13,7 @@ from application.topics import ESSAY_SLOT_ASSIGNED, INPUT_TOPICS
 from infrastructure.demo.message import UpstreamMessage
 from infrastructure.demo.stream import stream
 from infrastructure.kafka.topics import PARTITIONS
-from tests.support.accounts import all_is_taken_in, taken_in
+from tests.support.accounts import all_is_projected, all_is_taken_in, taken_in
 from tests.support.postgres_probe import PostgresProbe
 from tests.support.role_process import Installation, RoleProcess
 from tests.support.topics import Topics
@@ -86,6 +86,12 @@ def test_a_topic_that_grew_past_the_position_is_refused_and_read_from_its_beginn
     )
     ends = ras_topics.ends([ESSAY_SLOT_ASSIGNED])
     assert _positions(store) == [ends[ESSAY_SLOT_ASSIGNED, n] - 1 for n in range(PARTITIONS)]
+
+    ras.start("project").wait_until_ready()
+    wait_until(lambda: all_is_projected(store), what="everything is projected", deadline_s=60.0)
+    for options in ((), ("--incremental",)):
+        check = ras.run("check", *options)
+        assert check.exit_code == 0, check.output  # although offsets stand for two messages now
 
 
 def test_an_ingester_at_work_ends_when_a_topic_is_made_anew(

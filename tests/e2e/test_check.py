@@ -11,7 +11,13 @@ from application.envelopes import OutgoingMessage
 from application.topics import BATCH_RESULTS_READY, TEACHER_NOTIFICATION_REQUESTED
 from infrastructure.demo.stream import stream
 from infrastructure.kafka.position_copy import publisher_position
-from tests.support.accounts import announced, wait_until_settled
+from tests.support.accounts import (
+    all_is_projected,
+    all_is_published,
+    announced,
+    taken_in,
+    wait_until_settled,
+)
 from tests.support.postgres_probe import PostgresProbe
 from tests.support.role_process import Installation
 from tests.support.topics import Sender, Topics
@@ -83,6 +89,46 @@ def test_a_record_that_never_went_out_is_named(
     found = report(settled)
 
     assert {f["id"] for f in found["findings"] if f["account"] == BATCH_RESULTS_READY} == lost
+
+
+def test_what_lies_in_another_kafka_is_not_missed_once_the_publisher_was_told_to_go_on(
+    settled: Installation, ras_topics: Topics, store: PostgresProbe
+) -> None:
+    """All topics are made anew, as on another Kafka. What is published from then on is compared."""
+    assert report(settled)["consistent"]
+    settled.terminate_all()
+    said = len(announced(store))
+    published = store.positions()[publisher_position(settled.transactional_id)]
+    ras_topics.renew()
+    for role in (("ingest",), ("publish", "--resume-at", str(published)), ("project",)):
+        settled.start(*role, accept_offset_gaps="true").wait_until_ready()
+    before = taken_in(store)
+    later = list(stream(20_261_126, 3, class_sizes=(1, 4), failure_share=0))
+    ras_topics.send(later)
+    wait_until(
+        lambda: (
+            taken_in(store) == before + len(later)
+            and all_is_published(store, settled.transactional_id)
+            and all_is_projected(store)
+        ),
+        what="what came later is taken in, published and projected",
+        deadline_s=60.0,
+        state=store.positions,
+    )
+
+    for options in (("--incremental",), ()):
+        checked = report(settled, *options)
+        assert checked["findings"] == []
+        assert any(
+            f"of events up to {published} were never sent, or count as sent" in note
+            for note in checked["notes"]
+        )
+
+    ras_topics.delete(BATCH_RESULTS_READY)
+    later_said = announced(store)[said:]
+    lost = {dict(m.headers)["event_id"].decode() for m in later_said if m.topic == BATCH_RESULTS_READY}
+    named = {f["id"] for f in report(settled)["findings"] if f["account"] == BATCH_RESULTS_READY}
+    assert named == lost
 
 
 def test_the_outbox_shows_what_was_published_and_what_waits(

@@ -49,6 +49,7 @@ def test_initialise_makes_every_table_and_check_is_content(database_url: str) ->
         assert set(tables(database)) == {
             "ras.check_state",
             "ras.intake_counts",
+            "ras.log_beginnings",
             "ras.positions",
             "ras.read_models",
             "ras.rebuilds",

@@ -42,7 +42,9 @@ class PostgresProbe:
 
     def empty(self) -> None:
         """Take everything out of the store; its notification ids begin at 1 again."""
-        self.execute("TRUNCATE ras.stored_events, ras.positions, ras.intake_counts RESTART IDENTITY")
+        self.execute(
+            "TRUNCATE ras.stored_events, ras.positions, ras.intake_counts, ras.log_beginnings RESTART IDENTITY"
+        )
 
     def execute(self, statement: LiteralString, *parameters: Any) -> None:
         """Run a statement."""

@@ -179,6 +179,12 @@ class Installation:
         process.wait_for_end()
         return process
 
+    def terminate_all(self) -> None:
+        """End whatever runs, by SIGTERM."""
+        for process in self._processes:
+            if process.exit_code is None:
+                process.terminate()
+
     def get(self, api: RoleProcess, path: str) -> httpx.Response:
         """Ask the API as one of its clients does."""
         headers = {"X-Internal-API-Key": API_KEY, "X-Service-ID": "api-gateway-service"}

@@ -1,0 +1,42 @@
+"""After which event another Kafka log begins.
+
+Events name messages by their offsets, and a topic that was made anew gives out the same offsets again: two
+messages then share their coordinates, and the first may lie beyond the position of today. Since the events of a
+message and the position behind it are one transaction, the log of events is cut cleanly: what came from the
+old Kafka log has ids up to the last one at the moment at which the position was set back, and what comes from the new
+one has greater ids. That id is kept here, by the name of the position. (Messages that were put aside are taken in
+long after they came; they are told apart by their retry or drain.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from psycopg import Connection, Cursor
+
+_BEGIN: Final = """
+    INSERT INTO ras.log_beginnings (name, after)
+    SELECT name, (SELECT coalesce(max(notification_id), 0) FROM ras.stored_events) FROM unnest(%s::text[]) AS name
+    ON CONFLICT (name, after) DO NOTHING
+"""
+_FORGET_INTAKE: Final = "DELETE FROM ras.positions WHERE name LIKE 'intake/%' RETURNING name, position"
+
+
+def begin_anew(cursor: Cursor[Any], names: Sequence[str]) -> None:
+    """Note that what these positions are in begins after the last event of now.
+
+    The caller holds the lock that keeps out other writers of events.
+    """
+    if names:
+        cursor.execute(_BEGIN, (list(names),))
+
+
+def forget_intake(connection: Connection[Any]) -> None:
+    """Let every partition be read from its beginning, in a Kafka that has nothing of what was taken in before.
+
+    No ingester may be at work.
+    """
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(_FORGET_INTAKE)
+        begin_anew(cursor, [str(row[0]) for row in cursor.fetchall() if row[1] >= 0])
