@@ -36,7 +36,8 @@ class Backoff:
     async def wait(self, stopping: asyncio.Event) -> None:
         """Wait before the next try, or until `stopping` is set."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), self.next_delay_s())
+            async with asyncio.timeout(self.next_delay_s()):
+                await stopping.wait()
 
 
 class BreakerState(Enum):

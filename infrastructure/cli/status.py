@@ -64,7 +64,8 @@ async def _watch(servers: Servers, transactional_id: str, interval_s: float, *, 
                 else:
                     live.update(_shown(rows, faults), refresh=True)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(asked, interval_s)
+                    async with asyncio.timeout(interval_s):
+                        await asked
 
 
 def _as_json(rows: Sequence[Progress], faults: Sequence[str]) -> str:

@@ -219,7 +219,8 @@ class Follower:
         self.status.degraded(reason)
         await self._measure_lag_while_waiting()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), self._poll_interval_s)
+            async with asyncio.timeout(self._poll_interval_s):
+                await self._stopping.wait()
 
     async def _wait_out(self, error: Exception) -> None:
         reason = " ".join(str(error).split())  # libpq's texts have several lines

@@ -132,7 +132,8 @@ class LogListener:
     async def wait(self, timeout_s: float) -> bool:
         """Return True when the log has grown since the wait began, False after `timeout_s`."""
         with contextlib.suppress(TimeoutError):
-            return await asyncio.wait_for(self._grown.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await self._grown.wait()
         return False
 
     def wake(self) -> None:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import psycopg
 from psycopg.rows import TupleRow, class_row
 
-from infrastructure.rebuild.session import _LOCK_KEY
+from infrastructure.rebuild.session import LOCK_KEY
 
 _SELECT: Final = """
     SELECT r.name, r.version, r.state, r.position, r.updated_at, EXISTS (
@@ -37,5 +37,5 @@ class RebuildUnderWay(NamedTuple):
 async def read_rebuilds(connection: psycopg.AsyncConnection[TupleRow]) -> list[RebuildUnderWay]:
     """Return the rebuilds under way, by name."""
     async with connection.cursor(row_factory=class_row(RebuildUnderWay)) as cursor:
-        await cursor.execute(_SELECT, (_LOCK_KEY,))
+        await cursor.execute(_SELECT, (LOCK_KEY,))
         return await cursor.fetchall()

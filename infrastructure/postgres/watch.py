@@ -106,7 +106,8 @@ class ReadModelWatch:
         self._joined.set()
         self._listener.wake()
         try:
-            await asyncio.wait_for(waiter, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await waiter
         except TimeoutError:
             return False
         finally:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from infrastructure.foreseen import ForeseenError
 from infrastructure.postgres.datastore import maintenance_engine
 
-_LOCK_KEY: Final = 0x52415305
+LOCK_KEY: Final = 0x52415305
 _WRITERS_KEY: Final = 0x52415306
 _LOCK: Final = text("SELECT pg_advisory_lock(:key)")
 _SHARE: Final = text("SELECT pg_try_advisory_lock_shared(:key)")
@@ -51,7 +51,7 @@ def only_session(database_url: str) -> Iterator[Connection]:
         try:
             with connection.begin():
                 connection.execute(_PATIENCE)
-                for key in (_LOCK_KEY, _WRITERS_KEY):
+                for key in (LOCK_KEY, _WRITERS_KEY):
                     connection.execute(_LOCK, {"key": key})
                 connection.execute(_UNLOCK, {"key": _WRITERS_KEY})
         except DBAPIError as error:
