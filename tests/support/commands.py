@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
+
+from tests.support.forked_command import run_forked
 
 _DEADLINE_S = 120
 
@@ -32,12 +32,4 @@ def ras(*arguments: str, database_url: str, stdin: str = "", **settings: str) ->
     """Run a command on a database; `settings` are named as the variables are."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAS_")}
     environment |= {"RAS_DATABASE_URL": database_url, **settings}
-    done = subprocess.run(
-        [sys.executable, "-m", "infrastructure.cli", *arguments],
-        env=environment,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=_DEADLINE_S,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    return Ran(*run_forked(arguments, environment=environment, stdin=stdin, deadline_s=_DEADLINE_S))

@@ -12,7 +12,9 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 _PRELOADED = (
     "pytest",  # a child imports its parent's main program anew
@@ -20,7 +22,9 @@ _PRELOADED = (
     "infrastructure.cli.app",
     "infrastructure.cli.check",
     "infrastructure.cli.dead_letters",
+    "infrastructure.cli.history",
     "infrastructure.cli.outbox",
+    "infrastructure.cli.parked",
     "infrastructure.cli.rebuild",
     "infrastructure.cli.replay",
     "infrastructure.cli.roles",
@@ -49,10 +53,11 @@ class ForkedCommand:
     def __init__(
         self, arguments: Sequence[str], *, environment: Mapping[str, str], log: Path, grace_s: float
     ) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([*_PRELOADED, __name__])
         self._grace_s = grace_s
-        self._process = context.Process(target=_become, args=(list(arguments), dict(environment), str(log)))
+        self._process = _context().Process(
+            target=_become,
+            args=(list(arguments), {**os.environ, **environment}, os.devnull, str(log), str(log)),
+        )
         log.touch()
         self._process.start()
 
@@ -81,14 +86,46 @@ class ForkedCommand:
         self._process.join(_KILL_DEADLINE_S)
 
 
-def _become(arguments: list[str], environment: dict[str, str], log: str) -> None:
+def run_forked(
+    arguments: Sequence[str], *, environment: Mapping[str, str], stdin: str, deadline_s: float
+) -> tuple[int, str, str]:
+    """Run a `ras` command that ends by itself in exactly `environment`; return its exit code, output and errors.
+
+    Raises TimeoutError, after killing it, when it has not ended at the deadline.
+    """
+    with TemporaryDirectory() as folder:
+        given, output, errors = (Path(folder, name) for name in ("stdin", "stdout", "stderr"))
+        given.write_text(stdin, encoding="utf-8")
+        process = _context().Process(
+            target=_become, args=(list(arguments), dict(environment), str(given), str(output), str(errors))
+        )
+        process.start()
+        process.join(deadline_s)
+        code = process.exitcode
+        if code is None:
+            process.kill()
+            process.join(_KILL_DEADLINE_S)
+            raise TimeoutError(f"`ras {' '.join(arguments)}` has not ended within {deadline_s:g} s")
+        return code, output.read_text(encoding="utf-8"), errors.read_text(encoding="utf-8")
+
+
+def _context() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*_PRELOADED, __name__])
+    return context
+
+
+def _become(arguments: list[str], environment: dict[str, str], stdin: str, output: str, errors: str) -> None:
     """Run in the forked process: become the command."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.environ.clear()
     os.environ.update(environment)
-    with Path(log).open("wb") as output:
-        os.dup2(output.fileno(), sys.__stdout__.fileno())  # type: ignore[union-attr]
-        os.dup2(output.fileno(), sys.__stderr__.fileno())  # type: ignore[union-attr]
+    with Path(stdin).open("rb") as given, Path(output).open("ab") as out, Path(errors).open("ab") as err:
+        os.dup2(given.fileno(), 0)
+        os.dup2(out.fileno(), sys.__stdout__.fileno())  # type: ignore[union-attr]
+        os.dup2(err.fileno(), sys.__stderr__.fileno())  # type: ignore[union-attr]
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - what multiprocessing put there is empty
     sys.argv = ["ras", *arguments]
     from infrastructure.cli.main import main
 
