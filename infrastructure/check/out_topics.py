@@ -1,4 +1,5 @@
-"""The account of what went out: publishable events = records on the out-topics, each exactly once.
+"""The account of what went out: publishable events = records on the out-topics, each exactly once, and with what
+the event gives for key and content.
 
 Read as consumers read, committed records only. The publisher goes on meanwhile, so three moments are told
 apart: what was published before the reading began must be found, what has been published since may be,
@@ -13,16 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import orjson
-from aiokafka.structs import ConsumerRecord
-
 from application.conservation import Account, Finding, Report
 from application.envelopes import outgoing_messages
 from application.topics import OUTPUT_TOPICS
+from infrastructure.check.contents import altered, digest_of, id_of
 from infrastructure.check.readable import readable
 from infrastructure.check.told_before import Record, told_before
 from infrastructure.followers.log import NotificationLog
-from infrastructure.kafka.committed import Partition, committed_records, event_id_of
+from infrastructure.kafka.committed import Partition, committed_records
 
 
 @dataclass(slots=True)
@@ -44,6 +43,7 @@ class _Seen:
 
     times: Counter[Record] = field(default_factory=Counter)
     places: dict[Record, tuple[int, int]] = field(default_factory=dict)
+    digests: dict[Record, bytes] = field(default_factory=dict)
     ends: dict[Partition, int] = field(default_factory=dict)
     expired: set[str] = field(default_factory=set)
 
@@ -52,11 +52,12 @@ class _Seen:
         return f"{record[0]}/{partition}/{offset}"
 
 
-class _Cause(NamedTuple):
-    """The event that calls for a record: its notification id, its stream and version."""
+class _CalledFor(NamedTuple):
+    """What an event calls for: its notification id, its stream and version, and the digest of the record."""
 
     position: int
     event: str
+    digest: bytes
 
 
 async def check_out_topics(
@@ -89,6 +90,22 @@ async def check_out_topics(
         report.notes.append(
             f"{len(pairs)} records were sent before a restore of the database, under the event ids of that time."
         )
+    differing = await altered(
+        log,
+        bootstrap_servers,
+        {record for record, due in expected.items() if seen.digests.get(record, due.digest) != due.digest},
+        since=since.published,
+        offsets=since.offsets,
+    )
+    report.found(
+        Finding(
+            record[0],
+            record[1],
+            f"The record of {expected[record].event} ({seen.place(record)}) is not what the event calls for: it "
+            f"differs in {what}.",
+        )
+        for record, what in sorted(differing.items())
+    )
     for topic in OUTPUT_TOPICS:
         due = {record for record in expected if record[0] == topic}
         there = {record for record in seen.times if record[0] == topic}
@@ -133,16 +150,15 @@ async def check_out_topics(
     return Reached(published, offsets, max(not_sent.values(), default=0))
 
 
-async def _records(log: NotificationLog, after: int, to: int) -> dict[Record, _Cause]:
+async def _records(log: NotificationLog, after: int, to: int) -> dict[Record, _CalledFor]:
     """Return the records that the published events in (after, to] call for, and the event of each."""
-    found: dict[Record, _Cause] = {}
+    found: dict[Record, _CalledFor] = {}
     async for recorded in readable(log, after, to):
         event = recorded.event
         for message in outgoing_messages(event):
             event_id = dict(message.headers)["event_id"].decode()
-            found[message.topic, event_id] = _Cause(
-                recorded.notification_id, f"{event.originator_id}/{event.originator_version}"
-            )
+            place = f"{event.originator_id}/{event.originator_version}"
+            found[message.topic, event_id] = _CalledFor(recorded.notification_id, place, digest_of(message))
     return found
 
 
@@ -156,15 +172,9 @@ async def _read(bootstrap_servers: str, since: Reached, *, not_sent: int) -> tup
         seen.ends.update(there.ends)
         seen.expired |= {key[0] for key, first in there.first.items() if first > since.offsets.get(key, 0)}
         async for record in there.read(since.offsets):
-            key = (record.topic, event_id_of(record) or _id_within(record))
+            key = (record.topic, id_of(record))
             seen.times[key] += 1
-            seen.places.setdefault(key, (record.partition, record.offset))
+            if key not in seen.places:
+                seen.places[key] = (record.partition, record.offset)
+                seen.digests[key] = digest_of(record)
     return seen, since
-
-
-def _id_within(record: ConsumerRecord) -> str:
-    """Return the envelope's event id of a record that is not ours by its headers, or its coordinates."""
-    try:
-        return str(orjson.loads(record.value)["event_id"])
-    except (ValueError, TypeError, KeyError):
-        return f"{record.topic}/{record.partition}/{record.offset}"

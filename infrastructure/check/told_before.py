@@ -43,18 +43,18 @@ async def told_before(
         for message in outgoing_messages(recorded.event):
             record = (message.topic, dict(message.headers)["event_id"].decode())
             if record in missing:
-                calls[message.topic, _said(message.topic, message.value)].append(record)
+                calls[message.topic, said(message.topic, message.value)].append(record)
     pairs: dict[Record, Record] = {}
     async with committed_records(bootstrap_servers, sorted({topic for topic, _ in extra})) as there:
         async for found in there.read(offsets):
             record = (found.topic, event_id_of(found) or "")
-            waiting = calls.get((found.topic, _said(found.topic, found.value))) if record in extra else None
+            waiting = calls.get((found.topic, said(found.topic, found.value))) if record in extra else None
             if waiting and record not in pairs:
                 pairs[record] = waiting.pop()
     return pairs
 
 
-def _said(topic: str, value: bytes | None) -> object:
+def said(topic: str, value: bytes | None) -> object:
     """Return what a record says, without what differs between two tellings."""
     if topic != TEACHER_NOTIFICATION_REQUESTED:
         return saying_of(value)

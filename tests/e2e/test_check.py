@@ -77,6 +77,34 @@ def test_everything_agrees_and_what_is_tampered_with_in_kafka_is_named(
     assert "2 times" in details[twice]
 
 
+def test_records_with_another_key_or_content_are_named_with_what_differs(
+    settled: Installation, ras_topics: Topics, store: PostgresProbe
+) -> None:
+    sent = [message for message in announced(store) if message.topic == BATCH_RESULTS_READY]
+    envelope = json.loads(sent[1].value)
+    envelope["data"]["total_essays"] += 1
+    envelope["made_up"] = True
+    headers = tuple((n, b"2" if n == "schema_version" else v) for n, v in sent[3].headers)
+    changed = {
+        0: sent[0]._replace(key=b"another-batch"),
+        1: sent[1]._replace(value=json.dumps(envelope).encode()),
+        2: sent[2]._replace(value=b""),
+        3: sent[3]._replace(headers=headers),
+    }
+    ras_topics.delete(BATCH_RESULTS_READY)
+    ras_topics.create(BATCH_RESULTS_READY, {}, partitions=3)
+    ras_topics.send([changed.get(number, message) for number, message in enumerate(sent)])
+
+    found = report(settled)
+
+    details = {finding["id"]: finding["detail"] for finding in found["findings"]}
+    names = ["its key", "data.total_essays, made_up", "its content", "its headers"]
+    ids = [dict(message.headers)["event_id"].decode() for message in sent]
+    assert details.keys() == set(ids[:4])
+    for event_id, name in zip(ids, names, strict=False):
+        assert details[event_id].endswith(f"it differs in {name}.")
+
+
 @pytest.mark.parametrize("partitions", [0, 1, 5], ids=["no topic", "fewer partitions", "more partitions"])
 def test_a_record_that_never_went_out_is_named(
     settled: Installation, ras_topics: Topics, store: PostgresProbe, partitions: int
