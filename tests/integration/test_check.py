@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import LiteralString
@@ -27,11 +27,13 @@ from infrastructure.check.run import CheckUnderWayError, check
 from infrastructure.demo.stream import stream
 from infrastructure.eventstore.positions import projection_position
 from infrastructure.eventstore.store import EventStore
+from infrastructure.postgres.schema import initialise
 from infrastructure.servers import Servers
 from projections.catalogue import PROJECTIONS
 from tests.support.following import at_work, crew, until
 from tests.support.ingesting import Ingestion, dead_letter, intakes_of, messages_of, small_batch
-from tests.support.postgres_probe import PostgresProbe
+from tests.support.postgres_probe import PostgresProbe, opened_store, probe
+from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 
 LATER = small_batch("later", essays=2)
 
@@ -83,15 +85,35 @@ class Installation:
         return report
 
 
+@pytest.fixture(scope="module")
+def honest_work(postgres_server: PostgresServerUnderTest) -> Iterator[str]:
+    """The URL of a database in which an installation has done honest work, to be copied."""
+    with fresh_database(postgres_server.url) as url:
+        initialise(url)
+        with opened_store(url) as store, probe(url) as database:
+            Installation(store, database, url).begin()
+        yield url
+
+
 @pytest.fixture
-def ras(store: EventStore, database: PostgresProbe, store_url: str) -> Installation:
+def store_url(postgres_server: PostgresServerUnderTest, honest_work: str) -> Iterator[str]:
+    """A copy of that database for this test to damage."""
+    with fresh_database(postgres_server.url, like=honest_work) as url:
+        yield url
+
+
+@pytest.fixture
+def database(store_url: str) -> Iterator[PostgresProbe]:
+    """A look into it."""
+    with probe(store_url) as looking:
+        yield looking
+
+
+@pytest.fixture
+def ras(database: PostgresProbe, store_url: str) -> Iterator[Installation]:
     """An installation that has done honest work."""
-    tables = [t.fullname for p in PROJECTIONS for t in p.metadata.sorted_tables]
-    with psycopg.connect(store_url, autocommit=True) as connection:
-        connection.execute(f"TRUNCATE ras.check_state, {', '.join(tables)}".encode())
-    installation = Installation(store, database, store_url)
-    installation.begin()
-    return installation
+    with opened_store(store_url) as store:
+        yield Installation(store, database, store_url)
 
 
 def project(store_url: str, database: PostgresProbe) -> None:

@@ -26,11 +26,17 @@ class GivenPostgres:
 
 
 @contextmanager
-def fresh_database(admin_url: str) -> Iterator[str]:
-    """The URL of a new, empty database, dropped at the end together with the connections left to it."""
+def fresh_database(admin_url: str, *, like: str | None = None) -> Iterator[str]:
+    """The URL of a new database, dropped at the end together with the connections left to it.
+
+    It is empty, or a copy of the one at the URL `like`, to which nobody may be connected meanwhile.
+    """
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        template = "template1" if like is None else urlsplit(like).path.removeprefix("/")
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        )
     try:
         yield urlunsplit(urlsplit(admin_url)._replace(path=f"/{name}"))
     finally:
