@@ -21,6 +21,7 @@ from domain.batch_events import PUBLISHED_EVENTS
 from domain.inbox import inbox_stream_id
 from domain.notifications import teacher_notification
 from infrastructure.check.announcements import Announcements
+from infrastructure.check.counterparts import Counterparts
 from infrastructure.check.streams import Page, pages
 from infrastructure.eventstore.codec import EventCodec
 from infrastructure.eventstore.positions import projection_position
@@ -129,14 +130,16 @@ class ReadModelCheck:
         for projection in PROJECTIONS:
             for table in projection.metadata.sorted_tables:
                 scratch.execute(text(f"TRUNCATE {_scratch(table)}"))
-        announcements = Announcements()
+        announcements, counterparts = Announcements(), Counterparts(self._codec)
         for page in pages(connection, self._codec, some):
             yield from unreadable(page)
             yield from announcements.take(page)
+            counterparts.take(page)
             yield from _folded(scratch, page.recorded, reached)
             for marks in pages(connection, self._codec, _marks(page.recorded)):
                 yield from _folded(scratch, marks.recorded, reached)
         yield from announcements.end()
+        yield from counterparts.end(connection)
         for model in self._models:
             column, prefix = OWNERS[model.projection.name]
             owners = [s.removeprefix(prefix) for s in some if s.startswith(prefix)]

@@ -40,6 +40,7 @@ _PAGE: Final = text("""
             ) - octet_length(state) AS bytes_before
         FROM ras.stored_events
         WHERE originator_id = ANY(:streams) AND (originator_id, originator_version) > (:stream, :version)
+            AND (CAST(:topics AS text[]) IS NULL OR topic = ANY(:topics))
         ORDER BY originator_id, originator_version LIMIT :events
     ) page WHERE bytes_before < :bytes ORDER BY originator_id, originator_version
 """)
@@ -59,10 +60,12 @@ def next_portion(connection: Connection, since: int, to: int, after: str) -> lis
     return list(connection.execute(_PORTION, parameters | bounds).scalars())
 
 
-def pages(connection: Connection, codec: EventCodec, streams: Sequence[str]) -> Iterator[Page]:
-    """Yield what is recorded in `streams`."""
+def pages(
+    connection: Connection, codec: EventCodec, streams: Sequence[str], topics: Sequence[str] | None = None
+) -> Iterator[Page]:
+    """Yield what is recorded in `streams`, where `topics` are given of these alone."""
     stream, version = "", 0
-    while rows := _rows(connection, streams, stream, version):
+    while rows := _rows(connection, streams, topics, stream, version):
         page = Page([], [])
         for row in rows:
             try:
@@ -74,9 +77,12 @@ def pages(connection: Connection, codec: EventCodec, streams: Sequence[str]) -> 
         yield page
 
 
-def _rows(connection: Connection, streams: Sequence[str], stream: str, version: int) -> list[StoredRow]:
+def _rows(
+    connection: Connection, streams: Sequence[str], topics: Sequence[str] | None, stream: str, version: int
+) -> list[StoredRow]:
     if not streams:
         return []
-    place = {"streams": list(streams), "stream": stream, "version": version}
-    found = connection.execute(_PAGE, place | {"events": PAGE_EVENTS, "bytes": PAGE_BYTES})
+    wanted = {"streams": list(streams), "topics": None if topics is None else list(topics)}
+    place = {"stream": stream, "version": version, "events": PAGE_EVENTS, "bytes": PAGE_BYTES}
+    found = connection.execute(_PAGE, wanted | place)
     return [StoredRow._make(row) for row in found]

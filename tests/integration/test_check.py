@@ -25,9 +25,11 @@ from infrastructure.check import streams
 from infrastructure.check.read_models import OWNERS
 from infrastructure.check.run import CheckUnderWayError, check
 from infrastructure.demo.stream import stream
+from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.eventstore.positions import projection_position
 from infrastructure.eventstore.store import EventStore
 from infrastructure.postgres.schema import initialise
+from infrastructure.rebuild.rebuild import Rebuilding
 from infrastructure.servers import Servers
 from projections.catalogue import PROJECTIONS
 from tests.support.following import at_work, crew, until
@@ -258,6 +260,31 @@ def test_a_lost_announcement_is_named(ras: Installation, database: PostgresProbe
     )
 
     assert ("announcements", f"{stream_id}/{version}") in names(ras.checked().findings)
+
+
+@pytest.mark.parametrize(
+    "lost", ["ras.assessment.result-recorded.v1", "ras.batch.assessment-completed.v1"], ids=["job", "batch"]
+)
+def test_a_result_that_was_lost_in_one_of_its_two_streams_is_named_even_after_a_rebuild(
+    ras: Installation, database: PostgresProbe, lost: str, store_url: str
+) -> None:
+    [[stream_id]] = database.rows(
+        "SELECT originator_id FROM ras.stored_events WHERE topic = %s ORDER BY notification_id LIMIT 1", lost
+    )
+    gone = database.rows(
+        "DELETE FROM ras.stored_events WHERE originator_id = %s AND originator_version >="
+        " (SELECT min(originator_version) FROM ras.stored_events WHERE originator_id = %s AND topic = %s)"
+        " RETURNING originator_version",
+        stream_id,
+        stream_id,
+        lost,
+    )
+    Rebuilding(store_url, event_codec()).rebuild(PROJECTIONS, accept_differences=True)
+
+    named = {f.id: f.detail for f in ras.checked().findings if f.account == "event store"}
+
+    assert named.keys() == {f"{stream_id}/{min(version for (version,) in gone)}"}
+    assert "is missing here" in next(iter(named.values()))
 
 
 def test_an_event_added_by_hand_is_named(ras: Installation, database: PostgresProbe) -> None:
