@@ -18,7 +18,6 @@ from infrastructure.http.app import assembled
 from infrastructure.http.assessments import assessment_routes
 from infrastructure.http.assessments_openapi import assessments_document
 from infrastructure.http.health import health_routes
-from infrastructure.http.openapi_parts import documentation_routes
 from infrastructure.postgres.datastore import read_model_engine
 from infrastructure.servers import Servers
 from infrastructure.settings import Settings
@@ -66,8 +65,8 @@ def assessment_app(
             *health_routes(
                 health, registry, environment=settings.environment, service="result_aggregator_assessments"
             ),
-            *documentation_routes(assessments_document()),
         ],
+        described=assessments_document(),
         api_key=api_key.get_secret_value(),
         allowed_services=settings.assessments_allowed_services,
         registry=registry,

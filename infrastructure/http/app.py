@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -30,6 +31,7 @@ from infrastructure.http.operations import Check, ReadOutbox, operation_routes
 from infrastructure.http.operators import OperatorActions
 from infrastructure.http.parked import parked_routes
 from infrastructure.http.problems import HANDLERS
+from infrastructure.http.routing import described_route
 from infrastructure.http.waiting import Waiting
 from infrastructure.tracing.requests import TracingMiddleware
 from infrastructure.tracing.setup import current_tracer
@@ -71,8 +73,8 @@ def create_app(
             *parked_routes(dead_letters, actions, waiting),
             *operation_routes(read_outbox, check, check_runs),
             *health_routes(health, registry, environment=environment),
-            *documentation_routes(openapi_document()),
         ],
+        described=openapi_document(),
         api_key=api_key,
         allowed_services=allowed_services,
         operators=operators,
@@ -84,13 +86,17 @@ def create_app(
 def assembled(
     routes: Sequence[Route],
     *,
+    described: dict[str, Any],
     api_key: str,
     allowed_services: Sequence[str],
     operators: Sequence[str] = (),
     registry: CollectorRegistry,
     on_shutdown: Callable[[], Awaitable[None]],
 ) -> Starlette:
-    """Return an application of `routes` with what all of ours do: traces, correlation, metrics, keys, problems."""
+    """Return an application of `routes` with what all of ours do: traces, correlation, metrics, keys, problems.
+
+    `described` is the OpenAPI document of the routes, which is shown, and to which queries are held.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -100,7 +106,10 @@ def assembled(
     tracer = current_tracer()
     tracing = [Middleware(TracingMiddleware, prefix=PREFIX, tracer=tracer)] if tracer is not None else []
     return Starlette(
-        routes=routes,
+        routes=[
+            described_route(route, described["paths"])
+            for route in (*routes, *documentation_routes(described))
+        ],
         middleware=[
             *tracing,
             Middleware(CorrelationMiddleware),

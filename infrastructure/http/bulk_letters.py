@@ -44,7 +44,7 @@ def bulk_letter_routes(
     """Return the routes; `wanted_by` reads the filters that a request's query names."""
 
     async def retry(request: Request) -> Response:
-        body = await order(request)
+        body = await order(request, "by", "expected")
         by = operator(request, body)
 
         async def again(stream_id: str) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def bulk_letter_routes(
         return await _piece(request, body, again)
 
     async def discard(request: Request) -> Response:
-        body = await order(request)
+        body = await order(request, "by", "expected", "why")
         by, why = operator(request, body), wording(body, "why")
 
         async def give_up(stream_id: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, wai
         return json_response(request, await _named(request))
 
     async def retry(request: Request) -> Response:
-        body = await order(request)
+        body = await order(request, "by")
         found = _a_letter(await _named(request))
         retried = await actions.retry(found["stream_id"], by=operator(request, body))
         answer = {"outcome": retried.outcome, "reason": retried.reason, "detail": retried.detail}
@@ -48,7 +48,7 @@ def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, wai
         return Response(orjson.dumps(answer), headers=headers, media_type="application/json")
 
     async def discard(request: Request) -> Response:
-        body = await order(request)
+        body = await order(request, "by", "why")
         found = _a_letter(await _named(request))
         await actions.discard(found["stream_id"], by=operator(request, body), why=wording(body, "why"))
         return Response(status_code=204, headers=await waiting.position_header())

@@ -53,8 +53,7 @@ class Past:
     async def status_at(self, request: Request, batch_id: str) -> Response:
         """Answer with how the batch stood at the time that the request names."""
         at, by = asked_time(request)
-        if at is None:
-            raise Problem(400, "by goes with as_of: give the time too.")
+        assert at is not None, "whoever asks for the past has named a time, or was refused"
         row = await self._off_the_loop(lambda: self._history.status_at(batch_id, at, by))
         return json_response(request, batch_body({**row, "essays": orjson.dumps(row["essays"]).decode()}))
 
@@ -86,11 +85,13 @@ def asks_for_the_past(request: Request) -> bool:
 
 def asked_time(request: Request) -> tuple[datetime | None, By]:
     """Return the time that `as_of` and `by` name, None without. Raises Problem 400 for what is none."""
-    text, by = request.query_params.get("as_of"), request.query_params.get("by", By.RECORDED)
-    if by not in set(By):
+    text, by = request.query_params.get("as_of"), request.query_params.get("by")
+    if by is not None and by not in set(By):
         raise Problem(400, f"by must be one of {', '.join(By)}.")
+    if by is not None and text is None:
+        raise Problem(400, "by goes with as_of: give the time too.")
     try:
-        return (None if text is None else moment(text)), By(by)
+        return (None if text is None else moment(text)), By(by or By.RECORDED)
     except ValueError as error:
         raise Problem(400, f"as_of: {error}") from error
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 JSON: Final = "application/json"
 _PROBLEMS: Final = {
-    400: "A value makes no sense",
+    400: "A value makes no sense, or a parameter is not known or given twice",
     401: "Headers are missing or not accepted",
     403: "Not for this service",
     404: "Not known",
@@ -83,7 +83,7 @@ def operation(
             },
             "304": {"description": "Not modified"},
         }
-    for status in (401, *problems, 503):
+    for status in sorted({400, 401, *problems, 503}):
         responses[str(status)] = {
             "description": _PROBLEMS[status],
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},

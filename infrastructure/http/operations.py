@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from infrastructure.check.runs import CheckRuns, RunUnderWayError
+from infrastructure.http.operators import order
 from infrastructure.http.problems import Problem
 from infrastructure.http.responses import json_response, whole_number
 
@@ -38,7 +39,8 @@ def operation_routes(read_outbox: ReadOutbox, check: Check, runs: CheckRuns) -> 
     async def accounts(request: Request) -> Response:
         return json_response(request, await check())
 
-    async def begin(_request: Request) -> Response:
+    async def begin(request: Request) -> Response:
+        await order(request)
         try:
             run = await runs.begin()
         except RunUnderWayError as error:
@@ -53,6 +55,7 @@ def operation_routes(read_outbox: ReadOutbox, check: Check, runs: CheckRuns) -> 
         return json_response(request, found.as_json())
 
     async def cancel(request: Request) -> Response:
+        await order(request)
         if runs.find(request.path_params["run_id"]) is None:
             raise _unknown_run()
         await runs.cancel(request.path_params["run_id"])

@@ -54,8 +54,11 @@ async def _run(work: Callable[[], _T]) -> _T:
         raise Problem(409, str(error)) from error
 
 
-async def order(request: Request) -> dict[str, Any]:
-    """Return the JSON object in the body, {} for none. Raises Problem 400 for anything else."""
+async def order(request: Request, *members: str) -> dict[str, Any]:
+    """Return the JSON object in the body, {} for none. Raises Problem 400 for anything else, and for other `members`.
+
+    A misspelt member would be ignored, and the order be carried out without it.
+    """
     content = bytearray()
     async for part in request.stream():
         content += part
@@ -67,6 +70,9 @@ async def order(request: Request) -> dict[str, Any]:
         raise Problem(400, "The body is no JSON.") from error
     if not isinstance(body, dict):
         raise Problem(400, "The body must be a JSON object.")
+    if unknown := [name for name in body if name not in members]:
+        there_are = f"there are {', '.join(members)}" if members else "there is none here"
+        raise Problem(400, f"There is no member {', '.join(unknown)[:200]!r}: {there_are}.")
     return body
 
 

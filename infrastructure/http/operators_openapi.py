@@ -46,7 +46,12 @@ def _order(
         described["responses"]["200"] = {"description": "What came of it", "content": content}
     members = dict.fromkeys(("by", *needs), _WORDS) | dict.fromkeys(numbers, _NUMBER)
     required = [*needs, *numbers]
-    body = {"type": "object", "properties": members, "required": required}
+    body = {
+        "type": "object",
+        "properties": members,
+        "required": required,
+        "additionalProperties": False,
+    }
     described["requestBody"] = {"required": bool(required), "content": {JSON: {"schema": body}}}
     return described
 

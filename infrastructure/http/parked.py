@@ -23,7 +23,7 @@ def parked_routes(queries: DeadLetterQueries, actions: OperatorActions, waiting:
 
     async def drain(request: Request) -> Response:
         stream_id = path_id(request, "stream_id", error="Invalid stream ID")
-        drained = await actions.drain(stream_id, by=operator(request, await order(request)))
+        drained = await actions.drain(stream_id, by=operator(request, await order(request, "by")))
         headers = await waiting.position_header()
         return Response(orjson.dumps(drained.as_json()), headers=headers, media_type="application/json")
 

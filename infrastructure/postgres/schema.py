@@ -33,7 +33,7 @@ def initialise(database_url: str, *, upgrade: bool = True) -> dict[str, str]:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
         connection.execute(CreateSchema(SERVICE_SCHEMA, if_not_exists=True))
         revision = _revision(connection)
-        if revision is not None and (not upgrade or revision > schema_version.newest_revision()):
+        if revision is not None and not (upgrade and schema_version.is_older(revision)):
             schema_version.check_revision(revision)
         _migrate(connection)
         has_events = connection.execute(text("SELECT EXISTS (SELECT FROM ras.stored_events)")).scalar_one()

@@ -17,6 +17,8 @@ from infrastructure.foreseen import ForeseenError
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 _CONNECT_TIMEOUT_S: Final = 5
+_DIGITS: Final = 4
+"""Of a revision: of the same length, they are in order as texts."""
 
 
 class SchemaVersionError(ForeseenError):
@@ -57,10 +59,24 @@ def check_revision(found: str | None) -> None:
     needed = newest_revision()
     if found == needed:
         return
-    older = found is None or found < needed
+    if found is not None and not _is_revision(found):
+        raise SchemaVersionError(
+            f"ras.schema_version holds {found[:40]!r}, which is no version of RAS: somebody else has written it. Restore a "
+            "backup, or set RAS_DATABASE_URL to the database of RAS."
+        )
+    older = found is None or is_older(found)
     todo = (
         "make a backup, then run `ras init --upgrade`"
         if older
         else "this release is older than the tables: install the newer one"
     )
     raise SchemaVersionError(f"The tables are of version {found}, this release needs {needed}: {todo}.")
+
+
+def is_older(found: str) -> bool:
+    """Whether tables of the revision `found` are ours to migrate."""
+    return _is_revision(found) and found < newest_revision()
+
+
+def _is_revision(text: str) -> bool:
+    return len(text) == _DIGITS and text.isascii() and text.isdigit()

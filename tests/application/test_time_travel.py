@@ -44,9 +44,9 @@ def test_a_time_is_read_as_the_standard_writes_it(text: str) -> None:
         "2026-03-07T08:15:30+25:00",
         "2026-03-07T08:15:30Z\n",
         "٢٠٢٦-03-07T08:15:30Z",
-        "0000-01-01T00:00:00Z",
-        "0001-01-01T00:00:00+23:59",
-        "9999-12-31T23:59:59-23:59",
+        "2026-06-30T23:58:60Z",  # not where one is inserted
+        "2026-06-30T23:59:60+01:00",
+        "2026-06-30T23:60:60Z",
         "\0" * 5,
         "9" * 100_000,
     ],
@@ -55,6 +55,27 @@ def test_anything_else_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(ValueError, match=r"is no time: write it as RFC 3339 says, with its zone") as refusal:
         moment(text)
     assert len(str(refusal.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-06-30T23:59:60Z", "2026-07-01T01:29:60+01:30", "2026-06-30T15:59:60.0-08:00"]
+)
+def test_a_leap_second_is_the_second_after_it(text: str) -> None:
+    assert moment(text) == datetime(2026, 7, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0000-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:59-23:59",
+        "9999-12-31T23:59:60Z",
+    ],
+)
+def test_a_time_beyond_the_years_that_there_are_is_said_to_be_one(text: str) -> None:
+    with pytest.raises(ValueError, match="in UTC it must be of the years 1 to 9999"):
+        moment(text)
 
 
 def test_an_event_received_later_ends_the_stretch_whatever_clock_stands_behind_it() -> None:

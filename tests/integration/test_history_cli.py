@@ -81,6 +81,8 @@ def test_explain_says_why(url: str) -> None:
         (["history", "small", "--as-of", "yesterday"], 2, "is no time: write it as RFC 3339 says"),
         (["history", "small", "--as-of", "2026-03-07T08:00:00"], 2, "is no time: write it as RFC 3339 says"),
         (["history", "small", "--by", "luck"], 2, "luck"),
+        (["history", "small", "--by", "happened"], 2, "--by: goes with --as-of"),
+        (["history", "small", "--as-of", "9999-12-31T23:59:59-10:00"], 2, "must be of the years 1 to 9999"),
         (["history", "small", "--as-of", "2020-01-01T00:00:00Z"], 1, "was recorded at 2026-03-07T08:00:00Z"),
         (["history"], 2, "BATCH"),
     ],

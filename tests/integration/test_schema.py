@@ -149,6 +149,10 @@ def test_an_empty_database_is_to_be_initialised(database_url: str) -> None:
     ("change", "sentence"),
     [
         ("UPDATE ras.schema_version SET version_num = '0000'", "of version 0000.*run `ras init --upgrade`"),
+        ("UPDATE ras.schema_version SET version_num = 'abc'", "holds 'abc', which is no version of RAS"),
+        ("UPDATE ras.schema_version SET version_num = '0abc'", "holds '0abc', which is no version of RAS"),
+        ("UPDATE ras.schema_version SET version_num = '1'", "holds '1', which is no version of RAS"),
+        ("UPDATE ras.schema_version SET version_num = ''", "holds '', which is no version of RAS"),
         ("DELETE FROM ras.schema_version", "of version None.*run `ras init --upgrade`"),
         (
             "UPDATE ras.schema_version SET version_num = '9999'",
@@ -163,7 +167,17 @@ def test_an_empty_database_is_to_be_initialised(database_url: str) -> None:
             "batch_results does not exist yet: run `ras rebuild batch_results`",
         ),
     ],
-    ids=["older", "no version", "newer", "read model of another version", "read model missing"],
+    ids=[
+        "older",
+        "letters",
+        "digit and letters",
+        "too short",
+        "empty",
+        "no version",
+        "newer",
+        "read model of another version",
+        "read model missing",
+    ],
 )
 def test_check_says_what_is_wrong_and_what_to_do(database_url: str, change: str, sentence: str) -> None:
     initialise(database_url)

@@ -19,8 +19,12 @@ def history(
         typer.Option(metavar="TIME", help="Up to this time (RFC 3339), and how the batch stood then."),
     ] = None,
     by: Annotated[
-        By, typer.Option(help="Which time counts: when RAS learnt of it, or when it was so.")
-    ] = By.RECORDED,
+        By | None,
+        typer.Option(
+            help="Which time counts with --as-of: when RAS learnt of it, or when it was so.",
+            show_default=By.RECORDED.value,
+        ),
+    ] = None,
     show_all: Annotated[
         bool, typer.Option("--all", help=f"Show every event, not the first {_SHOWN}.")
     ] = False,
@@ -31,10 +35,12 @@ def history(
         at = None if as_of is None else moment(as_of)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--as-of") from error
+    if by is not None and at is None:
+        raise typer.BadParameter("goes with --as-of: give the time too", param_hint="--by")
     from infrastructure.cli import history as work
 
     most = None if show_all else _SHOWN
-    work.history(batch_id, as_of=at, by=by, most=most, json_output=json_output)
+    work.history(batch_id, as_of=at, by=by or By.RECORDED, most=most, json_output=json_output)
 
 
 def explain(

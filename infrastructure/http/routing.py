@@ -1,0 +1,84 @@
+"""Routes that take an address and its query at their word.
+
+Ids are any texts, and `/` in one is sent as `%2F`. The server hands on the decoded path, in which it would divide
+segments; where one was sent, segments are told apart in the path as it was sent (ASGI: `raw_path`).
+
+A query is held against the API's own description: a parameter that is not there would be ignored, and one that
+is given twice be ignored half, and whoever misspelt `as_of` would take the present for the past.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
+
+from infrastructure.http.problems import Problem
+
+_REPEATABLE: Final = frozenset({"include"})
+"""Parameters that list something, over again or with commas."""
+
+
+def described_route(route: Route, paths: Mapping[str, Any]) -> Route:
+    """Return `route`, which refuses what `paths` of an OpenAPI document do not describe of its query.
+
+    What a document does not describe (itself, for one) is as it was, and health takes any query: probes add to it.
+    """
+    operations = paths.get(route.path, {})
+    described = {
+        method.upper(): {
+            parameter["name"]
+            for parameter in operation.get("parameters", ())
+            if parameter.get("in") == "query"
+        }
+        for method, operation in operations.items()
+        if operation["security"]
+    }
+    return _DescribedRoute(route, described)
+
+
+class _DescribedRoute(Route):
+    def __init__(self, route: Route, queries: Mapping[str, Collection[str]]) -> None:
+        super().__init__(route.path, route.endpoint, methods=list(route.methods or ()))
+        self._queries = queries
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match the path, in which `%2F` divides nothing."""
+        raw = scope.get("raw_path", b"")
+        if b"%2" not in raw or scope["type"] != "http":
+            return super().matches(scope)
+        match, found = super().matches({**scope, "path": _with_slashes_kept(raw)})
+        if "path_params" in found:
+            found["path_params"] = {
+                name: unquote(value) if isinstance(value, str) else value
+                for name, value in found["path_params"].items()
+            }
+        return match, found
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or raise Problem 400 for a query that is not described."""
+        if scope["query_string"]:
+            method = "GET" if scope["method"] == "HEAD" else scope["method"]
+            if (known := self._queries.get(method)) is not None:
+                _check_query(Request(scope), known)
+        await super().handle(scope, receive, send)
+
+
+def _with_slashes_kept(raw_path: bytes) -> str:
+    """Return the decoded path, in whose segments `/` and `%` are still encoded."""
+    segments = raw_path.decode("latin-1").split("/")
+    return "/".join(unquote(each).replace("%", "%25").replace("/", "%2F") for each in segments)
+
+
+def _check_query(request: Request, known: Collection[str]) -> None:
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    if unknown := [name for name in given if name not in known]:
+        there_are = f"there are {', '.join(sorted(known))}" if known else "there is none here"
+        raise Problem(400, f"There is no parameter {', '.join(unknown)[:200]!r}: {there_are}.")
+    if repeated := [name for name, times in given.items() if times > 1 and name not in _REPEATABLE]:
+        raise Problem(400, f"{', '.join(repeated)} must be given once.")
