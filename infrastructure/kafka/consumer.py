@@ -19,27 +19,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from heapq import merge
+from datetime import timedelta
 from time import monotonic, perf_counter, time_ns
 from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
-from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+from aiokafka.structs import OffsetAndMetadata
 
 from application.ingest import IngestMicroBatch, Intake, Taken
 from application.messages import IncomingMessage
 from application.ports import StalePositionError
 from application.topics import INPUT_TOPICS
-from application.translate import translate
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
 from infrastructure.garbage import PacedCollector
-from infrastructure.kafka.incoming import incoming
 from infrastructure.kafka.meter import IntakeMeter
+from infrastructure.kafka.micro_batches import micro_batches, translated
 from infrastructure.kafka.same_log import OffsetGapError, SameLog
 from infrastructure.kafka.vigil import Vigil
 from infrastructure.resilience import Backoff
@@ -197,8 +195,11 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return None
         if not any(fetched.values()):
             return None
-        portions = list(self._portions(fetched))
-        return _Fetched(epoch, [await asyncio.to_thread(self._translated, portion) for portion in portions])
+        portions = [
+            await asyncio.to_thread(translated, records, future_tolerance=self._tolerance)
+            for records in micro_batches(fetched, max_bytes=self._settings.batch_max_bytes)
+        ]
+        return _Fetched(epoch, portions)
 
     async def _is_doubtful(self) -> bool:
         """Whether what was fetched may lie in another log. Not so while Kafka is away: it was fetched before."""
@@ -229,21 +230,6 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             if stored != known:
                 await self._seek_to_stored(list(known))
 
-    def _portions(
-        self, fetched: Mapping[TopicPartition, Sequence[ConsumerRecord]]
-    ) -> Iterator[list[ConsumerRecord]]:
-        """Yield records in about the order they were sent, each partition's in order, by the byte bound."""
-        portion: list[ConsumerRecord] = []
-        size = 0
-        for record in merge(*fetched.values(), key=lambda record: record.timestamp):
-            length = len(record.value or b"")
-            if portion and size + length > self._settings.batch_max_bytes:
-                yield portion
-                portion, size = [], 0
-            portion.append(record)
-            size += length
-        yield portion
-
     async def _take_in(self, intakes: Sequence[Intake]) -> bool:
         """Take in one micro-batch; False when that failed and the consumer has gone back to the stored positions."""
         mine = [intake for intake in intakes if self._is_next(intake.message)]
@@ -273,15 +259,6 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         """Whether the message is ours and not taken in yet."""
         position = self._positions.get((message.topic, message.partition))
         return position is not None and message.offset > position
-
-    def _translated(self, records: Sequence[ConsumerRecord]) -> list[Intake]:
-        received_at = datetime.now(UTC)
-        intakes = []
-        for record in records:
-            message = incoming(record)
-            outcome = translate(message, received_at=received_at, future_tolerance=self._tolerance)
-            intakes.append(Intake(message, outcome))
-        return intakes
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Let the transaction at hand end, then forget the partitions."""
