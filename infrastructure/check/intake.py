@@ -83,14 +83,18 @@ _COUNT: Final = (
     ) messages GROUP BY topic, partition
 """
 )
+# A message speaks of one batch and one job at most, so it has one fact in one stream of each kind.
 # Where a topic was made anew, what was put aside may lie in either log: then only what came directly is compared.
 _TWICE: Final = (
     _MESSAGES
     + """
-    SELECT originator_id, max(originator_version) AS version, topic, partition, "offset"
-    FROM told
-    WHERE NOT kind = ANY(%(dead)s) AND NOT kind = ANY(%(parked)s) AND (last_log = 0 OR NOT afterwards)
-    GROUP BY originator_id, topic, partition, "offset", log HAVING count(*) > 1 LIMIT 1001
+    SELECT e.originator_id, e.originator_version, t.topic, t.partition, t."offset"
+    FROM (
+        SELECT max(notification_id) AS latest, topic, partition, "offset" FROM told
+        WHERE NOT kind = ANY(%(dead)s) AND NOT kind = ANY(%(parked)s) AND (last_log = 0 OR NOT afterwards)
+        GROUP BY split_part(originator_id, '-', 1), topic, partition, "offset", log
+        HAVING count(*) > 1 LIMIT 1001
+    ) t JOIN ras.stored_events e ON e.notification_id = t.latest
 """
 )
 _BEYOND: Final = (

@@ -22,6 +22,7 @@ from domain.inbox import inbox_stream_id
 from domain.notifications import teacher_notification
 from infrastructure.check.announcements import Announcements
 from infrastructure.check.counterparts import Counterparts
+from infrastructure.check.places import Places
 from infrastructure.check.streams import Page, pages
 from infrastructure.eventstore.codec import EventCodec
 from infrastructure.eventstore.positions import projection_position
@@ -29,6 +30,7 @@ from infrastructure.postgres.read_models import complaints, versions
 from projections.catalogue import PROJECTIONS
 from projections.projection import Projection, schema_of
 from projections.recorded import Recorded
+from projections.teacher_inbox import notifications, teacher_inbox
 
 _SCRATCH: Final = "pg_temp"
 OWNERS: Final[dict[str, tuple[str, str]]] = {
@@ -130,16 +132,19 @@ class ReadModelCheck:
         for projection in PROJECTIONS:
             for table in projection.metadata.sorted_tables:
                 scratch.execute(text(f"TRUNCATE {_scratch(table)}"))
-        announcements, counterparts = Announcements(), Counterparts(self._codec)
+        announcements, counterparts, places = Announcements(), Counterparts(self._codec), Places()
         for page in pages(connection, self._codec, some):
             yield from unreadable(page)
             yield from announcements.take(page)
+            yield from places.take(page)
             counterparts.take(page)
             yield from _folded(scratch, page.recorded, reached)
             for marks in pages(connection, self._codec, _marks(page.recorded)):
                 yield from _folded(scratch, marks.recorded, reached)
         yield from announcements.end()
         yield from counterparts.end(connection)
+        if any(model.table is notifications for model in self._models):
+            yield from places.end(connection, reached[teacher_inbox.name])
         for model in self._models:
             column, prefix = OWNERS[model.projection.name]
             owners = [s.removeprefix(prefix) for s in some if s.startswith(prefix)]

@@ -283,8 +283,7 @@ def test_a_result_that_was_lost_in_one_of_its_two_streams_is_named_even_after_a_
 
     named = {f.id: f.detail for f in ras.checked().findings if f.account == "event store"}
 
-    assert named.keys() == {f"{stream_id}/{min(version for (version,) in gone)}"}
-    assert "is missing here" in next(iter(named.values()))
+    assert "is missing here" in named[f"{stream_id}/{min(version for (version,) in gone)}"]
 
 
 def test_an_event_added_by_hand_is_named(ras: Installation, database: PostgresProbe) -> None:
@@ -437,6 +436,58 @@ def test_an_incremental_check_that_cannot_go_on_from_the_last_looks_at_everythin
     assert (report.since, report.position) == (0, first.position)
     assert any(note in each and "everything was looked at" in each for each in report.notes)
     assert [finding.account for finding in report.findings] == ["read model batch_results.rankings"]
+
+
+def test_an_event_copied_to_where_it_does_not_belong_is_named(
+    ras: Installation, database: PostgresProbe
+) -> None:
+    """An event of every kind, copied to the end of a stream of every kind."""
+    kinds = [kind for (kind,) in database.rows("SELECT DISTINCT topic FROM ras.stored_events ORDER BY 1")]
+    streams_of = (
+        "ras.batch.registered.v1",
+        "ras.assessment.result-recorded.v1",
+        "ras.inbox.notification-read.v1",
+        "ras.dead-letter.message-dead-lettered.v1",
+    )
+    for stream_of in streams_of:
+        for kind in kinds:
+            [[stream_id, version, number]] = database.rows(
+                "INSERT INTO ras.stored_events (originator_id, originator_version, topic, state)"
+                " SELECT s.originator_id, s.version + 1, e.topic, e.state FROM"
+                " (SELECT originator_id, max(originator_version) AS version FROM ras.stored_events WHERE"
+                "  originator_id = (SELECT max(originator_id) FROM ras.stored_events WHERE topic = %s)"
+                "  GROUP BY originator_id) s,"
+                " (SELECT topic, state FROM ras.stored_events WHERE topic = %s ORDER BY notification_id LIMIT 1) e"
+                " RETURNING originator_id, originator_version, notification_id",
+                stream_of,
+                kind,
+            )
+            report = ras.checked()
+            database.execute("DELETE FROM ras.stored_events WHERE notification_id = %s", number)
+
+            assert f"{stream_id}/{version}" in {f.id for f in report.findings}, (
+                stream_of,
+                kind,
+                report.findings,
+            )
+
+
+def test_a_mark_on_a_notification_that_was_never_sent_is_named(
+    ras: Installation, database: PostgresProbe
+) -> None:
+    [[stream_id]] = database.rows(
+        "INSERT INTO ras.stored_events (originator_id, originator_version, topic, state)"
+        " SELECT 'inbox-' || %s, 1, topic, convert_to(replace(convert_from(state, 'UTF8'),"
+        "  substr(originator_id, 7), %s), 'UTF8') FROM ras.stored_events"
+        " WHERE topic = 'ras.inbox.notification-read.v1' RETURNING originator_id",
+        "00000000-0000-4000-8000-000000000007",
+        "00000000-0000-4000-8000-000000000007",
+    )
+    assert ras.checked().consistent, "the inbox has not come to it yet"
+
+    ras.project()
+
+    assert names(ras.checked().findings) == {("event store", f"{stream_id}/1")}
 
 
 def test_a_lost_count_of_the_intake_is_named(ras: Installation, database: PostgresProbe) -> None:
