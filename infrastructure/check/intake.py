@@ -55,7 +55,7 @@ _ORIGINS: Final = r"""
         ) texts OFFSET 0
     ) facts
 """
-_MESSAGES: Final = f"""
+MESSAGES: Final = f"""
     WITH settled AS (
         SELECT DISTINCT topic, partition, "offset", received_at FROM ({_ORIGINS.replace("KINDS", "settled")}) s
     ), logs AS (
@@ -69,8 +69,10 @@ _MESSAGES: Final = f"""
         WHERE o.topic IS NOT NULL AND o.partition IS NOT NULL AND o."offset" IS NOT NULL
     )
 """
+"""Begins a query of `told`: the events that messages led to, and where these messages lie."""
+
 _COUNT: Final = (
-    _MESSAGES
+    MESSAGES
     + """
     SELECT topic, partition,
         count(*) FILTER (WHERE NOT dead AND NOT parked) AS recorded,
@@ -86,7 +88,7 @@ _COUNT: Final = (
 # A message speaks of one batch and one job at most, so it has one fact in one stream of each kind.
 # Where a topic was made anew, what was put aside may lie in either log: then only what came directly is compared.
 _TWICE: Final = (
-    _MESSAGES
+    MESSAGES
     + """
     SELECT e.originator_id, e.originator_version, t.topic, t.partition, t."offset"
     FROM (
@@ -98,7 +100,7 @@ _TWICE: Final = (
 """
 )
 _BEYOND: Final = (
-    _MESSAGES
+    MESSAGES
     + """
     SELECT originator_id, originator_version, told.topic, told.partition, told."offset"
     FROM told LEFT JOIN ras.positions p ON p.name = 'intake/' || told.topic || '/' || told.partition
@@ -125,7 +127,7 @@ Counts = dict[tuple[str, int], Counted]
 
 def count_messages(connection: Connection[TupleRow], since: int, to: int) -> Counts:
     """Return what the events after notification id `since`, up to `to`, say of messages."""
-    rows = connection.execute(_COUNT, _parameters(since, to)).fetchall()
+    rows = connection.execute(_COUNT, parameters_of(since, to)).fetchall()
     return {(topic, partition): Counted(*counts) for topic, partition, *counts in rows}
 
 
@@ -163,7 +165,7 @@ def check_intake(connection: Connection[TupleRow], report: Report, counts: Count
         report.notes.append(
             f"{anew} topic-partitions were begun anew in Kafka: where the messages of before lay was not looked at."
         )
-    parameters = _parameters(report.since, report.position)
+    parameters = parameters_of(report.since, report.position)
     report.found(
         Finding(
             "intake",
@@ -182,7 +184,8 @@ def check_intake(connection: Connection[TupleRow], report: Report, counts: Count
     )
 
 
-def _parameters(since: int, to: int) -> dict[str, object]:
+def parameters_of(since: int, to: int) -> dict[str, object]:
+    """Return the parameters of MESSAGES for the events after notification id `since`, up to `to`."""
     codec = event_codec()
     facts = [event.topic for event in EVENT_CLASSES if event not in _OUR_OWN]
     return {

@@ -24,6 +24,7 @@ from infrastructure.check.out_topics import Reached, check_out_topics
 from infrastructure.check.read_models import ReadModelCheck, hold_sides, orphans, scratch_tables, usable
 from infrastructure.check.state import CheckState, read_state, write_state
 from infrastructure.check.streams import next_portion
+from infrastructure.check.unaccounted import unaccounted
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.followers.log import NotificationLog
 from infrastructure.foreseen import ForeseenError
@@ -115,6 +116,7 @@ def _check_store(
         for partition, counted in count_messages(connection, since.position, report.position).items():
             counts[partition] = counts.get(partition, Counted()).plus(counted)
         check_intake(connection, report, counts)
+        report.found(unaccounted(connection, report.position, counts))
         report.found(gaps(connection, since.position, report.position))
     progress("messages and their events", 1, 1)
     return counts

@@ -490,6 +490,28 @@ def test_a_mark_on_a_notification_that_was_never_sent_is_named(
     assert names(ras.checked().findings) == {("event store", f"{stream_id}/1")}
 
 
+@pytest.mark.parametrize("kind", ["ras.batch.essay-spellchecked.v1", "ras.batch.pipeline-completed.v1"])
+def test_the_message_whose_event_is_gone_is_named_even_after_a_rebuild(
+    ras: Installation, database: PostgresProbe, kind: str, store_url: str
+) -> None:
+    [[stream_id, version, cause]] = database.rows(
+        "DELETE FROM ras.stored_events WHERE notification_id = (SELECT max(notification_id) FROM ras.stored_events"
+        " WHERE topic = %s) RETURNING originator_id, originator_version,"
+        " convert_from(state, 'UTF8')::jsonb -> 'causation'",
+        kind,
+    )
+    database.execute(  # without what followed from it, as if all of it had never been
+        "DELETE FROM ras.stored_events WHERE originator_id = %s AND originator_version > %s",
+        stream_id,
+        version,
+    )
+    Rebuilding(store_url, event_codec()).rebuild(PROJECTIONS, accept_differences=True)
+
+    named = {finding.id for finding in ras.checked().findings if finding.account == "intake"}
+
+    assert f"{cause['topic']}/{cause['partition']}/{cause['offset']}" in named
+
+
 def test_a_lost_count_of_the_intake_is_named(ras: Installation, database: PostgresProbe) -> None:
     [[topic, partition]] = database.rows(
         "DELETE FROM ras.intake_counts WHERE recorded > 0 AND ctid ="
