@@ -35,7 +35,8 @@ class Progress:
     `position` and `head` are Kafka offsets for ingest, notification ids otherwise. `lag` counts messages or
     events not yet handled (events to 100,000), `lag_seconds` is the age of the first of them. `condition` is
     the role's own word, `silent` when it has not spoken for half a minute; of a rebuild its state, or `interrupted`
-    where nobody is at work on it. None where nothing is known.
+    where nobody is at work on it; `ahead of the store` (or `of Kafka`) when the position lies beyond the end: it
+    was reached elsewhere, or something was restored. None where nothing is known.
     """
 
     role: str
@@ -165,6 +166,12 @@ def _row(
     moved: datetime | None,
 ) -> Progress:
     silent = report is not None and report.age > SILENT_AFTER and report.condition != "stopped"
+    condition = None if report is None else "silent" if silent else report.condition
+    if position is not None and head is not None and position > head:
+        # What it has still to do is not known: that would be counted in another store, or another Kafka, than this.
+        lag = lag_seconds = None
+        if condition in {None, "ok", "silent"}:  # any other word says more
+            condition = "ahead of Kafka" if role == "ingest" else "ahead of the store"
     return Progress(
         role,
         source,
@@ -173,7 +180,7 @@ def _row(
         lag,
         lag_seconds,
         None if report is None else 0.0 if silent else report.per_second,
-        None if report is None else "silent" if silent else report.condition,
+        condition,
         report and report.owner,
         report and report.last_error,
         _time(report.last_error_at) if report else None,
