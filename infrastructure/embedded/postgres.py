@@ -28,6 +28,7 @@ from types import TracebackType
 from typing import IO, Self
 
 import psycopg
+import structlog
 from psycopg import sql
 
 from infrastructure.embedded.processes import (
@@ -38,6 +39,8 @@ from infrastructure.embedded.processes import (
     tail,
 )
 from infrastructure.embedded.unprivileged import command_prefix, server_user
+
+_log = structlog.get_logger(__name__)
 
 _MAJOR_VERSION = 18
 _ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC"}
@@ -142,6 +145,7 @@ class EmbeddedPostgres:
     def _locked(self) -> Iterator[IO[bytes]]:
         """The folder's lock. Waits for a server whose owner was killed, which takes a moment to end."""
         deadline = time.monotonic() + _LOCK_DEADLINE_S
+        told = False
         with (self._home / "lock").open("ab") as lock:
             while True:
                 try:
@@ -152,6 +156,13 @@ class EmbeddedPostgres:
                             f"another process runs PostgreSQL on {self._home}: stop it, use its RAS_DATABASE_URL, "
                             "or set RAS_HOME to another folder"
                         ) from None
+                    if not told:
+                        _log.warning(
+                            "postgres.waiting_for_another_process",
+                            folder=str(self._home),
+                            at_most_s=_LOCK_DEADLINE_S,
+                        )
+                        told = True
                     time.sleep(0.05)
                 else:
                     break

@@ -7,7 +7,7 @@ from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import IncompatibleBrokerVersion, TopicAlreadyExistsError, for_code
 
 from application.topics import INPUT_TOPICS, OUTPUT_TOPICS, PUBLISHER_POSITION
 from infrastructure.foreseen import ForeseenError
@@ -23,6 +23,10 @@ MAX_MESSAGE_BYTES: Final = 10 * 1024 * 1024
 
 class TopicSettingsError(ForeseenError):
     """A topic exists with settings that would lose data; the text says which and what to run."""
+
+
+class UnfitBrokerError(ForeseenError):
+    """The broker lacks requests that are needed to set up topics; the text says what to do."""
 
 
 def partitions_by_topic() -> dict[str, int]:
@@ -54,7 +58,8 @@ async def create_missing_topics(bootstrap_servers: str) -> list[str]:
     """Create the topics that do not exist yet and return their names.
 
     Topics of upstream are created too, as upstream creates them, so that RAS can start first. Raises
-    TopicSettingsError if the position topic exists and is not compacted: it would forget the position.
+    TopicSettingsError if the position topic exists and is not compacted: it would forget the position; and
+    UnfitBrokerError for the broker that another `ras up` brings.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     try:
@@ -74,6 +79,12 @@ async def create_missing_topics(bootstrap_servers: str) -> list[str]:
         if PUBLISHER_POSITION in existing:
             await _check_compaction(admin)
         return sorted(missing)
+    except IncompatibleBrokerVersion as error:
+        raise UnfitBrokerError(
+            f"The Kafka at {bootstrap_servers} cannot set up topics ({error}). If it is the broker that a `ras up` brings, "
+            "that is for this `ras up` alone: unset RAS_KAFKA_BOOTSTRAP_SERVERS, and another one is brought, or name a "
+            "Kafka of your own."
+        ) from error
     finally:
         await admin.close()
 

@@ -11,11 +11,13 @@ from pathlib import Path
 import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from structlog.testing import capture_logs
 
 from infrastructure.embedded import postgres as embedded_postgres
 from infrastructure.embedded.kafka import DEFAULT_PARTITIONS, EmbeddedKafka
 from infrastructure.embedded.postgres import EmbeddedPostgres
 from infrastructure.embedded.processes import EmbeddedServerError, GuardedProcess
+from infrastructure.kafka.topics import UnfitBrokerError, create_missing_topics, partitions_by_topic
 
 _OWNER = """
 import sys
@@ -94,8 +96,12 @@ def test_a_folder_deeper_than_a_socket_path_may_be_is_fine(tmp_path: Path) -> No
 def test_a_folder_in_use_is_refused(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded_postgres, "_LOCK_DEADLINE_S", 0.1)
     folder = Path(str(value_of(postgres.url, "SHOW data_directory"))).parent
-    with pytest.raises(EmbeddedServerError, match="another process runs PostgreSQL"):
+    with (
+        capture_logs() as told,
+        pytest.raises(EmbeddedServerError, match="another process runs PostgreSQL"),
+    ):
         EmbeddedPostgres(folder).start()
+    assert [entry["event"] for entry in told] == ["postgres.waiting_for_another_process"]
 
 
 def test_a_folder_of_another_version_is_refused(tmp_path: Path) -> None:
@@ -207,3 +213,12 @@ def test_kafka_carries_transactions_to_a_consumer_group() -> None:
 
     with EmbeddedKafka({"results": 3}) as kafka:
         assert asyncio.run(exchange(kafka.bootstrap_servers)) == {b"1", b"2", b"3"}
+
+
+def test_a_broker_that_cannot_set_up_topics_is_named() -> None:
+    """Whoever gives his `ras up` the broker of another one."""
+    with (
+        EmbeddedKafka(partitions_by_topic()) as kafka,
+        pytest.raises(UnfitBrokerError, match="unset RAS_KAFKA_BOOTSTRAP_SERVERS"),
+    ):
+        asyncio.run(create_missing_topics(kafka.bootstrap_servers))
