@@ -23,12 +23,13 @@ import httpx
 import psycopg
 import structlog
 
-from infrastructure.embedded.kafka import EmbeddedKafka
+from infrastructure.embedded.kafka import OVERRUN, EmbeddedKafka
 from infrastructure.embedded.postgres import EmbeddedPostgres
 from infrastructure.embedded.processes import EmbeddedServerError, GuardedProcess, free_port, tail
 from infrastructure.eventstore.beginnings import forget_intake
 from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.kafka.position_copy import publisher_position
+from infrastructure.kafka.same_log import MESSAGES_GONE
 from infrastructure.kafka.topics import create_missing_topics, partitions_by_topic
 from infrastructure.listening import base_url, close, listening
 from infrastructure.postgres import schema
@@ -51,6 +52,12 @@ _PORTS: Final = {"serve": "RAS_API_PORT", "serve-assessments": "RAS_ASSESSMENTS_
 PLAIN_HTTP: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For clients of loopback addresses: httpx would load the system's certificates, 0.15 s each time."""
 
+_BACK_TO_THE_END: Final = """
+    UPDATE ras.positions SET position = head, updated_at = clock_timestamp()
+    FROM (SELECT coalesce(max(notification_id), 0) AS head FROM ras.stored_events) AS log
+    WHERE (name LIKE 'projection/%' OR name LIKE 'publisher/%') AND position > head RETURNING name
+"""
+
 _READY_DEADLINE_S: Final = 60.0
 _POLL_S: Final = 0.1
 _KILLED: Final = 128
@@ -67,6 +74,7 @@ class Deployment:
     api_key: str
     logs: Path
     roles: dict[str, _RoleProcess]
+    embedded_kafka: bool
 
     def as_json(self) -> dict[str, str]:
         """Return what a script needs to use it."""
@@ -87,8 +95,10 @@ class Deployment:
                 if (code := role.process.exit_code) is None:
                     continue
                 if code <= _KILLED:
+                    said = tail(role.log, lines=8)
+                    overrun = self.embedded_kafka and MESSAGES_GONE in said
                     raise EmbeddedServerError(
-                        f"`ras {role.name}` has ended with exit code {code}:\n{tail(role.log, lines=8)}"
+                        f"`ras {role.name}` has ended with exit code {code}:\n{said}{OVERRUN if overrun else ''}"
                     )
                 _log.warning("up.role_was_killed", role=role.name, signal=code - _KILLED)
                 await role.start()
@@ -184,7 +194,8 @@ async def deployed(
         else:
             await create_missing_topics(bootstrap_servers)
         servers = Servers(database_url, bootstrap_servers)
-        stack.enter_context(noted(home, servers))
+        embedded_kafka = settings.kafka_bootstrap_servers is None
+        stack.enter_context(noted(home, servers, embedded_kafka=embedded_kafka))
         key = api_key or (
             settings.internal_api_key.get_secret_value()
             if settings.internal_api_key
@@ -197,6 +208,7 @@ async def deployed(
             api_key=key,
             logs=logs,
             roles={},
+            embedded_kafka=embedded_kafka,
         )
         for name in ROLES:
             deployment.roles[name] = _role(
@@ -285,15 +297,16 @@ def _begin_with_empty_kafka(database_url: str, settings: Settings) -> int:
     """
     with psycopg.connect(database_url, autocommit=True) as connection:
         forget_intake(connection)
+        ahead = connection.execute(_BACK_TO_THE_END).fetchall()
         row = connection.execute(
-            "SELECT position, (SELECT coalesce(max(notification_id), 0) FROM ras.stored_events)"
-            " FROM ras.positions WHERE name = %s",
+            "SELECT position FROM ras.positions WHERE name = %s",
             (publisher_position(settings.transactional_id),),
         ).fetchone()
-    if row is None:
-        return 0
-    published, head = int(row[0]), int(row[1])
-    if published > head:
+    if ahead:
         # Nobody has the records any more that would contradict it, so there is nothing to ask a person.
-        _log.warning("up.events_are_missing", published=published, head=head)
-    return min(published, head)
+        _log.warning(
+            "up.events_are_missing",
+            positions=[name for (name,) in ahead],
+            detail="The log ends before these positions. They go on from its end; `ras rebuild` makes the read models fit.",
+        )
+    return int(row[0]) if row else 0

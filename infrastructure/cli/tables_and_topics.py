@@ -10,14 +10,18 @@ import typer
 from infrastructure.cli.starting import prepared
 from infrastructure.kafka.topics import create_missing_topics
 from infrastructure.postgres import schema
-from infrastructure.servers import servers_from
+from infrastructure.running import kafka_to_send_to, servers_to_look_at
 
 
 def init(*, upgrade: bool, json_output: bool) -> None:
     """Create what is missing, and say what was done."""
-    servers = servers_from(prepared())
+    settings = prepared()
+    servers = servers_to_look_at(settings)
+    kafka, up = kafka_to_send_to(settings)
     to_rebuild = schema.initialise(servers.database_url, upgrade=upgrade)
-    created = asyncio.run(create_missing_topics(servers.bootstrap_servers))
+    # The broker that `ras up` brings has all topics from its start, and no request to make any.
+    embedded = up is not None and up.embedded_kafka
+    created = [] if embedded else asyncio.run(create_missing_topics(kafka))
     if json_output:
         typer.echo(json.dumps({"tables": "ready", "topics_created": created, "to_rebuild": list(to_rebuild)}))
     else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
+from pathlib import Path
 
 import typer
 
@@ -26,7 +28,7 @@ async def _up(settings: Settings, *, json_output: bool) -> None:
             if json_output:
                 typer.echo(json.dumps(deployment.as_json()))
             else:
-                typer.echo(_described(deployment))
+                typer.echo(_described(deployment, settings.home))
             await supervised(deployment, interrupted)
         if not json_output:
             typer.echo("Stopped.", err=True)
@@ -44,7 +46,7 @@ async def supervised(deployment: Deployment, interrupted: asyncio.Event) -> None
         task.result()
 
 
-def _described(deployment: Deployment) -> str:
+def _described(deployment: Deployment, home: Path) -> str:
     return "\n".join(
         (
             "RAS is running. Ctrl-C stops it.",
@@ -54,5 +56,7 @@ def _described(deployment: Deployment) -> str:
             f"  Kafka       {deployment.servers.bootstrap_servers}",
             f"  PostgreSQL  {deployment.servers.database_url}",
             f"  logs        {deployment.logs}",
+            "In another terminal, in this folder: ras status, ras replay FILE.jsonl, ras check. From elsewhere first:",
+            f"  export RAS_HOME={shlex.quote(str(home.absolute()))}",
         )
     )

@@ -21,11 +21,19 @@ import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from infrastructure.embedded.processes import EmbeddedServerError
 
 DEFAULT_PARTITIONS = 3
+
+OVERRUN: Final = (
+    "\nThis is the broker that `ras up` brings: it keeps 5 MB a partition and drops the oldest messages, taken in or "
+    "not. More came than was taken in. Start `ras up` again, it begins with an empty broker, and send again what was "
+    "lost: `ras replay` sends no faster than messages are taken in. For more, set RAS_KAFKA_BOOTSTRAP_SERVERS to a "
+    "Kafka of your own."
+)
+"""What is added where the ingester finds that messages are gone."""
 
 _PRODUCER = 0
 _ERROR_SIZE = 512

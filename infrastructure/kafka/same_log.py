@@ -28,6 +28,9 @@ _log = structlog.get_logger(__name__)
 
 Partition = tuple[str, int]
 
+MESSAGES_GONE: Final = "are gone from Kafka"
+"""What is said of messages that Kafka has dropped before they were taken in."""
+
 _ANOTHER: Final = (
     "the message at the stored position {position} is not the one that was taken in there, so this is another log: "
     "the topic was made anew, or it is another Kafka"
@@ -54,6 +57,7 @@ class SameLog:
         self._accept_gaps = accept_gaps
         self._awaited: dict[Partition, str] = {}
         self._other_logs: dict[Partition, int] = {}
+        self._first_seen: dict[Partition, int] = {}
 
     async def places(self, partitions: list[Partition]) -> dict[Partition, Place]:
         """Return where each partition stands in the store, and move positions over gaps that were accepted.
@@ -102,6 +106,7 @@ class SameLog:
         """Expect nothing any more of partitions that others have now."""
         for partition in partitions:
             self._awaited.pop(partition, None)
+            self._first_seen.pop(partition, None)
             self._other_logs.pop(partition, None)
 
     async def _moved(self, partition: Partition, position: int, first: int, end: int) -> int:
@@ -109,14 +114,16 @@ class SameLog:
         wanted = position + 1
         another = self._other_logs.pop(partition, None) == position
         if first <= wanted <= end and not another:
+            self._first_seen.setdefault(partition, first)
             return position
-        if position == -1:
+        if position == -1 and self._first_seen.setdefault(partition, first) >= first:
+            # Nobody has read it yet: what retention took before was never ours.
             await asyncio.to_thread(self._use_case.skip, *partition, -1, first - 1)
             return first - 1
         if another:
             what = _ANOTHER.format(position=position)
         elif wanted < first:
-            what = f"offsets {wanted} to {first - 1} are gone from Kafka"
+            what = f"offsets {wanted} to {first - 1} {MESSAGES_GONE}"
         else:
             what = f"Kafka ends at offset {end - 1}, before the stored position {position}"
         topic, number = partition

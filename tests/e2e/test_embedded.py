@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+import psycopg
 import pytest
 
+from application.topics import SPELLCHECK_RESULTS
 from infrastructure.demo.message import UpstreamMessage
 from infrastructure.demo.stream import stream
 from tests.support.accounts import all_is_projected, all_is_published, taken_in
@@ -27,6 +32,7 @@ class Embedded:
     """Everything on this machine, on the data of one folder."""
 
     def __init__(self, ras: Installation, home: Path) -> None:
+        self.said = ""
         self._ras = ras
         self._settings = {
             "home": str(home),
@@ -36,8 +42,8 @@ class Embedded:
         }
 
     @contextmanager
-    def up(self) -> Iterator[dict[str, str]]:
-        """Run `ras up` and lend what it says of where everything is; ends it in order."""
+    def up(self, *, ends_with: int = 0) -> Iterator[dict[str, str]]:
+        """Run `ras up` and lend what it says of where everything is; ends it in order, or waits for its failure."""
         process = self._ras.start_afresh("up", "--json", **self._settings)
         wait_until(
             lambda: '"api"' in process.output or process.exit_code is not None,
@@ -48,11 +54,14 @@ class Embedded:
         assert process.exit_code is None, process.output
         [line] = [line for line in process.output.splitlines() if line.startswith('{"kafka"')]
         yield json.loads(line)
-        assert process.terminate() == 0, process.output
+        assert (process.wait_for_end(deadline_s=60) if ends_with else process.terminate()) == ends_with
+        self.said = process.output
 
-    def run(self, *arguments: str, **settings: str) -> RoleProcess:
+    def run(self, *arguments: str, deadline_s: float = 20) -> RoleProcess:
         """Run a command in another terminal, which knows the folder only."""
-        return self._ras.run(*arguments, **self._settings, **settings)
+        process = self._ras.start(*arguments, **self._settings)
+        process.wait_for_end(deadline_s=deadline_s)
+        return process
 
     def checked(self, *options: str) -> dict[str, Any]:
         """Return what `ras check` says."""
@@ -106,8 +115,48 @@ def test_it_starts_again_when_its_last_events_were_removed(embedded: Embedded) -
         with Sender(where["kafka"]) as sender:
             sender.send(_SECOND)
         wait_until(
-            lambda: all_is_published(store, _PUBLISHER) and taken_in(store) >= len(_FIRST) + len(_SECOND),
+            lambda: is_settled(store, len(_FIRST) + len(_SECOND)),
             what="it goes on",
             deadline_s=60,
             state=store.positions,
         )
+
+
+def test_other_commands_find_it_and_replay_sends_no_faster_than_it_takes_in(
+    embedded: Embedded, tmp_path: Path
+) -> None:
+    """Forty megabytes for one partition, of which the broker keeps five."""
+    count, of_bytes = 20, 2_000_000
+    large = {"prefix": "", "repeat": b64encode(b"not json ").decode(), "suffix": "", "count": of_bytes // 9}
+    lines = [
+        {"topic": SPELLCHECK_RESULTS, "key": "one", "headers": {}, "value": {"raw_repeat": large}}
+    ] * count
+    lines += [
+        {"topic": m.topic, "key": (m.key or b"").decode(), "headers": {}, "value": orjson.loads(m.value)}
+        for m in _FIRST
+    ]
+    file = tmp_path / "large.jsonl"
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with embedded.up() as where, probe(where["database_url"]) as store:
+        initialised = embedded.run("init")
+        assert "The tables are ready; 0 topics created" in initialised.output
+
+        replayed = embedded.run("replay", str(file), deadline_s=120)
+
+        assert replayed.exit_code == 0, replayed.output
+        assert f"{len(lines)} messages sent." in replayed.output
+        wait_until(lambda: taken_in(store) == len(lines), what="all is taken in", state=store.positions)
+        assert store.value("SELECT sum(dead_lettered) FROM ras.intake_counts") == count
+
+
+def test_what_its_broker_drops_before_it_is_taken_in_ends_it_with_the_reason(embedded: Embedded) -> None:
+    with embedded.up(ends_with=1) as where:
+        messages = [replace(_FIRST[0], topic=SPELLCHECK_RESULTS, key=b"one", value=b"x" * 1_000_000)] * 40
+        with psycopg.connect(where["database_url"]) as holding, Sender(where["kafka"]) as sender:
+            holding.execute(
+                "LOCK TABLE ras.stored_events IN EXCLUSIVE MODE"
+            )  # nothing can be taken in meanwhile
+            sender.send(messages)
+
+    assert "are gone from Kafka" in embedded.said
+    assert "it keeps 5 MB a partition" in embedded.said

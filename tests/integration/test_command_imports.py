@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from infrastructure.cli.app import app
+from tests.support.upstream import SCENARIOS
 
 # What takes long to load. Not pydantic: typer reads options with it.
 _HEAVY = {
@@ -138,7 +139,10 @@ def test_the_version_and_a_completed_word_load_nothing() -> None:
         (["serve"], {"alembic", "httpx", "numpy", "scipy", "sqlalchemy", "starlette", "uvicorn"}),
         (["serve-assessments"], {"aiokafka", "alembic", "httpx", "numpy", "scipy", "starlette", "uvicorn"}),
         (["history", "batch-0001"], {"aiokafka", "alembic", "httpx", "numpy", "sqlalchemy", "starlette"}),
-        (["replay", "-"], {"alembic", "eventsourcing", "httpx", "psycopg", "sqlalchemy", "starlette"}),
+        (
+            ["replay", str(SCENARIOS / "single-essay.jsonl")],
+            {"alembic", "eventsourcing", "httpx", "psycopg", "sqlalchemy", "starlette"},
+        ),
         (["check"], {"alembic", "httpx", "starlette"}),
         (["dead-letters", "list"], {"aiokafka", "alembic", "httpx", "starlette"}),
     ],

@@ -95,14 +95,18 @@ def replay(
         Path, typer.Argument(help="A stream file, one JSON message a line; - reads standard input.")
     ],
     bootstrap_servers: Annotated[
-        str | None, typer.Option(help="Kafka to send to; RAS_KAFKA_BOOTSTRAP_SERVERS when not given.")
+        str | None,
+        typer.Option(
+            help="Kafka to send to; when not given RAS_KAFKA_BOOTSTRAP_SERVERS, else that of the running `ras up`."
+        ),
     ] = None,
     rate: Annotated[float, typer.Option(min=0, help="Messages a second; 0 is as fast as it goes.")] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="Print what was sent as JSON.")] = False,
 ) -> None:
     """Send a stream file to Kafka, in its order, each message as it was recorded.
 
-    The whole file is read and checked first, so a broken line sends nothing.
+    The whole file is read and checked first, so a broken line sends nothing. To the broker that `ras up` brings it
+    sends no faster than messages are taken in: that broker keeps 5 MB a partition and drops the oldest.
     """
     from infrastructure.cli import replay as work
 
