@@ -512,6 +512,20 @@ def test_the_message_whose_event_is_gone_is_named_even_after_a_rebuild(
     assert f"{cause['topic']}/{cause['partition']}/{cause['offset']}" in named
 
 
+def test_large_letters_agree_and_a_damaged_one_is_named(ras: Installation, database: PostgresProbe) -> None:
+    large = [dead_letter(BATCH_PIPELINE_COMPLETED, partition=p, value=b"x" * 200_000) for p in (11, 12, 13)]
+    Ingestion(ras.store).insist(large)
+    ras.project()
+    assert ras.checked().consistent
+
+    database.execute(
+        "UPDATE ras.stored_events SET state = substring(state FOR 150000) WHERE originator_id = %s",
+        letter_id(large[1].message),
+    )
+
+    assert ("event store", f"{letter_id(large[1].message)}/1") in names(ras.checked().findings)
+
+
 def test_a_lost_count_of_the_intake_is_named(ras: Installation, database: PostgresProbe) -> None:
     [[topic, partition]] = database.rows(
         "DELETE FROM ras.intake_counts WHERE recorded > 0 AND ctid ="
