@@ -11,22 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from infrastructure.cli.judging_csv import DecisionsFileError, read_decisions
+from infrastructure.cli.judging_csv import read_decisions
 
 if TYPE_CHECKING:
     from domain.bradley_terry import JudgingScores
     from domain.judging_quality import JudgingQuality
 
-_BAD_INPUT = 2
-
 
 def bradley_terry(decisions: str, *, as_json: bool, quality: bool) -> None:
     """Print the scores of the decisions in a file, `-` for standard input. Exit code 2 where it cannot be read."""
-    try:
-        columns = read_decisions(decisions)
-    except DecisionsFileError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(_BAD_INPUT) from None
+    columns = read_decisions(decisions)
 
     from domain.bradley_terry import score
     from domain.comparison_graph import Comparisons

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import typer
 from rich.console import Console
@@ -24,7 +25,9 @@ def check(*, incremental: bool, json_output: bool) -> None:
     schema_version.check(servers.database_url)
     report = Report()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=json_output) as bar:
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True, disable=json_output or not sys.stderr.isatty()
+    ) as bar:
         tasks = {
             what: bar.add_task(what, total=None)
             for what in ("messages and their events", "read models", "records of the out-topics")

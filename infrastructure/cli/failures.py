@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from typing import Final
+
+from typer import Abort
 
 from infrastructure.foreseen import ForeseenError
 
@@ -18,6 +21,12 @@ _DATABASE_AWAY: Final = (
 _TABLE_GONE: Final = (("psycopg.errors", "UndefinedTable"), ("psycopg.errors", "InvalidSchemaName"))
 _NO_RIGHT: Final = (("psycopg.errors", "InsufficientPrivilege"),)
 _READ_ONLY: Final = (("psycopg.errors", "ReadOnlySqlTransaction"),)
+_NOT_TO_BE_HAD: Final = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE),
+}
+"""No right, no room, a broken disk. A file that is missing is a fault of ours, unless somebody named it."""
+
 _KAFKA_AWAY: Final = (("aiokafka.errors", "KafkaError"),)
 
 
@@ -31,8 +40,10 @@ def exit_code_of(error: BaseException) -> tuple[int, str | None]:
         return exit_code_of(error.exceptions[0])
     if isinstance(error, ForeseenError):
         return error.exit_code, str(error)
+    if isinstance(error, Abort):
+        return 1, "Not confirmed. Nothing was changed."
     for cause in _causes(error):
-        if (sentence := _of_a_server(cause)) is not None:
+        if (sentence := _of_a_server(cause) or _of_this_machine(cause)) is not None:
             return 1, sentence
     return 1, None
 
@@ -43,6 +54,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     if inner is not None:
         yield from _causes(inner)
     yield error
+
+
+def _of_this_machine(error: BaseException) -> str | None:
+    """Return what to say of a file that this machine does not let us have, None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in _NOT_TO_BE_HAD:
+        return None
+    return f"{error.strerror}: {error.filename}." if error.filename is not None else f"{error.strerror}."
 
 
 def _of_a_server(error: BaseException) -> str | None:

@@ -14,12 +14,16 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
+from infrastructure.foreseen import ForeseenError
+
 COLUMNS = ("judge", "chosen", "not_chosen")
 _NAMED = "the columns judge, chosen and not_chosen"
 
 
-class DecisionsFileError(ValueError):
+class DecisionsFileError(ForeseenError, ValueError):
     """The file is no table of decisions; the text is one sentence with the file and, if any, the line."""
+
+    exit_code = 2
 
 
 class DecisionColumns(NamedTuple):

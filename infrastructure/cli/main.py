@@ -11,16 +11,38 @@ def main() -> None:
     What takes long to import is imported in here, so that Ctrl-C is no stack trace meanwhile either.
     """
     try:
-        from infrastructure.cli.app import app
-
-        app()
+        sys.exit(_run())
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:
-        from infrastructure.cli.failures import exit_code_of
-
-        code, sentence = exit_code_of(error)
-        if sentence is None:
-            raise
-        sys.stderr.write(f"ras: {sentence}\n")
+    except Exception as error:  # noqa: BLE001 - a fault of our own is raised again
+        code, text = _told(error)
+        sys.stderr.write(text)
         sys.exit(code)
+
+
+def _run() -> int:
+    from infrastructure.cli.standard_output import finish_output, watch_output
+
+    watch_output()
+    try:
+        from infrastructure.cli.app import app
+
+        # On its own, typer would print wrong usage in another way than we do everything else.
+        code = app(standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    finally:
+        finish_output()
+
+
+def _told(error: Exception) -> tuple[int, str]:
+    """Return the exit code of a failure and what to print. Raises a fault of our own again."""
+    from infrastructure.cli.app import app
+    from infrastructure.cli.failures import exit_code_of
+    from infrastructure.cli.usage import is_usage, shown_usage
+
+    if is_usage(error):
+        return shown_usage(app, error)
+    code, sentence = exit_code_of(error)
+    if sentence is None:
+        raise error
+    return code, f"ras: {sentence}\n" if sentence else ""

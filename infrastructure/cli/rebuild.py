@@ -69,7 +69,8 @@ def _wanted(names: Sequence[str]) -> list[Projection]:
     unknown = [name for name in dict.fromkeys(names) if name not in known]
     if unknown:
         raise typer.BadParameter(
-            f"There is no read model {', '.join(unknown)}; there are {', '.join(known)}. Nothing was changed."
+            f"There is no read model {', '.join(unknown)}; there are {', '.join(known)}. Nothing was changed.",
+            param_hint="NAME",
         )
     return [known[name] for name in dict.fromkeys(names)] or list(PROJECTIONS)
 

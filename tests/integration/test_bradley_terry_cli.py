@@ -15,6 +15,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from infrastructure.cli.commands.explaining import bradley_terry
+from infrastructure.cli.failures import exit_code_of
 
 _ROOT = Path(__file__).parents[2]
 _HEADER = "judge,chosen,not_chosen\n"
@@ -31,6 +32,15 @@ def _group() -> None:
 
 def _run(*arguments: str | Path, stdin: str | bytes | None = None) -> Result:
     return CliRunner().invoke(app, ["bradley-terry", *map(str, arguments)], input=stdin)
+
+
+def _refusal(result: Result) -> str:
+    """Return the sentence that a person is told."""
+    assert result.exception is not None
+    code, sentence = exit_code_of(result.exception)
+    assert (code, result.stdout) == (2, "")
+    assert sentence is not None
+    return sentence
 
 
 def _file(folder: Path, text: str | bytes) -> Path:
@@ -172,26 +182,20 @@ def test_bad_input_is_refused_in_one_sentence_with_its_place(
     tmp_path: Path, text: str | bytes, complaint: str
 ) -> None:
     path = _file(tmp_path, text)
-    result = _run(path, "--json")
-    assert result.exit_code == 2
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1
-    assert str(path) in result.stderr
-    assert complaint in result.stderr
+    sentence = _refusal(_run(path, "--json"))
+    assert "\n" not in sentence
+    assert str(path) in sentence
+    assert complaint in sentence
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.csv", tmp_path):
-        result = _run(path)
-        assert result.exit_code == 2
-        assert result.stdout == ""
-        assert f"{path}: cannot be read" in result.stderr
+        assert f"{path}: cannot be read" in _refusal(_run(path))
 
 
 def test_a_fault_on_standard_input_names_it() -> None:
-    result = _run("-", stdin=b"judge,chosen\n")
-    assert result.exit_code == 2
-    assert "standard input, line 1: the header names not_chosen not" in result.stderr
+    sentence = _refusal(_run("-", stdin=b"judge,chosen\n"))
+    assert "standard input, line 1: the header names not_chosen not" in sentence
 
 
 def test_no_argument_and_an_unknown_option_are_usage_errors() -> None:

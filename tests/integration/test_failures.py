@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from importlib import import_module
 from itertools import chain
 
 import psycopg
 import pytest
+import typer
 from aiokafka.errors import KafkaConnectionError
 from eventsourcing.persistence import ProgrammingError as LibraryError
 from sqlalchemy.exc import OperationalError, ProgrammingError
@@ -44,6 +46,9 @@ def _wrapped_by_the_library(error: psycopg.Error) -> LibraryError:
         ),
         (_wrapped_by_the_library(psycopg.errors.UndefinedTable("x")), 1, "A table of RAS is gone"),
         (KafkaConnectionError("refused"), 1, "Kafka does not answer: KafkaConnectionError: refused"),
+        (PermissionError(errno.EACCES, "Permission denied", "x.json"), 1, "Permission denied: x.json."),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "No space left on device."),
+        (typer.Abort(), 1, "Not confirmed. Nothing was changed."),
         (ExceptionGroup("tasks", [SettingsError("wrong")]), 2, "wrong"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
@@ -60,6 +65,8 @@ def test_a_foreseen_failure_is_a_sentence(error: Exception, code: int, words: st
     "error",
     [
         ZeroDivisionError(),
+        FileNotFoundError(errno.ENOENT, "No such file", "x"),
+        ConnectionResetError(errno.ECONNRESET, "reset"),
         psycopg.errors.UndefinedColumn("x"),
         _wrapped_by_the_library(psycopg.DataError("x")),
     ],

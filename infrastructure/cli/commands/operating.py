@@ -58,7 +58,7 @@ def outbox(
 def rebuild(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]…", help="Read models; all of them when none is named."),
+        typer.Argument(metavar="NAME", help="Read models; all of them when none is named."),
     ] = None,
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Go back to the side that was live before the last rebuild.")

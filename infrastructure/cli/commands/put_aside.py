@@ -34,7 +34,7 @@ SinceOption = Annotated[
 UntilOption = Annotated[
     str | None, typer.Option("--until", metavar="TIME", help="Only received before this time (RFC 3339).")
 ]
-Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="The ids that `list` shows.")]
+Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", help="The ids that `list` shows.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All that are open and fit the filters.")]
 ByOption = Annotated[
     str | None, typer.Option(help="Who does it, for the history; the name at the terminal where not given.")
@@ -160,7 +160,7 @@ def list_parked(json_output: JsonOption = False) -> None:
 def drain_parked(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[BATCH]...", help="Batches or streams; all that wait where none is given."),
+        typer.Argument(metavar="BATCH", help="Batches or streams; all that wait where none is given."),
     ] = None,
     by: ByOption = None,
     yes: YesOption = False,

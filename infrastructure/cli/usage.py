@@ -1,0 +1,41 @@
+"""How wrong usage is shown: how it is right, then the sentence, which begins as every other does."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from typer import Context, Typer
+from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageError
+from typer.main import get_command
+
+
+def is_usage(error: BaseException) -> bool:
+    """Whether the command line was not understood, or a command refused what it said."""
+    return isinstance(error, ClickException)
+
+
+def shown_usage(app: Typer, error: BaseException) -> tuple[int, str]:
+    """Return the exit code of wrong usage and what to print for it. A group alone prints its help."""
+    assert isinstance(error, ClickException)
+    sentence = error.format_message()
+    if isinstance(error, NoArgsIsHelpError):
+        return error.exit_code, f"{sentence}\n"
+    context = error.ctx if isinstance(error, UsageError) else None
+    context = context or _context_of(app, sys.argv[1:])
+    help_option = context.help_option_names[0]
+    return error.exit_code, (
+        f"{context.get_usage()}\nTry '{context.command_path} {help_option}' for help.\n\nras: {sentence}\n"
+    )
+
+
+def _context_of(app: Typer, words: list[str]) -> Context:
+    """Return the context of the command that `words` name: the parser does not tell it with each of its errors."""
+    command: Any = get_command(app)
+    context = Context(command, info_name="ras", help_option_names=["-h", "--help"])
+    for word in words:
+        found = getattr(command, "commands", {}).get(word)
+        if found is None:
+            break
+        command, context = found, Context(found, info_name=word, parent=context)
+    return context
