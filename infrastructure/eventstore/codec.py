@@ -149,7 +149,10 @@ class EventCodec(Mapper[str]):
         if topic not in self._adapters and topic not in self._retired:
             raise UnknownEventTopicError(stored_event, "this release does not know its topic")
         # Not orjson: it reads integers beyond 64 bits as floats and so loses their last digits.
-        state = from_json(stored_event.state)
+        try:
+            state = from_json(stored_event.state)
+        except ValueError as error:
+            raise UndecodableEventError(stored_event, "its state is not JSON") from error
         if not isinstance(state, dict):
             raise UndecodableEventError(stored_event, "its state is not a JSON object")
         while topic in self._retired:

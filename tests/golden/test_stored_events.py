@@ -122,8 +122,8 @@ def test_a_topic_that_is_not_registered_is_refused_and_nothing_is_imported(topic
 @pytest.mark.parametrize(
     ("state", "reason"),
     [
-        (b"", "ValueError"),
-        (b"xx", "ValueError"),
+        (b"", "its state is not JSON"),
+        (b"xx", "its state is not JSON"),
         (b"[]", "not a JSON object"),
         (b"{}", "JSON"),
         (b'{"user_id": "teacher-0007", "essay_ids": 5}', "essay_ids: Input should be"),
