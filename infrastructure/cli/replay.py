@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 def replay(file: Path, *, bootstrap_servers: str | None, rate: float, json_output: bool) -> None:
     """Send a stream file to Kafka, `rate` messages a second (0: as fast as it goes)."""
     settings = prepared()
-    messages = read_stream(file)
     if bootstrap_servers is not None:
         try:
             kafka_servers(bootstrap_servers)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--bootstrap-servers") from error
         settings = settings.model_copy(update={"kafka_bootstrap_servers": bootstrap_servers})
+    messages = read_stream(file)
     address, up = kafka_to_send_to(settings)
     run(_send(messages, address, rate, up.servers.database_url if up and up.embedded_kafka else None))
     if json_output:
