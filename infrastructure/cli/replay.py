@@ -19,8 +19,10 @@ from rich.progress import Progress
 
 from application.topics import INPUT_TOPICS
 from infrastructure.addresses import kafka_servers
+from infrastructure.cli.failures import CommandError
 from infrastructure.cli.recorded_stream import RecordedMessage, read_stream
 from infrastructure.cli.starting import prepared, run
+from infrastructure.embedded.kafka import LARGEST_MESSAGE_BYTES
 from infrastructure.kafka.partitioning import partitions_of
 from infrastructure.kafka.topics import MAX_MESSAGE_BYTES
 from infrastructure.running import kafka_to_send_to
@@ -40,11 +42,25 @@ def replay(file: Path, *, bootstrap_servers: str | None, rate: float, json_outpu
         settings = settings.model_copy(update={"kafka_bootstrap_servers": bootstrap_servers})
     messages = read_stream(file)
     address, up = kafka_to_send_to(settings)
-    run(_send(messages, address, rate, up.servers.database_url if up and up.embedded_kafka else None))
+    embedded = up if up is not None and up.embedded_kafka else None
+    if embedded is not None:
+        _refuse_too_large(messages)
+    run(_send(messages, address, rate, embedded.servers.database_url if embedded else None))
     if json_output:
         typer.echo(json.dumps({"sent": len(messages), "topics": sorted({m.topic for m in messages})}))
     else:
         typer.echo(f"{len(messages)} messages sent.")
+
+
+def _refuse_too_large(messages: Sequence[RecordedMessage]) -> None:
+    """Raise CommandError if the broker of `ras up` cannot hold a message."""
+    for number, message in enumerate(messages, 1):
+        if message.size > LARGEST_MESSAGE_BYTES:
+            raise CommandError(
+                f"Message {number}, for {message.topic}, has {message.size:,} bytes, and the broker that `ras up` brings "
+                f"holds messages up to {LARGEST_MESSAGE_BYTES:,}. Nothing was sent. For larger ones set "
+                "RAS_KAFKA_BOOTSTRAP_SERVERS to a Kafka of your own, for `ras up` too."
+            )
 
 
 async def _send(messages: Sequence[RecordedMessage], address: str, rate: float, paced_by: str | None) -> None:

@@ -4,7 +4,8 @@ RAS runs on it when no RAS_KAFKA_BOOTSTRAP_SERVERS is given. It speaks Kafka's p
 client in any process, transactional producers and consumer groups included, and starts in milliseconds. It is
 for trying RAS out, not for keeping anything. Its limits:
 
-- Everything is in memory and gone when it stops. The oldest records of a partition go when it holds 5 MB.
+- Everything is in memory and gone when it stops. The oldest records of a partition go when it holds 5 MB. When two
+  in a row are larger than that, it says that the second is gone too, whether or not anybody has read the first.
 - It does not compact topics.
 - From librdkafka 2.15 on it ends transactions with control records whose checksum is wrong, and aiokafka refuses
   to read on: hence confluent-kafka stays below 2.15.
@@ -27,9 +28,12 @@ from infrastructure.embedded.processes import EmbeddedServerError
 
 DEFAULT_PARTITIONS = 3
 
+LARGEST_MESSAGE_BYTES: Final = 2_500_000
+"""Of any two such messages both fit into a partition."""
+
 OVERRUN: Final = (
     "\nThis is the broker that `ras up` brings: it keeps 5 MB a partition and drops the oldest messages, taken in or "
-    "not. More came than was taken in. Start `ras up` again, it begins with an empty broker, and send again what was "
+    "not; of messages beyond 2.5 MB it loses the second in a row. More came than was taken in. Start `ras up` again, it begins with an empty broker, and send again what was "
     "lost: `ras replay` sends no faster than messages are taken in. For more, set RAS_KAFKA_BOOTSTRAP_SERVERS to a "
     "Kafka of your own."
 )

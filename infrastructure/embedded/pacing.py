@@ -2,8 +2,8 @@
 
 Theory of operation. The embedded broker drops the oldest records of a partition when it holds 5 MB, read or not, and what
 is dropped before the ingester has it is lost. So whoever sends counts, partition by partition, the bytes that lie
-beyond the stored position, and waits before there are too many. A message larger than the bound goes when nothing else
-is unread: the broker keeps the last record, whatever its size.
+beyond the stored position, and waits before there are too many. No message may be larger than the broker takes: that
+is for the sender to see, before it sends anything.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Final
+
+import psycopg
 
 from application.ports import intake_position
 from application.topics import INPUT_TOPICS
@@ -35,7 +37,7 @@ _STANDSTILL_S: Final = 60.0
 
 
 class NotTakenInError(ForeseenError):
-    """The ingester does not go on, so that nothing more can be sent; the text says what to look at."""
+    """The ingester has not gone on for a minute, or has ended; the text says what to look at."""
 
 
 class Pace:
@@ -48,7 +50,7 @@ class Pace:
         self._bytes = dict.fromkeys(backlog, UNREAD_BYTES)
 
     async def make_room(self, partition: Partition, message_bytes: int) -> None:
-        """Return when the message can be sent, and count it. Raises NotTakenInError after a minute of standstill."""
+        """Return when the message can be sent, and count it. Raises NotTakenInError."""
         size = message_bytes + _AROUND
         seen, since = self._bytes.get(partition, 0), monotonic()
         while (unread := self._bytes.get(partition, 0)) and unread + size > UNREAD_BYTES:
@@ -69,7 +71,12 @@ class Pace:
         self._unread.setdefault(partition, deque()).append((offset, message_bytes + _AROUND))
 
     async def _look(self) -> None:
-        positions = await self._positions.intake()
+        try:
+            positions = await self._positions.intake()
+        except psycopg.OperationalError as error:
+            raise NotTakenInError(
+                "The `ras up` that the messages go to has ended, and its broker with it; what it has written last says why."
+            ) from error
         for partition, unread in self._unread.items():
             position = positions.get(intake_position(*partition), -1)
             while unread and unread[0][0] <= position:

@@ -141,6 +141,13 @@ def test_other_commands_find_it_and_replay_sends_no_faster_than_it_takes_in(
         initialised = embedded.run("init")
         assert "The tables are ready; 0 topics created" in initialised.output
 
+        too_large = tmp_path / "too-large.jsonl"
+        larger = {**lines[0], "value": {"raw_repeat": {**large, "count": 300_000}}}
+        too_large.write_text(f"{json.dumps(lines[-1])}\n{json.dumps(larger)}\n")
+        refused = embedded.run("replay", str(too_large))
+        assert (refused.exit_code, taken_in(store)) == (1, 0)
+        assert f"Message 2, for {SPELLCHECK_RESULTS}, has 2,700,003 bytes" in refused.output
+
         replayed = embedded.run("replay", str(file), deadline_s=120)
 
         assert replayed.exit_code == 0, replayed.output

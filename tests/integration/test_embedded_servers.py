@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from structlog.testing import capture_logs
 
 from infrastructure.embedded import postgres as embedded_postgres
-from infrastructure.embedded.kafka import DEFAULT_PARTITIONS, EmbeddedKafka
+from infrastructure.embedded.kafka import DEFAULT_PARTITIONS, LARGEST_MESSAGE_BYTES, EmbeddedKafka
 from infrastructure.embedded.postgres import EmbeddedPostgres
 from infrastructure.embedded.processes import EmbeddedServerError, GuardedProcess
 from infrastructure.kafka.topics import UnfitBrokerError, create_missing_topics, partitions_by_topic
@@ -222,3 +222,28 @@ def test_a_broker_that_cannot_set_up_topics_is_named() -> None:
         pytest.raises(UnfitBrokerError, match="unset RAS_KAFKA_BOOTSTRAP_SERVERS"),
     ):
         asyncio.run(create_missing_topics(kafka.bootstrap_servers))
+
+
+def test_two_messages_of_the_largest_size_in_a_row_are_both_there() -> None:
+    """Larger ones would not be: the broker says that the second is gone, too."""
+
+    async def send(address: str) -> list[tuple[int, int]]:
+        partition = TopicPartition("large", 0)
+        producer = AIOKafkaProducer(bootstrap_servers=address, max_request_size=16_000_000)
+        consumer = AIOKafkaConsumer(bootstrap_servers=address)
+        await producer.start()
+        await consumer.start()
+        there = []
+        for _ in range(3):
+            await producer.send_and_wait("large", b"x" * LARGEST_MESSAGE_BYTES, partition=0)
+            first, end = (
+                await consumer.beginning_offsets([partition]),
+                await consumer.end_offsets([partition]),
+            )
+            there.append((first[partition], end[partition]))
+        await consumer.stop()
+        await producer.stop()
+        return there
+
+    with EmbeddedKafka({"large": 1}) as kafka:
+        assert asyncio.run(send(kafka.bootstrap_servers)) == [(0, 1), (0, 2), (1, 3)]

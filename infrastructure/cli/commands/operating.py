@@ -106,7 +106,7 @@ def replay(
     """Send a stream file to Kafka, in its order, each message as it was recorded.
 
     The whole file is read and checked first, so a broken line sends nothing. To the broker that `ras up` brings it
-    sends no faster than messages are taken in: that broker keeps 5 MB a partition and drops the oldest.
+    sends no faster than messages are taken in: that broker keeps 5 MB a partition and drops the oldest, and takes messages up to 2.5 MB.
     """
     from infrastructure.cli import replay as work
 
