@@ -126,7 +126,7 @@ class Follower:
         try:
             while not self._stopping.is_set():
                 try:
-                    await self._follow(await self._sink.position())
+                    await self._follow(await self._beginning())
                 except StalePositionError as error:
                     _log.info("follower.position_moved", follower=self.name, detail=str(error))
                     await self._listener.wait(self._poll_interval_s)
@@ -139,6 +139,17 @@ class Follower:
             await self._sink.close()
             await self._source.close()
             self.status.stopped(f"{self.name} has stopped.")
+
+    async def _beginning(self) -> int:
+        position = await self._sink.position()
+        end = await self._source.head()
+        if end < position:
+            raise SinkNotReadyError(
+                f"The stored position {position} lies beyond the end of the event store ({end}): events are gone, or "
+                "an older store was restored without it. docs/operations.md says what to do; a read model is made "
+                "anew by `ras rebuild`."
+            )
+        return position
 
     async def _follow(self, position: int) -> None:
         """Move the sink along from `position`; while it is at work on a stretch, the next is made ready."""

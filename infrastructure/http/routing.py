@@ -4,13 +4,14 @@ Ids are any texts, and `/` in one is sent as `%2F`. The server hands on the deco
 segments; where one was sent, segments are told apart in the path as it was sent (ASGI: `raw_path`).
 
 A query is held against the API's own description: a parameter that is not there would be ignored, and one that
-is given twice be ignored half, and whoever misspelt `as_of` would take the present for the past.
+is given twice be ignored half, and whoever misspelt `as_of` would take the present for the past. Only the routes
+that upstream's clients know ignore a parameter that is not there, as the service does whose place RAS takes.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -19,6 +20,15 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from infrastructure.http.problems import Problem
+
+UPSTREAMS: Final = frozenset(
+    {
+        "/internal/v1/batches/user/{user_id}",
+        "/internal/v1/batches/{batch_id}/status",
+        "/internal/v1/essays/{essay_id}/aggregated-analysis",
+    }
+)
+"""The routes of the service whose clients must work unchanged."""
 
 _REPEATABLE: Final = frozenset({"include"})
 """Parameters that list something, over again or with commas."""
@@ -31,11 +41,11 @@ def described_route(route: Route, paths: Mapping[str, Any]) -> Route:
     """
     operations = paths.get(route.path, {})
     described = {
-        method.upper(): {
+        method.upper(): frozenset(
             parameter["name"]
             for parameter in operation.get("parameters", ())
             if parameter.get("in") == "query"
-        }
+        )
         for method, operation in operations.items()
         if operation["security"]
     }
@@ -43,7 +53,7 @@ def described_route(route: Route, paths: Mapping[str, Any]) -> Route:
 
 
 class _DescribedRoute(Route):
-    def __init__(self, route: Route, queries: Mapping[str, Collection[str]]) -> None:
+    def __init__(self, route: Route, queries: Mapping[str, frozenset[str]]) -> None:
         super().__init__(route.path, route.endpoint, methods=list(route.methods or ()))
         self._queries = queries
 
@@ -65,7 +75,7 @@ class _DescribedRoute(Route):
         if scope["query_string"]:
             method = "GET" if scope["method"] == "HEAD" else scope["method"]
             if (known := self._queries.get(method)) is not None:
-                _check_query(Request(scope), known)
+                _check_query(Request(scope), known, ignores_unknown=self.path in UPSTREAMS)
         await super().handle(scope, receive, send)
 
 
@@ -75,10 +85,11 @@ def _with_slashes_kept(raw_path: bytes) -> str:
     return "/".join(unquote(each).replace("%", "%25").replace("/", "%2F") for each in segments)
 
 
-def _check_query(request: Request, known: Collection[str]) -> None:
+def _check_query(request: Request, known: frozenset[str], *, ignores_unknown: bool) -> None:
     given = Counter(name for name, _ in request.query_params.multi_items())
-    if unknown := [name for name in given if name not in known]:
+    unknown = [name for name in given if name not in known]
+    if unknown and not ignores_unknown:
         there_are = f"there are {', '.join(sorted(known))}" if known else "there is none here"
         raise Problem(400, f"There is no parameter {', '.join(unknown)[:200]!r}: {there_are}.")
-    if repeated := [name for name, times in given.items() if times > 1 and name not in _REPEATABLE]:
+    if repeated := [name for name, times in given.items() if times > 1 and name in known - _REPEATABLE]:
         raise Problem(400, f"{', '.join(repeated)} must be given once.")

@@ -135,7 +135,8 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             await self._commit_for_lag_tools()
-            await self._consumer.stop()
+            # Where Kafka vanishes meanwhile, aiokafka lets the end of a task of its own through.
+            await asyncio.gather(self._consumer.stop(), return_exceptions=True)
             self._status.stopped("The ingester has stopped.")
 
     async def _start(self) -> bool:

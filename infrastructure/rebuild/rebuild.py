@@ -99,7 +99,7 @@ class Rebuilding:
     def _filled(self, session: Connection, log: LogReader, builds: Sequence[Build]) -> list[Build]:
         """Return the builds filled: to the live position where they are compared, else to the end."""
         with session.begin():
-            comparable = [_is_comparable(session, build) for build in builds]
+            comparable = [_is_comparable(session, log, build) for build in builds]
         goals = [
             _live_position(session, b) if c else log.head() for b, c in zip(builds, comparable, strict=True)
         ]
@@ -117,9 +117,10 @@ class Rebuilding:
         """Compare the new side with the live one, if they can be, and prove or abandon it."""
         with session.begin():
             standing = journal.live(session, build.projection.name)
+            comparable = _is_comparable(session, log, build)
         comparison: Comparison | None = None
         detail = "There is nothing to compare it with."
-        if standing is not None and standing.version == build.projection.version:
+        if comparable:
             build, comparison = self._compared(session, log, build)
             detail = f"{comparison.differing} of {comparison.rows} rows differ from the live side's."
         with session.begin():
@@ -202,9 +203,11 @@ class Rebuilding:
         return TurnedBack(kept.projection.name, version, position, can_follow)
 
 
-def _is_comparable(session: Connection, build: Build) -> bool:
+def _is_comparable(session: Connection, log: LogReader, build: Build) -> bool:
+    """Whether there is a live side of the same version, and its position in the log: events may have been lost."""
     standing = journal.live(session, build.projection.name)
-    return standing is not None and standing.version == build.projection.version
+    same_version = standing is not None and standing.version == build.projection.version
+    return same_version and standing is not None and standing.position <= log.head()
 
 
 def _live_position(session: Connection, build: Build) -> int:

@@ -64,7 +64,8 @@ def swap(connection: Connection, log: LogReader, build: Build) -> Build:
     def once() -> Build:
         position = locked_position(connection, name)
         standing = journal.live(connection, name)
-        done = fill_within(connection, log, build, max(position, build.position))
+        is_in_the_log = position <= log.head()  # a position beyond its end would stop whoever follows
+        done = fill_within(connection, log, build, max(position, build.position)) if is_in_the_log else build
         sides.lock_out_readers(connection, live)
         sides.drop(connection, sides.kept_schema(name))
         if sides.exists(connection, live):

@@ -260,6 +260,24 @@ def test_a_fault_of_our_own_ends_the_follower_and_moves_no_position(
     assert ledger.position == 0
 
 
+def test_a_follower_whose_position_lies_beyond_the_end_of_the_log_says_so_and_waits(
+    store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
+) -> None:
+    write(store, 1)
+    database.execute("INSERT INTO ras.positions (name, position) VALUES ('projection/ledger', 1000)")
+
+    async def follow() -> None:
+        async with crew(store_url) as members:
+            follower = members.follower()
+            async with at_work(members, follower):
+                await until(lambda: follower.status.condition is Condition.DEGRADED, what="it is degraded")
+                assert "position 1000 lies beyond the end of the event store" in follower.status.reason
+                database.execute("UPDATE ras.positions SET position = 0 WHERE name = 'projection/ledger'")
+                await caught_up(ledger, database)
+
+    asyncio.run(follow())
+
+
 def test_a_follower_without_its_server_says_so_and_can_be_stopped(store_url: str) -> None:
     gone = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
 

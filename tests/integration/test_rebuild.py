@@ -345,6 +345,21 @@ def test_what_was_half_built_and_does_not_fit_is_thrown_away(
     assert models.schemas() == LIVE | {"ras_batch_results__old"}
 
 
+def test_a_position_beyond_the_end_of_the_log_is_set_right_by_a_rebuild(models: Models) -> None:
+    models.record()
+    models.follow()
+    rows = models.rows()
+    models.database.execute(
+        "UPDATE ras.positions SET position = position + 1000 WHERE starts_with(name, 'projection/')"
+    )
+
+    outcomes = models.rebuilding().rebuild(PROJECTIONS)
+
+    assert {outcome.state for outcome in outcomes} == {State.SWAPPED}
+    assert models.rows() == rows
+    assert set(models.database.positions("projection/").values()) == {models.head}
+
+
 # One at a time.
 
 
