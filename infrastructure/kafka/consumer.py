@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic, perf_counter, time_ns
@@ -51,6 +52,7 @@ _log = structlog.get_logger(__name__)
 _POLL_TIMEOUT_MS: Final = 200
 _LAG_INTERVAL_S: Final = 5.0
 _ANSWER_TIMEOUT_S: Final = 1.0
+_THREADS: Final = 2
 _LOOK_INTERVAL_S: Final = 2.0
 """How often an ingester to which nothing comes looks whether the store is still where it left it."""
 _BACKLOG_MESSAGES: Final = 100
@@ -121,6 +123,8 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             asyncio.create_task(self._watch_lag(), name="ingest-lag"),
             asyncio.create_task(self._vigil.run(), name="ingest-vigil"),
         ]
+        # One translates, one is in the database. More would not work more, but each thread keeps memory of its own.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "ras-ingest"))
         self._collector.start()
         ahead: asyncio.Task[_Fetched | None] | None = None
         try:
