@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -44,8 +44,16 @@ class CommittedRecords:
 
 @asynccontextmanager
 async def committed_records(bootstrap_servers: str, topics: Sequence[str]) -> AsyncIterator[CommittedRecords]:
-    """Lend a reader of `topics`. Raises aiokafka's errors when the broker is away."""
-    partitions = [TopicPartition(*key) for key in await existing_partitions(bootstrap_servers, topics)]
+    """Lend a reader of those of `topics` that exist. Raises aiokafka's errors when the broker is away."""
+    keys = await existing_partitions(bootstrap_servers, topics)
+    async with committed_in(bootstrap_servers, keys) as records:
+        yield records
+
+
+@asynccontextmanager
+async def committed_in(bootstrap_servers: str, keys: Iterable[Partition]) -> AsyncIterator[CommittedRecords]:
+    """Lend a reader of topic-partitions that exist. Raises aiokafka's errors when the broker is away."""
+    partitions = [TopicPartition(*key) for key in keys]
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap_servers,
         isolation_level="read_committed",

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from application.topics import PUBLISHER_POSITION
+from infrastructure.kafka.committed import committed_in
 from infrastructure.kafka.position_copy import PositionCopy
 
 
@@ -28,29 +28,15 @@ async def read_position(bootstrap_servers: str, transactional_id: str) -> Publis
 
     Raises aiokafka's errors when the broker is away.
     """
-    partition = TopicPartition(PUBLISHER_POSITION, 0)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
-    try:
-        await consumer.start()
-        consumer.assign([partition])
-        await consumer.seek_to_beginning(partition)
-        end = (await consumer.end_offsets([partition]))[partition]
-        found: PublishedPosition | None = None
-        while await consumer.position(partition) < end:
-            for record in (await consumer.getmany(partition, timeout_ms=100)).get(partition, ()):
-                if record.key == transactional_id.encode() and record.value is not None:
-                    written = orjson.loads(record.value)
-                    found = PublishedPosition(
-                        int(written["position"]), written.get("mark"), int(written.get("compared_to", 0))
-                    )
-        return found
-    finally:
-        await consumer.stop()
+    found: PublishedPosition | None = None
+    async with committed_in(bootstrap_servers, [(PUBLISHER_POSITION, 0)]) as records:
+        async for record in records.read({}):
+            if record.key == transactional_id.encode() and record.value is not None:
+                written = orjson.loads(record.value)
+                found = PublishedPosition(
+                    int(written["position"]), written.get("mark"), int(written.get("compared_to", 0))
+                )
+    return found
 
 
 async def restored(found: PublishedPosition | None, copy: PositionCopy, head: int) -> str | None:

@@ -206,8 +206,9 @@ class Rebuilding:
 def _is_comparable(session: Connection, log: LogReader, build: Build) -> bool:
     """Whether there is a live side of the same version, and its position in the log: events may have been lost."""
     standing = journal.live(session, build.projection.name)
-    same_version = standing is not None and standing.version == build.projection.version
-    return same_version and standing is not None and standing.position <= log.head()
+    if standing is None or standing.version != build.projection.version:
+        return False
+    return standing.position <= log.head()
 
 
 def _live_position(session: Connection, build: Build) -> int:
