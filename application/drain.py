@@ -22,10 +22,10 @@ from typing import Any, Final
 
 from application.aggregates import Kind, Load, catch_up, load_aggregates
 from application.ingest import dead_letter, letter_id
+from application.kept_message import message_of
 from application.ports import EventStorePort, StoreTransaction, UnreadableEvents, UnstorableError
-from application.put_aside import message_of
-from application.statements import READERS
 from application.translate import Rejection, translate
+from application.translated_messages import READERS
 from domain.aggregate import DomainEvent
 from domain.assessment import AssessmentAggregate
 from domain.batch import BatchAggregate

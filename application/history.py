@@ -18,7 +18,7 @@ from application.time_travel import By, up_to
 from domain.aggregate import DomainEvent
 from domain.batch import batch_stream_id
 from domain.batch_events import BatchRegistered
-from domain.narrative import told
+from domain.narrative import sentence_for
 
 UNREADABLE: Final = "This release cannot read this event; the one that wrote it can."
 
@@ -74,9 +74,9 @@ class BatchHistory:
         )
         entry = None
         for entry in entries:
-            told_entry = told_as(entry)
-            if told_entry["version"] > after:
-                yield told_entry
+            entry_now = as_entry(entry)
+            if entry_now["version"] > after:
+                yield entry_now
         if entry is None:
             first = next(self._read(batch_stream_id(batch_id), 0), None)
             if first is None:
@@ -155,7 +155,7 @@ def fold(batch: BatchAt, event: DomainEvent) -> str | None:
     return None
 
 
-def told_as(entry: Entry) -> dict[str, Any]:
+def as_entry(entry: Entry) -> dict[str, Any]:
     """Return an event in plain words, with when and why it was recorded."""
     if isinstance(entry, UnreadableEvent):
         return {
@@ -172,7 +172,7 @@ def told_as(entry: Entry) -> dict[str, Any]:
         "version": event.originator_version,
         "notification_id": entry.notification_id,
         "event": event.topic,
-        "text": told(event),
+        "text": sentence_for(event),
         "happened_at": event.happened_at,
         "recorded_at": cause.received_at,
         "cause": {

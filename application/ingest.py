@@ -45,8 +45,8 @@ from application.ports import (
     ingester_position,
     intake_position,
 )
-from application.statements import Command, Statement
 from application.translate import Rejection
+from application.translated_messages import Command, TranslatedMessage
 from domain.aggregate import DomainEvent
 from domain.dead_letters import DeadLetter, Reason, dead_letter_stream_id
 from domain.parking import ParkableStream
@@ -59,11 +59,11 @@ class Intake:
     """A message and what it was translated to."""
 
     message: IncomingMessage
-    outcome: Statement | Rejection
+    outcome: TranslatedMessage | Rejection
 
 
 @dataclass(slots=True)
-class Taken:
+class IngestResult:
     """What a micro-batch came to."""
 
     events: list[DomainEvent] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Taken:
         counts.taken_in += 1
         setattr(counts, kind, getattr(counts, kind) + 1)
 
-    def add(self, other: Taken) -> None:
+    def add(self, other: IngestResult) -> None:
         """Take over what another part of the same micro-batch came to."""
         self.events += other.events
         self.conflicts += other.conflicts
@@ -125,7 +125,7 @@ class IngestMicroBatch:
         with self._store.transaction() as transaction:
             return {names[name]: mark for name, mark in transaction.marks(list(names)).items()}
 
-    def take_in(self, intakes: Sequence[Intake], positions: dict[tuple[str, int], int]) -> Taken:
+    def take_in(self, intakes: Sequence[Intake], positions: dict[tuple[str, int], int]) -> IngestResult:
         """Take in `intakes` (each partition's in offset order) and move `positions` behind them.
 
         `positions` must hold what the store holds; it is updated when the transaction is committed.
@@ -141,13 +141,13 @@ class IngestMicroBatch:
         finally:
             self._at_work.release()
 
-    def _take_in(self, intakes: Sequence[Intake], positions: dict[tuple[str, int], int]) -> Taken:
+    def _take_in(self, intakes: Sequence[Intake], positions: dict[tuple[str, int], int]) -> IngestResult:
         if not intakes:
-            return Taken()
+            return IngestResult()
         streams = {
             command.stream_id: command.kind
             for intake in intakes
-            if isinstance(intake.outcome, Statement)
+            if isinstance(intake.outcome, TranslatedMessage)
             for command in intake.outcome.commands
         }
         try:
@@ -172,7 +172,7 @@ class IngestMicroBatch:
         streams: Streams,
         *,
         exclusive: bool,
-    ) -> Taken:
+    ) -> IngestResult:
         last = {(intake.message.topic, intake.message.partition): intake.message for intake in intakes}
         moves = [
             Advance(intake_position(*partition), positions[partition], message.offset, message.mark)
@@ -198,7 +198,7 @@ class IngestMicroBatch:
 
     def _isolate(
         self, intakes: Sequence[Intake], positions: dict[tuple[str, int], int], error: UnstorableError
-    ) -> Taken:
+    ) -> IngestResult:
         if len(intakes) == 1:
             outcome = intakes[0].outcome
             if isinstance(outcome, Rejection):
@@ -216,9 +216,9 @@ def decide(
     aggregates: dict[str, ParkableStream],
     known_letters: frozenset[str],
     transaction: StoreTransaction,
-) -> Taken:
+) -> IngestResult:
     """Let `aggregates` decide what `intakes` make them record; a letter that is known already is a repeat."""
-    taken = Taken()
+    taken = IngestResult()
     for intake in intakes:
         message, outcome = intake.message, intake.outcome
         if isinstance(outcome, Rejection):
@@ -240,9 +240,9 @@ def decide(
 def _apply(
     command: Command,
     message: IncomingMessage,
-    statement: Statement,
+    statement: TranslatedMessage,
     aggregates: dict[str, ParkableStream],
-    taken: Taken,
+    taken: IngestResult,
     transaction: StoreTransaction,
 ) -> str:
     """Add what the command makes its aggregate record to `taken`; return what became of the message there."""
@@ -273,7 +273,7 @@ def _apply(
     return "parked"
 
 
-def _as_before(command: Command, taken: Taken, transaction: StoreTransaction) -> ParkableStream:
+def _as_before(command: Command, taken: IngestResult, transaction: StoreTransaction) -> ParkableStream:
     """Return the aggregate as it was before the command on which our code failed half-way."""
     stream_id = command.stream_id
     aggregate = load_aggregates({stream_id: command.kind}, transaction.load)[stream_id]

@@ -20,7 +20,7 @@ from application.envelopes import OutgoingMessage
 _DIGEST_BYTES: Final = 16
 
 
-def saying_of(record: bytes | None) -> bytes | None:
+def announcement_digest(record: bytes | None) -> bytes | None:
     """Return a digest of what a published announcement or notice says, None for what is none of ours.
 
     Its times, its ids and whom it came from are left out: they differ between two tellings.

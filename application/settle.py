@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 
 from application.aggregates import Streams, catch_up, load_aggregates
 from application.ingest import Intake, decide
+from application.kept_message import message_of
 from application.ports import EventStorePort, StoreTransaction, UnreadableEvents, UnstorableError
-from application.put_aside import message_of
-from application.statements import READERS, Statement
 from application.translate import Rejection, translate
+from application.translated_messages import READERS, TranslatedMessage
 from domain.dead_letters import DeadLetter, MessageDeadLettered, Reason, RetryOutcome
 
 _MOST_EVENTS = 10_000
@@ -80,7 +80,7 @@ class SettleDeadLetters:
                 outcome = Rejection(Reason.NOT_STORABLE, unstorable, outcome.causation)
             streams: Streams = (
                 {command.stream_id: command.kind for command in outcome.commands}
-                if isinstance(outcome, Statement)
+                if isinstance(outcome, TranslatedMessage)
                 else {}
             )
             aggregates = load_aggregates(streams, transaction.load)
@@ -108,7 +108,7 @@ class SettleDeadLetters:
             transaction.append(events + letter.collect_events(), [])
         return retried
 
-    def _translated(self, aside: MessageDeadLettered, now: datetime) -> Statement | Rejection:
+    def _translated(self, aside: MessageDeadLettered, now: datetime) -> TranslatedMessage | Rejection:
         topic = aside.causation.topic
         if topic not in READERS:
             raise UnreadableLetterError(f"This release does not read the topic {topic}.")

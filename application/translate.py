@@ -1,7 +1,7 @@
 """From a message to commands on the aggregates it speaks of, or to the reason why it is a dead letter.
 
 Everything here is a function of the bytes and the time of receipt: no state, no I/O. What a message of
-each topic asks for stands in `statements.py`; here is what makes a message unreadable.
+each topic asks for stands in `translated_messages.py`; here is what makes a message unreadable.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from application.contracts import incoming as wire
 from application.messages import IncomingMessage
-from application.statements import READERS, Statement
 from application.tracing import traceparent_of
+from application.translated_messages import READERS, TranslatedMessage
 from domain.dead_letters import Reason
 from domain.values import Causation
 
@@ -39,7 +39,7 @@ class Rejection:
 
 def translate(
     message: IncomingMessage, *, received_at: datetime, future_tolerance: timedelta = FUTURE_TOLERANCE
-) -> Statement | Rejection:
+) -> TranslatedMessage | Rejection:
     """Read one message of an input topic."""
     if message.value is None:
         return _rejection(Reason.NO_VALUE, "The record has no value (a tombstone).", message, received_at)

@@ -32,8 +32,8 @@ import psycopg
 from benchmarks.report import report
 from domain.assessment_events import JudgeDecisionRecorded
 from domain.bradley_terry import score_decisions
-from infrastructure.embedded.postgres import EmbeddedPostgres
-from infrastructure.embedded.processes import GuardedProcess, free_port
+from infrastructure.local.embedded_postgres import EmbeddedPostgres
+from infrastructure.local.processes import GuardedProcess, free_port
 from tests.support.judging import Job
 from tests.support.projecting import Chain
 

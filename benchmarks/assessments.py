@@ -27,11 +27,11 @@ from application.topics import COMPARISON_RESULT
 from application.translate import translate
 from benchmarks.report import report
 from domain.assessment import AssessmentAggregate, assessment_stream_id
-from infrastructure import bootstrap
 from infrastructure.demo.answers import answers
-from infrastructure.embedded.postgres import EmbeddedPostgres
 from infrastructure.eventstore.store import EventStore
+from infrastructure.local.embedded_postgres import EmbeddedPostgres
 from infrastructure.postgres import schema
+from infrastructure.roles import bootstrap
 
 TARGET: Final = 1.3
 _JOB: Final = "164"

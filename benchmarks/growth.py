@@ -21,10 +21,10 @@ from application.messages import IncomingMessage
 from application.translate import translate
 from benchmarks.report import report
 from benchmarks.servers import Message
-from infrastructure import bootstrap
 from infrastructure.demo.stream import bulk
-from infrastructure.embedded.postgres import EmbeddedPostgres
+from infrastructure.local.embedded_postgres import EmbeddedPostgres
 from infrastructure.postgres import schema
+from infrastructure.roles import bootstrap
 
 TARGET = 1.3
 _MICRO_BATCH = 1000

@@ -24,12 +24,12 @@ from application.history import BatchHistory
 from application.time_travel import By
 from benchmarks.report import report
 from domain.batch import BatchAggregate, batch_stream_id
-from infrastructure.bootstrap import stream_reader
-from infrastructure.embedded.postgres import EmbeddedPostgres
-from infrastructure.garbage import uncollected
-from infrastructure.postgres.bodies import batch_body
-from infrastructure.postgres.reads import ReadConnections
-from infrastructure.postgres.views import PostgresQueries
+from infrastructure.gc_pacing import gc_paused
+from infrastructure.local.embedded_postgres import EmbeddedPostgres
+from infrastructure.queries.batches import PostgresQueries
+from infrastructure.queries.bodies import batch_body
+from infrastructure.queries.read_pool import ReadConnections
+from infrastructure.roles.bootstrap import stream_reader
 from tests.support.given import assessed, caused_by, minute, registered, slot_assigned, spellchecked
 from tests.support.projecting import Chain
 
@@ -99,7 +99,7 @@ def _measured(
     for number in range(rounds + 1):
         for name, ask in asked.items():
             begun = time.perf_counter()
-            with uncollected():  # as the API does
+            with gc_paused():  # as the API does
                 ask()
             if number:  # the first round opens connections and prepares statements
                 taken[name].append(time.perf_counter() - begun)

@@ -21,7 +21,7 @@ from benchmarks.report import report
 from benchmarks.servers import BenchServers, bench_servers, role, wait_for
 from domain.batch_events import BatchResultsReady
 from domain.values import BatchStatus, Causation, PhaseResult
-from infrastructure import bootstrap
+from infrastructure.roles import bootstrap
 
 TARGET = 20_000
 _DEADLINE_S = 120.0

@@ -37,15 +37,15 @@ from application.topics import INPUT_TOPICS
 from application.translate import translate
 from benchmarks.report import report
 from benchmarks.servers import wait_for
-from infrastructure import bootstrap
 from infrastructure.demo.bulk import iterate_bulk
-from infrastructure.embedded.postgres import EmbeddedPostgres
-from infrastructure.embedded.processes import GuardedProcess
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.event_registry import event_codec
+from infrastructure.local.embedded_postgres import EmbeddedPostgres
+from infrastructure.local.processes import GuardedProcess
 from infrastructure.postgres import schema
-from infrastructure.postgres.datastore import maintenance_engine
+from infrastructure.postgres.connections import maintenance_engine
 from infrastructure.rebuild import sides
 from infrastructure.rebuild.filling import LogReader
+from infrastructure.roles import bootstrap
 from projections.catalogue import PROJECTIONS
 
 TARGET: Final = 30_000

@@ -16,9 +16,9 @@ from typing import LiteralString
 import psycopg
 from confluent_kafka import Producer
 
-from infrastructure.embedded.postgres import EmbeddedPostgres
-from infrastructure.embedded.processes import GuardedProcess
 from infrastructure.kafka.topics import create_missing_topics
+from infrastructure.local.embedded_postgres import EmbeddedPostgres
+from infrastructure.local.processes import GuardedProcess
 from infrastructure.postgres import schema
 from tests.support.kafka_choice import real_broker
 

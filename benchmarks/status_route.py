@@ -36,13 +36,12 @@ from starlette.routing import Route
 
 from benchmarks.report import report
 from infrastructure.demo.bulk import bulk
-from infrastructure.embedded.postgres import EmbeddedPostgres
-from infrastructure.embedded.processes import GuardedProcess, free_port
-from infrastructure.http import kept_answers
-from infrastructure.postgres.reads import ReadConnections
-from infrastructure.query_api import query_app
-from infrastructure.servers import Servers
-from infrastructure.settings import Settings
+from infrastructure.http import response_cache
+from infrastructure.local.embedded_postgres import EmbeddedPostgres
+from infrastructure.local.processes import GuardedProcess, free_port
+from infrastructure.queries.read_pool import ReadConnections
+from infrastructure.roles.query_api import query_app
+from infrastructure.settings import Servers, Settings
 from tests.support.deciding import batches_among
 from tests.support.projecting import Chain
 
@@ -100,7 +99,7 @@ def _bare_app(database_url: str) -> Starlette:
 
 def _forgetful_app(database_url: str) -> Starlette:
     """The query API, which keeps no answer here."""
-    kept_answers.KeptAnswers.keep = lambda *_: None  # type: ignore[method-assign]
+    response_cache.KeptAnswers.keep = lambda *_: None  # type: ignore[method-assign]
     return query_app(Servers(database_url, ""), Settings(), SecretStr(_KEY))
 
 

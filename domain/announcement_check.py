@@ -25,7 +25,7 @@ from domain.batch import BatchAggregate
 from domain.batch_events import PUBLISHED_EVENTS
 
 
-class Fault(StrEnum):
+class FaultKind(StrEnum):
     """What can be wrong with a recorded stream."""
 
     ANNOUNCEMENT_MISSING = "announcement_missing"
@@ -35,12 +35,12 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AnnouncementFault:
     """One fault, at `version` of the stream (the first, where several are missing)."""
 
     stream_id: str
     version: int
-    fault: Fault
+    fault: FaultKind
     detail: str
 
 
@@ -52,7 +52,7 @@ class AnnouncementCheck:
         self._due: list[DomainEvent] = []
         self._last_version = 0
 
-    def take(self, event: DomainEvent) -> list[Finding]:
+    def take(self, event: DomainEvent) -> list[AnnouncementFault]:
         """Look at the next event and return what shows with it.
 
         Raises what folding raises: events that our own code cannot fold have no meaning to check.
@@ -67,17 +67,17 @@ class AnnouncementCheck:
         self._last_version = event.originator_version
         return found
 
-    def end(self) -> list[Finding]:
+    def end(self) -> list[AnnouncementFault]:
         """Return what is missing at the end of the stream."""
         return [self._missing(due) for due in self._due]
 
-    def _take_announcement(self, event: DomainEvent) -> list[Finding]:
+    def _take_announcement(self, event: DomainEvent) -> list[AnnouncementFault]:
         place = next((n for n, due in enumerate(self._due) if type(due) is type(event)), None)
         if place is None:
             found = self._passed_over(self._due, event)
             self._due = []
             why = "the facts before it do not call for it"
-            found.append(self._finding(event, Fault.ANNOUNCEMENT_UNFOUNDED, why))
+            found.append(self._finding(event, FaultKind.ANNOUNCEMENT_UNFOUNDED, why))
         else:
             found = self._passed_over(self._due[:place], event)
             expected = self._due[place]
@@ -85,29 +85,29 @@ class AnnouncementCheck:
             if event == expected:
                 return found
             why = f"the facts before it give another {_difference(event, expected)}"
-            found.append(self._finding(event, Fault.ANNOUNCEMENT_DIFFERENT, why))
+            found.append(self._finding(event, FaultKind.ANNOUNCEMENT_DIFFERENT, why))
         self._batch.apply(event)
         return found
 
-    def _passed_over(self, due: Sequence[DomainEvent], event: DomainEvent) -> list[Finding]:
+    def _passed_over(self, due: Sequence[DomainEvent], event: DomainEvent) -> list[AnnouncementFault]:
         """Return what is missing before `event`: the announcements `due`, and any versions beside theirs."""
         found = [self._missing(announcement) for announcement in due]
         first = max([self._last_version, *(announcement.originator_version for announcement in due)]) + 1
         last = event.originator_version - 1
         if first <= last:
             detail = f"versions {first} to {last} are not in the stream"
-            found.append(Finding(self._batch.id, first, Fault.VERSIONS_MISSING, detail))
+            found.append(AnnouncementFault(self._batch.id, first, FaultKind.VERSIONS_MISSING, detail))
         return found
 
-    def _missing(self, announcement: DomainEvent) -> Finding:
-        return self._finding(announcement, Fault.ANNOUNCEMENT_MISSING, "the facts before it call for it")
+    def _missing(self, announcement: DomainEvent) -> AnnouncementFault:
+        return self._finding(announcement, FaultKind.ANNOUNCEMENT_MISSING, "the facts before it call for it")
 
-    def _finding(self, event: DomainEvent, fault: Fault, why: str) -> Finding:
+    def _finding(self, event: DomainEvent, fault: FaultKind, why: str) -> AnnouncementFault:
         detail = f"{type(event).__name__}, version {event.originator_version}: {why}"
-        return Finding(self._batch.id, event.originator_version, fault, detail)
+        return AnnouncementFault(self._batch.id, event.originator_version, fault, detail)
 
 
-def check_announcements(stream_id: str, events: Iterable[DomainEvent]) -> list[Finding]:
+def check_announcements(stream_id: str, events: Iterable[DomainEvent]) -> list[AnnouncementFault]:
     """Check the whole recorded stream of a batch, in version order; an empty list says that it is right.
 
     Raises what folding raises, as `AnnouncementCheck.take` does.

@@ -55,7 +55,7 @@ def listed(names: Iterable[str], count: int, *, most: int | None = NAMED) -> str
     return shown if most is None or count <= most else f"{shown} and {count - most:,} more"
 
 
-def told(event: DomainEvent) -> str:
+def sentence_for(event: DomainEvent) -> str:
     """Return a sentence that says what `event` says."""
     sentence = _SENTENCES.get(type(event))
     return sentence(event) if sentence else f"An event of the kind {event.topic} was recorded."

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from infrastructure.status import Condition, RoleStatus
+from infrastructure.role_status import Condition, RoleStatus
 
 _CHECK_TIMEOUT_S: Final = 2.0
 

@@ -5,6 +5,7 @@ A value that makes no sense stops the start with a sentence; nothing falls back 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -12,7 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from infrastructure import addresses
-from infrastructure.foreseen import ForeseenError
+from infrastructure.errors import OperatorError
 
 DEMO_API_KEY = "ras-demo-key"
 DEMO_ENVIRONMENT = "demo"
@@ -24,7 +25,7 @@ _ADDRESSES = {
 }
 
 
-class SettingsError(ForeseenError):
+class SettingsError(OperatorError):
     """The settings make no sense; the text says which and what to do."""
 
     exit_code = 2
@@ -197,3 +198,22 @@ def load_settings() -> Settings:
             message = problem["msg"].removeprefix("Value error, ")
             sentences.append(f"RAS_{name}: {message}" if name else message)
         raise SettingsError("; ".join(sentences)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where PostgreSQL and Kafka are."""
+
+    database_url: str
+    bootstrap_servers: str
+
+
+def servers_from(settings: Settings, *, kafka: bool = True) -> Servers:
+    """Return the servers that `settings` names, or raise SettingsError."""
+    if settings.database_url is None:
+        raise SettingsError("RAS_DATABASE_URL is not set. `ras up` and `ras demo` bring their own servers.")
+    if kafka and settings.kafka_bootstrap_servers is None:
+        raise SettingsError(
+            "RAS_KAFKA_BOOTSTRAP_SERVERS is not set. `ras up` and `ras demo` bring their own servers."
+        )
+    return Servers(settings.database_url, settings.kafka_bootstrap_servers or "")

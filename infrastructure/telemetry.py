@@ -17,7 +17,7 @@ from prometheus_client.core import REGISTRY
 
 from domain.dead_letters import Reason
 from infrastructure.resilience import BreakerState, CircuitBreaker
-from infrastructure.status import Condition, RoleStatus
+from infrastructure.role_status import Condition, RoleStatus
 
 _SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 _DELAYS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import configuration, settings
 
-from infrastructure.embedded.postgres import EmbeddedPostgres
+from infrastructure.local.embedded_postgres import EmbeddedPostgres
 from tests.support import requirements
 from tests.support.kafka_choice import Broker, NoBrokerError, real_broker
 from tests.support.kafka_jars import cache_folder

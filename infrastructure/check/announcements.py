@@ -7,8 +7,7 @@ from typing import Final
 
 from application.conservation import Finding
 from domain.aggregate import DomainEvent
-from domain.announcement_check import AnnouncementCheck
-from domain.announcement_check import Finding as Fault
+from domain.announcement_check import AnnouncementCheck, AnnouncementFault
 from domain.batch import batch_stream_id
 from infrastructure.check.streams import Page
 
@@ -56,5 +55,5 @@ class Announcements:
             yield from _named(found)
 
 
-def _named(found: Iterable[Fault]) -> Iterator[Finding]:
+def _named(found: Iterable[AnnouncementFault]) -> Iterator[Finding]:
     return (Finding(_ACCOUNT, f"{fault.stream_id}/{fault.version}", fault.detail) for fault in found)

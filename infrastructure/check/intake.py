@@ -3,7 +3,7 @@
 The left side is what the ingesters counted, in the transaction of each micro-batch. The right side is counted anew
 from the events: each names in its causation the message that it comes from. A message that was put aside
 and taken in later counts as put aside, as it was at intake. Where a topic was made anew, or `ras up` began with an
-empty broker, the same offsets stand for other messages (`infrastructure/eventstore/beginnings.py`): each log is
+empty broker, the same offsets stand for other messages (`infrastructure/eventstore/topic_epochs.py`): each log is
 counted by itself, and only what came from the present one is held against the position in it.
 
 Counting is done by the database, because all that is wanted of millions of events is a few numbers a partition.
@@ -21,7 +21,7 @@ from application.conservation import Account, Finding, Report
 from domain.batch_events import PUBLISHED_EVENTS, MessageDrained, MessageParked
 from domain.dead_letters import DeadLetterDiscarded, DeadLetterRetried, MessageDeadLettered
 from domain.inbox import NotificationRead
-from infrastructure.eventstore.catalogue import EVENT_CLASSES, event_codec
+from infrastructure.eventstore.event_registry import EVENT_CLASSES, event_codec
 
 _OUR_OWN: Final = (
     *PUBLISHED_EVENTS,

@@ -17,11 +17,11 @@ from typing import NamedTuple
 from application.conservation import Account, Finding, Report
 from application.envelopes import outgoing_messages
 from application.topics import OUTPUT_TOPICS
-from infrastructure.check.contents import altered, digest_of, id_of
 from infrastructure.check.readable import readable
-from infrastructure.check.told_before import Record, told_before
-from infrastructure.followers.log import NotificationLog
-from infrastructure.kafka.committed import Partition, committed_records
+from infrastructure.check.record_contents import altered, digest_of, id_of
+from infrastructure.check.renumbered_records import Record, told_before
+from infrastructure.eventstore.log import NotificationLog
+from infrastructure.kafka.committed_records import Partition, committed_records
 
 
 @dataclass(slots=True)

@@ -21,8 +21,8 @@ from domain.batch_events import PUBLISHED_EVENTS
 from domain.inbox import inbox_stream_id
 from domain.notifications import teacher_notification
 from infrastructure.check.announcements import Announcements
-from infrastructure.check.counterparts import Counterparts
-from infrastructure.check.places import Places
+from infrastructure.check.misplaced_events import Places
+from infrastructure.check.paired_results import Counterparts
 from infrastructure.check.streams import Page, pages
 from infrastructure.eventstore.codec import EventCodec
 from infrastructure.eventstore.positions import projection_position

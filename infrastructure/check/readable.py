@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from infrastructure.eventstore.codec import UndecodableEventError
-from infrastructure.eventstore.stretches import TO_THE_END
-from infrastructure.followers.log import NotificationLog
+from infrastructure.eventstore.log import NotificationLog
+from infrastructure.eventstore.log_slices import TO_THE_END
 from projections.recorded import Recorded
 
 _EVENTS_AT_A_TIME: Final = 5000

@@ -8,7 +8,7 @@ from typing import Final
 
 import typer
 
-from infrastructure.cli.commands import explaining, operating, put_aside, roles, setting_up
+from infrastructure.cli.commands import explaining, letters, operating, roles, setting_up
 
 app = typer.Typer(
     name="ras",
@@ -37,8 +37,8 @@ _COMMANDS: Final[dict[str, Callable[..., None] | typer.Typer]] = {
     "replay": operating.replay,
     "openapi": setting_up.openapi,
     "bradley-terry": explaining.bradley_terry,
-    "dead-letters": put_aside.dead_letters,
-    "parked": put_aside.parked,
+    "dead-letters": letters.dead_letters,
+    "parked": letters.parked,
 }
 for _name, _command in _COMMANDS.items():
     if isinstance(_command, typer.Typer):

@@ -11,11 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from application.conservation import Report
-from infrastructure.check.run import check as run_check
-from infrastructure.cli.output import console
+from infrastructure.check.check import check as run_check
+from infrastructure.cli.standard_output import console
 from infrastructure.cli.starting import prepared, run
+from infrastructure.local.running_note import servers_to_look_at
 from infrastructure.postgres import schema_version
-from infrastructure.running import servers_to_look_at
 
 
 def check(*, incremental: bool, json_output: bool) -> None:

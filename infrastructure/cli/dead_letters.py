@@ -15,8 +15,8 @@ from application.queries import DeadLetterQueries, LetterFilter
 from application.settle import SettleDeadLetters, UnknownLetterError, UnreadableLetterError
 from domain.dead_letters import PARKED, LetterSettledError, LetterState, RetryOutcome
 from infrastructure.cli.failures import CommandError
-from infrastructure.cli.output import console
-from infrastructure.cli.put_aside import ask, bar, confirm, opened_store, plain
+from infrastructure.cli.letters import ask, bar, confirm, opened_store, plain
+from infrastructure.cli.standard_output import console
 
 _PAGE = 500
 _SHOWN = ("position", "reason", "state", "topic", "partition", "offset", "received_at", "detail")

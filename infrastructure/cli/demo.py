@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from infrastructure.cli.interrupts import until_interrupted
-from infrastructure.cli.starting import prepared, run
+from infrastructure.cli.starting import prepared, run, until_interrupted
 from infrastructure.demo.display import Display
 from infrastructure.demo.performance import perform
 from infrastructure.demo.questions import PREFIX
@@ -25,7 +24,7 @@ from infrastructure.demo.report import (
     report_console,
 )
 from infrastructure.demo.stream import stream
-from infrastructure.deployment import Deployment, deployed
+from infrastructure.local.deployment import Deployment, deployed
 from infrastructure.settings import DEMO_API_KEY, DEMO_ENVIRONMENT, Settings
 
 _INTERRUPTED = 130

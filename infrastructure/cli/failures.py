@@ -9,7 +9,7 @@ from typing import Final
 
 from typer import Abort
 
-from infrastructure.foreseen import ForeseenError
+from infrastructure.errors import OperatorError
 
 _DATABASE_AWAY: Final = (
     ("psycopg", "OperationalError"),
@@ -30,7 +30,7 @@ _NOT_TO_BE_HAD: Final = {
 _KAFKA_AWAY: Final = (("aiokafka.errors", "KafkaError"),)
 
 
-class CommandError(ForeseenError):
+class CommandError(OperatorError):
     """What a command was asked for cannot be done; the text says why and what to do."""
 
 
@@ -38,7 +38,7 @@ def exit_code_of(error: BaseException) -> tuple[int, str | None]:
     """Return the exit code of a failure and its sentence, None for a fault of our own."""
     if isinstance(error, BaseExceptionGroup):
         return exit_code_of(error.exceptions[0])
-    if isinstance(error, ForeseenError):
+    if isinstance(error, OperatorError):
         return error.exit_code, str(error)
     if isinstance(error, Abort):
         return 1, "Not confirmed. Nothing was changed."

@@ -16,14 +16,14 @@ from application.explanation import ExplainReadiness
 from application.history import BatchHistory, UnknownBatchError, UnreadableEventError
 from application.time_travel import By
 from domain.narrative import counted
-from infrastructure.bootstrap import stream_reader
 from infrastructure.cli.failures import CommandError
-from infrastructure.cli.output import console
+from infrastructure.cli.standard_output import console
 from infrastructure.cli.starting import prepared
 from infrastructure.eventstore.streams import StreamReader
+from infrastructure.local.running_note import servers_to_look_at
 from infrastructure.postgres import schema_version
-from infrastructure.postgres.bodies import batch_body
-from infrastructure.running import servers_to_look_at
+from infrastructure.queries.bodies import batch_body
+from infrastructure.roles.bootstrap import stream_reader
 
 
 def history(batch_id: str, *, as_of: datetime | None, by: By, most: int | None, json_output: bool) -> None:

@@ -14,13 +14,13 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from infrastructure.foreseen import ForeseenError
+from infrastructure.errors import OperatorError
 
 COLUMNS = ("judge", "chosen", "not_chosen")
 _NAMED = "the columns judge, chosen and not_chosen"
 
 
-class DecisionsFileError(ForeseenError, ValueError):
+class DecisionsFileError(OperatorError, ValueError):
     """The file is no table of decisions; the text is one sentence with the file and, if any, the line."""
 
     exit_code = 2

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import typer
 from rich.table import Table
 
-from infrastructure.cli.output import console
+from infrastructure.cli.standard_output import console
 from infrastructure.cli.starting import prepared
-from infrastructure.outbox import Entry, read_outbox
+from infrastructure.local.running_note import servers_to_look_at
+from infrastructure.operations.outbox import Entry, read_outbox
 from infrastructure.postgres import schema_version
-from infrastructure.running import servers_to_look_at
 
 
 def outbox(*, limit: int, json_output: bool) -> None:

@@ -13,8 +13,8 @@ from rich.table import Table
 from application.drain import STREAM_PREFIXES, Drained, DrainParked, StillUnreadableError
 from domain.batch import batch_stream_id
 from infrastructure.cli.failures import CommandError
-from infrastructure.cli.output import console
-from infrastructure.cli.put_aside import ask, bar, confirm, opened_store, plain
+from infrastructure.cli.letters import ask, bar, confirm, opened_store, plain
+from infrastructure.cli.standard_output import console
 from infrastructure.eventstore.store import EventStore
 
 _LONGEST_NAME = 300

@@ -24,13 +24,13 @@ from rich.text import Text
 
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.starting import prepared
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.event_registry import event_codec
+from infrastructure.local.running_note import servers_to_look_at
 from infrastructure.postgres import schema_version
 from infrastructure.rebuild.comparing import NAMED_AT_MOST
 from infrastructure.rebuild.outcomes import Rebuilt, Speed, TurnedBack
 from infrastructure.rebuild.rebuild import Rebuilding
 from infrastructure.rebuild.states import State
-from infrastructure.running import servers_to_look_at
 from projections.catalogue import PROJECTIONS
 from projections.projection import Projection
 

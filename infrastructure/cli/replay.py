@@ -20,15 +20,15 @@ from rich.progress import Progress
 from application.topics import INPUT_TOPICS
 from infrastructure.addresses import kafka_servers
 from infrastructure.cli.failures import CommandError
-from infrastructure.cli.recorded_stream import RecordedMessage, read_stream
 from infrastructure.cli.starting import prepared, run
-from infrastructure.embedded.kafka import LARGEST_MESSAGE_BYTES
-from infrastructure.kafka.partitioning import partitions_of
+from infrastructure.cli.stream_file import RecordedMessage, read_stream
 from infrastructure.kafka.topics import MAX_MESSAGE_BYTES
-from infrastructure.running import kafka_to_send_to
+from infrastructure.local.embedded_kafka import LARGEST_MESSAGE_BYTES
+from infrastructure.local.running_note import kafka_to_send_to
+from infrastructure.publishing.partitioner import partitions_of
 
 if TYPE_CHECKING:
-    from infrastructure.embedded.pacing import Pace
+    from infrastructure.local.pacing import Pace
 
 
 def replay(file: Path, *, bootstrap_servers: str | None, rate: float, json_output: bool) -> None:
@@ -80,7 +80,7 @@ async def _send(messages: Sequence[RecordedMessage], address: str, rate: float, 
         sender = _Sender(producer)
         if paced_by is not None:
             # Only then: a real Kafka needs no database beside it.
-            from infrastructure.embedded.pacing import paced
+            from infrastructure.local.pacing import paced
 
             sender.pace = await stack.enter_async_context(paced(address, paced_by))
         pending = []

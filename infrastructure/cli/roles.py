@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 
-from infrastructure import roles
 from infrastructure.cli.starting import prepared, run
-from infrastructure.listening import listening
-from infrastructure.servers import servers_from
-from infrastructure.settings import Settings
+from infrastructure.roles import run as roles
+from infrastructure.roles.sockets import listening
+from infrastructure.settings import Settings, servers_from
 from infrastructure.tracing.setup import configure_tracing
 
 
@@ -37,7 +36,7 @@ def serve() -> None:
     servers = servers_from(settings, kafka=False)
     key = settings.require_api_key()
     sockets = listening(settings.api_host, settings.api_port, port_setting="RAS_API_PORT")
-    from infrastructure.query_api import query_app  # the other roles need no web framework
+    from infrastructure.roles.query_api import query_app  # the other roles need no web framework
 
     stopping = asyncio.Event()
     app = query_app(servers, settings, key, stopping=stopping)
@@ -53,7 +52,7 @@ def serve_assessments() -> None:
     # Read by numpy when it is imported. Its matrices here are small: a second thread would double the work
     # and gain no time, and the order of a sum should not depend on how many there are.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from infrastructure.assessment_api import assessment_app
+    from infrastructure.roles.assessment_app import assessment_app
 
     run(roles.serve(settings, servers, assessment_app(servers, settings, key), sockets=sockets))
 

@@ -11,18 +11,23 @@ import errno
 import io
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from infrastructure.foreseen import ForeseenError
+from infrastructure.errors import OperatorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDE_ENOUGH: Final = 100_000
 
 
-class ReaderGoneError(ForeseenError):
+class ReaderGoneError(OperatorError):
     """Nobody reads our output any more: the rest of it, and of the work for it, can be left."""
 
     exit_code = 0
 
 
-class OutputFailedError(ForeseenError):
+class OutputFailedError(OperatorError):
     """What was to be printed could not be written: a disk is full, or a device is gone."""
 
 
@@ -75,3 +80,13 @@ class _Descriptor(io.FileIO):
             if error.errno == errno.EPIPE:
                 raise ReaderGoneError("") from None
             raise OutputFailedError(f"Standard output cannot be written: {error.strerror}.") from None
+
+
+def console() -> Console:
+    """Return standard output as wide as the terminal; into a pipe or a file nothing is cut or wrapped."""
+    from rich.console import Console  # heavy: `ras --help` prints without it
+
+    on_terminal = Console(highlight=False, markup=False, emoji=False)
+    if on_terminal.is_terminal:
+        return on_terminal
+    return Console(highlight=False, markup=False, emoji=False, width=_WIDE_ENOUGH, soft_wrap=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from infrastructure.settings import Settings, load_settings
@@ -25,3 +27,17 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         asyncio.run(work)
     else:
         uvloop.run(work)
+
+
+@contextlib.asynccontextmanager
+async def until_interrupted() -> AsyncIterator[asyncio.Event]:
+    """Lend an event that Ctrl-C and SIGTERM set."""
+    interrupted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, interrupted.set)
+    try:
+        yield interrupted
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

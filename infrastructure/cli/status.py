@@ -15,13 +15,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from infrastructure.cli.interrupts import until_interrupted
-from infrastructure.cli.output import console
-from infrastructure.cli.starting import prepared, run
+from infrastructure.cli.standard_output import console
+from infrastructure.cli.starting import prepared, run, until_interrupted
+from infrastructure.local.running_note import servers_to_look_at
+from infrastructure.operations.progress import Progress, read_progress
 from infrastructure.postgres import schema_version
-from infrastructure.progress import Progress, read_progress
-from infrastructure.running import servers_to_look_at
-from infrastructure.servers import Servers
+from infrastructure.settings import Servers
 
 
 def status(*, watch: bool, interval_s: float, json_output: bool) -> None:

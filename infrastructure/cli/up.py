@@ -9,9 +9,8 @@ from pathlib import Path
 
 import typer
 
-from infrastructure.cli.interrupts import until_interrupted
-from infrastructure.cli.starting import prepared, run
-from infrastructure.deployment import Deployment, deployed
+from infrastructure.cli.starting import prepared, run, until_interrupted
+from infrastructure.local.deployment import Deployment, deployed
 from infrastructure.settings import Settings
 
 

@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow
 
 from domain.batch_events import PUBLISHED_EVENTS
 from infrastructure.eventstore.positions import projection_position
-from infrastructure.postgres.datastore import connect
+from infrastructure.postgres.connections import connect
 from projections.batch_results import batch_results
 from projections.catalogue import PROJECTIONS
 

@@ -15,8 +15,8 @@ from application.topics import BATCH_ASSESSMENT_COMPLETED, BATCH_RESULTS_READY, 
 from domain.batch_events import PUBLISHED_EVENTS, BatchResultsReady
 from domain.notifications import published_event_id
 from infrastructure.demo.player import Coordinates
-from infrastructure.eventstore.catalogue import event_codec
-from infrastructure.postgres.datastore import connect
+from infrastructure.eventstore.event_registry import event_codec
+from infrastructure.postgres.connections import connect
 
 _INTAKE: Final = """
     SELECT coalesce(sum(taken_in), 0)::bigint, coalesce(sum(recorded), 0)::bigint,

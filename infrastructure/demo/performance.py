@@ -18,7 +18,7 @@ from infrastructure.demo.player import Player
 from infrastructure.demo.questions import Enquirer
 from infrastructure.demo.stream import Scenario
 from infrastructure.demo.verdict import Disagreement, Evidence, Verdict, judge
-from infrastructure.deployment import Deployment
+from infrastructure.local.deployment import Deployment
 
 _MOST_UNREAD_MESSAGES: Final = 1000
 """The embedded broker drops the oldest records of a partition beyond 5 MB without a word. So many

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import httpx
 
-from infrastructure.deployment import PLAIN_HTTP
+from infrastructure.local.deployment import PLAIN_HTTP
 
 PREFIX: Final = "/internal/v1"
 _AT_A_TIME: Final = 8

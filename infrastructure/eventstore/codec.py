@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from domain.aggregate import DomainEvent
-from infrastructure.foreseen import ForeseenError
+from infrastructure.errors import OperatorError
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 """From the state of one version to the state of the next."""
@@ -50,7 +50,7 @@ class StoredRow(NamedTuple):
     state: bytes
 
 
-class UndecodableEventError(ForeseenError):
+class UndecodableEventError(OperatorError):
     """A stored event that this code cannot decode. The text names it, says why, and what to do.
 
     `place` names it within a sentence, `reason` is the why, which holds nothing of the event's values:

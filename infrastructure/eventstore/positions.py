@@ -19,7 +19,7 @@ from typing import Any, Final
 from psycopg import Cursor
 
 from application.ports import Advance, StalePositionError
-from infrastructure.eventstore.beginnings import begin_anew
+from infrastructure.eventstore.topic_epochs import begin_anew
 
 _ADVANCE: Final = """
     UPDATE ras.positions AS p SET position = a.target, mark = a.mark, updated_at = clock_timestamp()

@@ -22,10 +22,10 @@ import structlog
 
 from application.ports import StalePositionError
 from infrastructure.eventstore.codec import UndecodableEventError
-from infrastructure.followers.log import LogListener, NotificationLog, Slice
-from infrastructure.garbage import PacedCollector
+from infrastructure.eventstore.log import LogListener, NotificationLog, Slice
+from infrastructure.gc_pacing import GcPacer
 from infrastructure.resilience import Backoff, BreakerState, CircuitBreaker
-from infrastructure.status import RoleStatus
+from infrastructure.role_status import RoleStatus
 from infrastructure.telemetry import RoleMetrics
 from projections.recorded import Recorded
 
@@ -109,7 +109,7 @@ class Follower:
         self._breaker = breaker
         self._metrics = metrics
         self._stopping = asyncio.Event()
-        self._collector = PacedCollector()
+        self._collector = GcPacer()
         self._lag_measured_at = 0.0
         self._position: int | None = None
         metrics.watch(status)

@@ -53,7 +53,7 @@ def _matches(given: str | None, etag: str) -> bool:
     return "*" in candidates or etag in candidates
 
 
-def path_id(request: Request, name: str, *, error: str) -> str:
+def id_param(request: Request, name: str, *, error: str) -> str:
     """Return an identifier from the path. Raises Problem 400 for one that cannot be any."""
     value = str(request.path_params[name])
     if len(value) > _LONGEST_ID or "\0" in value:
@@ -61,7 +61,7 @@ def path_id(request: Request, name: str, *, error: str) -> str:
     return value
 
 
-def whole_number(request: Request, name: str, default: int, *, lowest: int, highest: int) -> int:
+def int_param(request: Request, name: str, default: int, *, lowest: int, highest: int) -> int:
     """Return a number from the query; what is none, or below `lowest`, is the default."""
     try:
         value = int(request.query_params.get(name, default))
@@ -80,7 +80,7 @@ def cursor(request: Request) -> int | None:
     return int(given)
 
 
-def flag(request: Request, name: str) -> bool:
+def bool_param(request: Request, name: str) -> bool:
     """Return a yes or no from the query. Raises Problem 400 for anything else."""
     given = request.query_params.get(name, "false").lower()
     if given not in {"true", "false", "1", "0"}:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from infrastructure.http.openapi_parts import query
+from infrastructure.http.openapi import query
 from infrastructure.http.waiting import POSITION
 
 AFTER: Final = query(

@@ -10,7 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import IncompatibleBrokerVersion, TopicAlreadyExistsError, for_code
 
 from application.topics import INPUT_TOPICS, OUTPUT_TOPICS, PUBLISHER_POSITION
-from infrastructure.foreseen import ForeseenError
+from infrastructure.errors import OperatorError
 
 PARTITIONS: Final = 3
 """What upstream gives its topics."""
@@ -21,11 +21,11 @@ _REPLICAS: Final = 3
 MAX_MESSAGE_BYTES: Final = 10 * 1024 * 1024
 
 
-class TopicSettingsError(ForeseenError):
+class TopicSettingsError(OperatorError):
     """A topic exists with settings that would lose data; the text says which and what to run."""
 
 
-class UnfitBrokerError(ForeseenError):
+class UnfitBrokerError(OperatorError):
     """The broker lacks requests that are needed to set up topics; the text says what to do."""
 
 

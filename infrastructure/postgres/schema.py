@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.schema import CreateSchema
 
 from infrastructure.postgres import schema_version
-from infrastructure.postgres.datastore import SERVICE_SCHEMA, maintenance_engine
+from infrastructure.postgres.connections import SERVICE_SCHEMA, maintenance_engine
 from infrastructure.postgres.read_models import complaints, versions
 from infrastructure.postgres.schema_version import MIGRATIONS
 from projections.catalogue import PROJECTIONS

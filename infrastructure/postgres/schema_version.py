@@ -12,7 +12,7 @@ from typing import Final
 
 import psycopg
 
-from infrastructure.foreseen import ForeseenError
+from infrastructure.errors import OperatorError
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -21,7 +21,7 @@ _DIGITS: Final = 4
 """Of a revision: of the same length, they are in order as texts."""
 
 
-class SchemaVersionError(ForeseenError):
+class SchemaVersionError(OperatorError):
     """The tables do not fit this release; the text says what to run."""
 
 

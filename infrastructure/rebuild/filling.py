@@ -24,8 +24,8 @@ from psycopg.rows import scalar_row
 from sqlalchemy import Connection
 
 from infrastructure.eventstore.codec import EventCodec, StoredRow, UndecodableEventError
-from infrastructure.eventstore.stretches import StretchQuery, as_stored_row
-from infrastructure.garbage import PacedCollector
+from infrastructure.eventstore.log_slices import SliceQuery, as_stored_row
+from infrastructure.gc_pacing import GcPacer
 from infrastructure.postgres.rows import encoded
 from infrastructure.rebuild import sides
 from infrastructure.rebuild.session import RebuildError, writer_session
@@ -77,7 +77,7 @@ class LogReader:
             database_url, connect_timeout=5, autocommit=True, row_factory=as_stored_row
         )
         topics = dict.fromkeys(topic for projection in projections for topic in projection.topics)
-        self._chunk = StretchQuery(codec.stored_under(topics), max_bytes=CHUNK_BYTES)
+        self._chunk = SliceQuery(codec.stored_under(topics), max_bytes=CHUNK_BYTES)
 
     def head(self) -> int:
         """Return the highest notification id, 0 for an empty log."""
@@ -225,7 +225,7 @@ def fill(
     if not behind:
         return list(goals)
     begin, end = min(position for position, _ in behind), max(goal for _, goal in behind)
-    collector = PacedCollector()
+    collector = GcPacer()
     with ExitStack() as stack:
         stack.callback(collector.stop)
         collector.start()

@@ -25,7 +25,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from infrastructure.eventstore.codec import EventCodec
-from infrastructure.postgres.datastore import maintenance_engine
+from infrastructure.postgres.connections import maintenance_engine
 from infrastructure.rebuild import journal, sides
 from infrastructure.rebuild.comparing import Comparison, compare
 from infrastructure.rebuild.filling import LogReader, fill

@@ -14,8 +14,8 @@ import psycopg
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from infrastructure.foreseen import ForeseenError
-from infrastructure.postgres.datastore import maintenance_engine
+from infrastructure.errors import OperatorError
+from infrastructure.postgres.connections import maintenance_engine
 
 LOCK_KEY: Final = 0x52415305
 _WRITERS_KEY: Final = 0x52415306
@@ -34,7 +34,7 @@ _PATIENCE: Final = text("SET LOCAL lock_timeout = '3s'")
 """For as long a run that was killed in the middle of a statement may still hold a lock."""
 
 
-class RebuildError(ForeseenError):
+class RebuildError(OperatorError):
     """A rebuild cannot be done, or not now; the text says why and what to do. The live side is as it was."""
 
 

@@ -16,8 +16,8 @@ import pytest
 
 from application import topics
 from application.messages import IncomingMessage
-from application.statements import Statement
 from application.translate import translate
+from application.translated_messages import TranslatedMessage
 from domain.aggregate import DomainEvent
 from domain.assessment_events import AssessmentResultRecorded, JudgeDecisionRecorded, Side
 from domain.batch import BatchAggregate
@@ -52,7 +52,7 @@ def played(stream_of_records: Iterable[Record]) -> dict[str, tuple[BatchAggregat
     for offset, (topic, key, value) in enumerate(stream_of_records):
         message = IncomingMessage(topic, 0, offset, 0, key, value)
         statement = translate(message, received_at=RECEIVED_AT)
-        assert isinstance(statement, Statement), statement
+        assert isinstance(statement, TranslatedMessage), statement
         for event in decide(statement, aggregates):
             events[event.originator_id].append(event)
     batches = batches_among(aggregates)
@@ -153,7 +153,7 @@ def test_judges_answer_each_pair_of_a_judged_class_and_mostly_as_the_result_has_
     for offset, message in enumerate(scenario):
         incoming = IncomingMessage(message.topic, 0, offset, 0, message.key, message.value)
         statement = translate(incoming, received_at=RECEIVED_AT)
-        assert isinstance(statement, Statement)
+        assert isinstance(statement, TranslatedMessage)
         for event in decide(statement, aggregates):
             events[event.originator_id].append(event)
 

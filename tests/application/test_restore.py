@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from application.envelopes import outgoing_messages
-from application.restore import saying_of, with_unused_id
+from application.restore import announcement_digest, with_unused_id
 from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
 from domain.dead_letters import MessageDeadLettered
 from domain.values import BatchStatus
@@ -23,7 +23,7 @@ LETTER: Any = EXPECTED[MessageDeadLettered.topic]
 
 
 def saying(event: Any) -> bytes | None:
-    return saying_of(outgoing_messages(event)[0].value)
+    return announcement_digest(outgoing_messages(event)[0].value)
 
 
 def test_a_dead_letter_is_known_by_its_place_in_its_stream() -> None:
@@ -64,7 +64,7 @@ def test_another_batch_outcome_or_ranking_is_another_saying(other: Any) -> None:
     "garbage", [None, b"", b"{", b"[]", b"{}", b'{"data": {}}', b'{"data": {"overall_status": 1}}']
 )
 def test_what_is_no_announcement_of_ours_says_nothing(garbage: bytes | None) -> None:
-    assert saying_of(garbage) is None
+    assert announcement_digest(garbage) is None
 
 
 def test_an_id_that_stood_for_something_else_before_the_restore_is_not_used_again() -> None:

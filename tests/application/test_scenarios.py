@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from application.statements import Statement
 from application.topics import INPUT_TOPICS
 from application.translate import Rejection, translate
+from application.translated_messages import TranslatedMessage
 from domain.batch import BatchAggregate, batch_id_of
 from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
 from domain.dead_letters import Reason
@@ -201,7 +201,7 @@ def test_a_malformed_message_ends_as_documented(case: str) -> None:
     if must == "dead-letter":
         assert isinstance(read, Rejection)
     elif must == "accept":
-        assert isinstance(read, Statement)
+        assert isinstance(read, TranslatedMessage)
     else:
         assert (read.reason if isinstance(read, Rejection) else None) == DECIDED[case]
 

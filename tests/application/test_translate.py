@@ -10,7 +10,6 @@ import pytest
 
 from application.contracts.enums import EssayStatus
 from application.messages import IncomingMessage
-from application.statements import Statement
 from application.topics import (
     ASSESSMENT_RESULT,
     BATCH_ESSAYS_REGISTERED,
@@ -22,6 +21,7 @@ from application.topics import (
     SPELLCHECK_RESULTS,
 )
 from application.translate import FUTURE_TOLERANCE, Rejection, translate
+from application.translated_messages import TranslatedMessage
 from domain.aggregate import DomainEvent
 from domain.assessment import AssessmentAggregate
 from domain.assessment_events import (
@@ -58,10 +58,10 @@ OWN_TIME: dict[str, Place] = {
 """Where each payload bears its own time; a phase outcome has none."""
 
 
-def statement(topic: str, value: dict[str, Any]) -> Statement:
+def statement(topic: str, value: dict[str, Any]) -> TranslatedMessage:
     """Translate what must be understood."""
     read = translate(record(topic, value), received_at=RECEIVED_AT)
-    assert isinstance(read, Statement), read
+    assert isinstance(read, TranslatedMessage), read
     return read
 
 
@@ -376,7 +376,7 @@ def test_a_fact_from_too_far_ahead_is_refused(ahead: timedelta, tolerance: timed
     read = translate(message, received_at=RECEIVED_AT, future_tolerance=tolerance)
 
     if taken:
-        assert isinstance(read, Statement)
+        assert isinstance(read, TranslatedMessage)
     else:
         assert isinstance(read, Rejection)
         assert read.reason is Reason.IMPLAUSIBLE_TIME

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from application.statements import Statement
+from application.translated_messages import TranslatedMessage
 from domain.aggregate import DomainEvent
 from domain.batch_events import PUBLISHED_EVENTS, BatchRegistered
 from domain.parking import ParkableStream
@@ -23,7 +23,7 @@ def recorded(messages: Iterable[UpstreamMessage]) -> list[DomainEvent]:
     aggregates: dict[str, ParkableStream] = {}
     events: list[DomainEvent] = []
     for intake in intakes_of(messages):
-        assert isinstance(intake.outcome, Statement)
+        assert isinstance(intake.outcome, TranslatedMessage)
         events += decide(intake.outcome, aggregates)
     return events
 

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from domain.aggregate import DomainEvent
-from domain.announcement_check import Fault, check_announcements
+from domain.announcement_check import FaultKind, check_announcements
 from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
 from tests.support.given import (
     STREAM,
@@ -53,7 +53,7 @@ def renumbered(events: Sequence[DomainEvent]) -> list[DomainEvent]:
     return [replace(event, originator_version=version) for version, event in enumerate(events, 1)]
 
 
-def faults(events: Sequence[DomainEvent]) -> list[tuple[Fault, int]]:
+def faults(events: Sequence[DomainEvent]) -> list[tuple[FaultKind, int]]:
     """Return what is found, each with its version."""
     found = check_announcements(STREAM, events)
     assert all(finding.stream_id == STREAM and finding.detail for finding in found)
@@ -70,23 +70,23 @@ def test_a_lost_announcement_is_one_finding_at_its_version(version: int) -> None
     events = recorded()
     del events[version - 1]
 
-    assert faults(events) == [(Fault.ANNOUNCEMENT_MISSING, version)]
+    assert faults(events) == [(FaultKind.ANNOUNCEMENT_MISSING, version)]
 
 
 def test_an_announcement_that_was_never_made_is_found_although_the_versions_have_no_gap() -> None:
     events = recorded()
     del events[_FIRST_OUTCOME - 1]
 
-    assert (Fault.ANNOUNCEMENT_MISSING, _FIRST_OUTCOME) in faults(renumbered(events))
+    assert (FaultKind.ANNOUNCEMENT_MISSING, _FIRST_OUTCOME) in faults(renumbered(events))
 
 
 def test_of_two_announcements_due_at_once_the_lost_one_is_named() -> None:
     events = play([spellchecked("e1"), assessed("e1"), registered("e1")]).collect_events()
     assert [type(event) for event in events[3:]] == [BatchAssessmentCompleted, BatchResultsReady]
 
-    assert faults(events[:3]) == [(Fault.ANNOUNCEMENT_MISSING, 4), (Fault.ANNOUNCEMENT_MISSING, 5)]
-    assert faults(events[:3] + events[4:]) == [(Fault.ANNOUNCEMENT_MISSING, 4)]
-    assert faults(events[:4]) == [(Fault.ANNOUNCEMENT_MISSING, 5)]
+    assert faults(events[:3]) == [(FaultKind.ANNOUNCEMENT_MISSING, 4), (FaultKind.ANNOUNCEMENT_MISSING, 5)]
+    assert faults(events[:3] + events[4:]) == [(FaultKind.ANNOUNCEMENT_MISSING, 4)]
+    assert faults(events[:4]) == [(FaultKind.ANNOUNCEMENT_MISSING, 5)]
 
 
 @pytest.mark.parametrize("version", [1, 3, 4, 6, 9])
@@ -94,7 +94,7 @@ def test_a_lost_fact_is_found_by_the_gap_that_it_leaves(version: int) -> None:
     events = recorded()
     del events[version - 1]
 
-    assert (Fault.VERSIONS_MISSING, version) in faults(events)
+    assert (FaultKind.VERSIONS_MISSING, version) in faults(events)
 
 
 def test_a_gap_beside_a_lost_announcement_is_named_too() -> None:
@@ -102,8 +102,8 @@ def test_a_gap_beside_a_lost_announcement_is_named_too() -> None:
     del events[_FIRST_OUTCOME - 1 : _FIRST_OUTCOME + 1]
 
     assert faults(events) == [
-        (Fault.ANNOUNCEMENT_MISSING, _FIRST_OUTCOME),
-        (Fault.VERSIONS_MISSING, _FIRST_OUTCOME + 1),
+        (FaultKind.ANNOUNCEMENT_MISSING, _FIRST_OUTCOME),
+        (FaultKind.VERSIONS_MISSING, _FIRST_OUTCOME + 1),
     ]
 
 
@@ -111,7 +111,7 @@ def test_an_announcement_said_twice_is_unfounded() -> None:
     events = recorded()
     again = replace(events[-1], originator_version=len(events) + 1)
 
-    assert faults([*events, again]) == [(Fault.ANNOUNCEMENT_UNFOUNDED, len(events) + 1)]
+    assert faults([*events, again]) == [(FaultKind.ANNOUNCEMENT_UNFOUNDED, len(events) + 1)]
 
 
 def test_an_announcement_made_late_is_missing_in_its_place_and_unfounded_where_it_stands() -> None:
@@ -121,8 +121,8 @@ def test_an_announcement_made_late_is_missing_in_its_place_and_unfounded_where_i
 
     found = faults(renumbered(events))
 
-    assert (Fault.ANNOUNCEMENT_MISSING, _FIRST_OUTCOME) in found
-    assert (Fault.ANNOUNCEMENT_UNFOUNDED, _FIRST_OUTCOME + 1) in found
+    assert (FaultKind.ANNOUNCEMENT_MISSING, _FIRST_OUTCOME) in found
+    assert (FaultKind.ANNOUNCEMENT_UNFOUNDED, _FIRST_OUTCOME + 1) in found
 
 
 def test_an_announcement_with_other_content_is_found_and_the_difference_named() -> None:
@@ -133,5 +133,5 @@ def test_an_announcement_with_other_content_is_found_and_the_difference_named() 
 
     [finding] = check_announcements(STREAM, events)
 
-    assert (finding.fault, finding.version) == (Fault.ANNOUNCEMENT_DIFFERENT, _FIRST_OUTCOME)
+    assert (finding.fault, finding.version) == (FaultKind.ANNOUNCEMENT_DIFFERENT, _FIRST_OUTCOME)
     assert "completed_essays" in finding.detail

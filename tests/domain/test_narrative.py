@@ -10,7 +10,7 @@ import pytest
 from domain import batch_events
 from domain.aggregate import DomainEvent
 from domain.batch_events import AssessmentCompleted, BatchRegistered, MessageParked
-from domain.narrative import counted, listed, told
+from domain.narrative import counted, listed, sentence_for
 from tests.golden.expected_events import EXPECTED
 from tests.support.given import ranked
 
@@ -28,7 +28,7 @@ def of(event_class: type[Any]) -> Any:
 
 @pytest.mark.parametrize("event_class", _CLASSES, ids=lambda c: c.__name__)
 def test_every_event_of_a_batch_has_a_sentence_of_its_own(event_class: type[DomainEvent]) -> None:
-    sentence = told(of(event_class))
+    sentence = sentence_for(of(event_class))
     assert sentence.endswith(".")
     assert event_class.topic not in sentence
 
@@ -42,17 +42,17 @@ def test_no_file_name_error_text_or_fault_is_repeated() -> None:
         replace(of(BatchRegistered), course_code=secret, student_prompt_ref={"prompt": secret}),
         replace(of(AssessmentCompleted), results=(replace(ranked("e1", 1), display_name=secret),)),
     ]
-    assert [event for event in named if secret in told(event)] == []
+    assert [event for event in named if secret in sentence_for(event)] == []
 
 
 def test_an_event_that_is_not_known_here_is_named_by_its_kind() -> None:
-    sentence = told(EXPECTED["ras.inbox.notification-read.v1"])
+    sentence = sentence_for(EXPECTED["ras.inbox.notification-read.v1"])
     assert sentence == "An event of the kind ras.inbox.notification-read.v1 was recorded."
 
 
 def test_long_lists_are_named_up_to_a_bound_and_counted_beyond_it() -> None:
     essays = tuple(f"e{number}" for number in range(1, 10_001))
-    sentence = told(replace(of(BatchRegistered), essay_ids=essays, user_id="teacher-0007"))
+    sentence = sentence_for(replace(of(BatchRegistered), essay_ids=essays, user_id="teacher-0007"))
     assert sentence == (
         "The batch was registered for teacher-0007 with 10,000 essays: "
         "e1, e2, e3, e4, e5, e6, e7, e8, e9, e10 and 9,990 more."
@@ -61,7 +61,7 @@ def test_long_lists_are_named_up_to_a_bound_and_counted_beyond_it() -> None:
 
 def test_anchors_are_not_counted_as_essays() -> None:
     results = (ranked("e1", 1), ranked("ANCHOR_1", 2), ranked("a2", 3, is_anchor=True))
-    sentence = told(replace(of(AssessmentCompleted), job_id="job-7", results=results))
+    sentence = sentence_for(replace(of(AssessmentCompleted), job_id="job-7", results=results))
     assert sentence == "The comparative-judgement job job-7 ranked 1 essay and 2 anchors."
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.embedded.processes import free_port
+from infrastructure.local.processes import free_port
 from infrastructure.postgres.schema import initialise
 from tests.support.postgres_probe import PostgresProbe, probe
 from tests.support.role_process import Installation

@@ -14,7 +14,7 @@ from application.topics import BATCH_RESULTS_READY
 from infrastructure.demo.message import UpstreamMessage
 from infrastructure.demo.script import START, BatchScript, draw_script
 from infrastructure.demo.upstream import batch_messages
-from infrastructure.embedded.processes import free_port
+from infrastructure.local.processes import free_port
 from tests.support.assessment_server import AssessmentServer, answering, answering_each, assessment_server
 from tests.support.example_process import SERVICE_ID, ExampleProcess
 from tests.support.role_process import Installation

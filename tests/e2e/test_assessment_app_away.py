@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from infrastructure.embedded.processes import free_port
+from infrastructure.local.processes import free_port
 from tests.support.given import assessed, caused_by, registered, spellchecked
 from tests.support.judging import Job, round_robin
 from tests.support.projecting import Chain

@@ -10,7 +10,7 @@ import pytest
 from application.envelopes import OutgoingMessage
 from application.topics import BATCH_RESULTS_READY, TEACHER_NOTIFICATION_REQUESTED
 from infrastructure.demo.stream import stream
-from infrastructure.kafka.position_copy import publisher_position
+from infrastructure.eventstore.publisher_position import publisher_position
 from tests.support.accounts import (
     all_is_projected,
     all_is_published,

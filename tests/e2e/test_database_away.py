@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infrastructure.demo.stream import stream
-from infrastructure.embedded.postgres import EmbeddedPostgres
+from infrastructure.local.embedded_postgres import EmbeddedPostgres
 from infrastructure.postgres.schema import initialise
 from tests.support.accounts import (
     check_as_undisturbed,

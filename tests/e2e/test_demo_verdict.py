@@ -16,13 +16,13 @@ import pytest
 from application.envelopes import outgoing_messages
 from application.messages import IncomingMessage
 from application.ports import IntakeCounts
-from application.statements import Statement
 from application.topics import (
     BATCH_ASSESSMENT_COMPLETED,
     BATCH_RESULTS_READY,
     TEACHER_NOTIFICATION_REQUESTED,
 )
 from application.translate import translate
+from application.translated_messages import TranslatedMessage
 from domain.batch_events import PUBLISHED_EVENTS
 from domain.notifications import published_event_id
 from domain.parking import ParkableStream
@@ -58,7 +58,7 @@ def good(scenario: Scenario) -> Evidence:
         incoming = IncomingMessage(message.topic, 0, sent, 0, message.key, message.value)
         sent += 1
         statement = translate(incoming, received_at=RECEIVED_AT)
-        assert isinstance(statement, Statement)
+        assert isinstance(statement, TranslatedMessage)
         collected = decide(statement, aggregates)
         recorded += bool(collected)
         events += len(collected)

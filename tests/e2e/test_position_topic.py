@@ -10,7 +10,7 @@ from application.envelopes import OutgoingMessage
 from application.topics import PUBLISHER_POSITION
 from infrastructure.demo.message import UpstreamMessage
 from infrastructure.demo.stream import stream
-from infrastructure.kafka.position_copy import publisher_position
+from infrastructure.eventstore.publisher_position import publisher_position
 from tests.support.accounts import (
     announced,
     check_published_once,

@@ -12,11 +12,11 @@ from typing import Final
 
 import pytest
 
-from application.restore import saying_of
+from application.restore import announcement_digest
 from application.topics import DEAD_LETTERS, OUTPUT_TOPICS, TEACHER_NOTIFICATION_REQUESTED
 from infrastructure.demo.message import UpstreamMessage
 from infrastructure.demo.stream import stream
-from infrastructure.kafka.position_copy import publisher_position
+from infrastructure.eventstore.publisher_position import publisher_position
 from tests.support.accounts import (
     all_is_projected,
     all_is_taken_in,
@@ -90,9 +90,15 @@ class Disaster:
         ids = Counter((record.topic, record.envelope["event_id"]) for record in out)
         assert set(ids.values()) == {1}, "an event id stands for two things: consumers drop the second"
         said = Counter(
-            saying_of(record.value) for record in out if record.topic != TEACHER_NOTIFICATION_REQUESTED
+            announcement_digest(record.value)
+            for record in out
+            if record.topic != TEACHER_NOTIFICATION_REQUESTED
         )
-        due = {saying_of(m.value) for m in announced(self.store) if m.topic != TEACHER_NOTIFICATION_REQUESTED}
+        due = {
+            announcement_digest(m.value)
+            for m in announced(self.store)
+            if m.topic != TEACHER_NOTIFICATION_REQUESTED
+        }
         assert due
         assert due <= said.keys(), "something was never said"
         assert set(said.values()) == {1}, "something was said twice"

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from infrastructure.demo.stream import stream
-from infrastructure.embedded.processes import free_port
+from infrastructure.local.processes import free_port
 from infrastructure.settings import DEMO_API_KEY
 from tests.support.accounts import taken_in
 from tests.support.postgres_probe import PostgresProbe

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from application.topics import SPELLCHECK_RESULTS
-from infrastructure.embedded.processes import free_port
+from infrastructure.local.processes import free_port
 from tests.support.accounts import taken_in
 from tests.support.ingesting import messages_of, small_batch
 from tests.support.postgres_probe import PostgresProbe

@@ -10,11 +10,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import CollectorRegistry
 
 from application import topics
-from infrastructure import bootstrap
 from infrastructure.demo.message import UpstreamMessage
-from infrastructure.servers import Servers
-from infrastructure.settings import Settings
-from infrastructure.status import RoleStatus
+from infrastructure.role_status import RoleStatus
+from infrastructure.roles import bootstrap
+from infrastructure.settings import Servers, Settings
 from infrastructure.telemetry import RoleMetrics
 from tests.support.accounts import taken_in
 from tests.support.following import until

@@ -13,8 +13,8 @@ from eventsourcing.persistence import StoredEvent
 
 from domain.aggregate import DomainEvent
 from domain.batch_events import BatchRegistered, EssaySpellcheckFailed
-from infrastructure.eventstore.catalogue import EVENT_CLASSES, event_codec
 from infrastructure.eventstore.codec import EventCodec, UndecodableEventError, UnknownEventTopicError
+from infrastructure.eventstore.event_registry import EVENT_CLASSES, event_codec
 from tests.golden.expected_events import EXPECTED
 
 FOLDER: Final = Path(__file__).parent

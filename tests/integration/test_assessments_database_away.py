@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infrastructure.embedded.processes import free_port
+from infrastructure.local.processes import free_port
 from tests.support.assessing import PREFIX, app_on, assessors_on
 from tests.support.http import client_of
 from tests.support.judging import Job

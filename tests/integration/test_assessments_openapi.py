@@ -17,8 +17,8 @@ from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from starlette.routing import Route
 
-from infrastructure.http.assessment_schemas import ASSESSMENT_SCHEMAS
-from infrastructure.http.assessments_openapi import assessments_document
+from infrastructure.http.assessments.openapi import assessments_document
+from infrastructure.http.assessments.schemas import ASSESSMENT_SCHEMAS
 from tests.integration.test_http_openapi import CHECKS, UNDESCRIBED, references
 from tests.support.assessing import Assessors, assessors_on
 from tests.support.http import API_KEY

@@ -22,15 +22,15 @@ from domain.batch import BatchAggregate, batch_stream_id
 from domain.batch_events import DrainOutcome
 from domain.dead_letters import RetryOutcome
 from infrastructure.check import streams
+from infrastructure.check.check import CheckUnderWayError, check
 from infrastructure.check.read_models import OWNERS
-from infrastructure.check.run import CheckUnderWayError, check
 from infrastructure.demo.stream import stream
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.positions import projection_position
 from infrastructure.eventstore.store import EventStore
 from infrastructure.postgres.schema import initialise
 from infrastructure.rebuild.rebuild import Rebuilding
-from infrastructure.servers import Servers
+from infrastructure.settings import Servers
 from projections.catalogue import PROJECTIONS
 from tests.support.following import at_work, crew, until
 from tests.support.ingesting import Ingestion, dead_letter, intakes_of, messages_of, small_batch

@@ -17,10 +17,10 @@ from application.settle import SettleDeadLetters
 from application.translate import translate
 from domain.batch_events import EssaySpellchecked
 from domain.dead_letters import RetryOutcome
-from infrastructure.check.run import check
-from infrastructure.eventstore.beginnings import forget_intake
+from infrastructure.check.check import check
 from infrastructure.eventstore.store import EventStore
-from infrastructure.servers import Servers
+from infrastructure.eventstore.topic_epochs import forget_intake
+from infrastructure.settings import Servers
 from projections.catalogue import PROJECTIONS
 from tests.integration.test_check import project
 from tests.support.ingesting import Ingestion, intakes_of, messages_of, small_batch

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from application import topics
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.postgres.schema import initialise
 from infrastructure.rebuild.rebuild import Rebuilding
 from projections.catalogue import PROJECTIONS

@@ -20,7 +20,7 @@ from domain.batch import BatchAggregate, batch_stream_id
 from domain.batch_events import BatchResultsReady, DrainOutcome, MessageDrained, MessageParked
 from domain.dead_letters import MessageDeadLettered
 from infrastructure.demo.script import BatchScript
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.store import EventStore
 from tests.support.fake_store import FakeEventStore
 from tests.support.ingesting import Ingestion, intakes_of, messages_of, small_batch

@@ -13,16 +13,16 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from structlog.testing import capture_logs
 
-from infrastructure.embedded import postgres as embedded_postgres
-from infrastructure.embedded.kafka import DEFAULT_PARTITIONS, LARGEST_MESSAGE_BYTES, EmbeddedKafka
-from infrastructure.embedded.postgres import EmbeddedPostgres
-from infrastructure.embedded.processes import EmbeddedServerError, GuardedProcess
 from infrastructure.kafka.topics import UnfitBrokerError, create_missing_topics, partitions_by_topic
+from infrastructure.local import embedded_postgres
+from infrastructure.local.embedded_kafka import DEFAULT_PARTITIONS, LARGEST_MESSAGE_BYTES, EmbeddedKafka
+from infrastructure.local.embedded_postgres import EmbeddedPostgres
+from infrastructure.local.processes import EmbeddedServerError, GuardedProcess
 
 _OWNER = """
 import sys
 from pathlib import Path
-from infrastructure.embedded.postgres import EmbeddedPostgres
+from infrastructure.local.embedded_postgres import EmbeddedPostgres
 server = EmbeddedPostgres(Path(sys.argv[1]))
 server.start()
 print(server.url, flush=True)

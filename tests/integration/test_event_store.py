@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import pytest
 from eventsourcing.persistence import StoredEvent
-
-from application.ports import EventStorePort, IntakeCounts
 from infrastructure.bootstrap import event_store
 from infrastructure.embedded.processes import free_port
+
+from application.ports import EventStorePort, IntakeCounts
 from infrastructure.eventstore.recorder import EventRecorder
 from infrastructure.eventstore.store import TRANSIENT_ERRORS, EventStore
-from infrastructure.postgres import datastore
-from infrastructure.postgres.datastore import event_datastore
+from infrastructure.postgres import connections as postgres_connections
+from infrastructure.postgres.connections import event_datastore
 from infrastructure.postgres.schema import initialise
 from tests.application.event_store_contract import EventStoreContract, append, loaded, recorded_by
 from tests.support.given import registered, spellchecked
@@ -77,7 +77,7 @@ def test_readers_do_not_wait_for_a_writer(store: EventStore) -> None:
 def test_a_lock_that_is_held_too_long_is_a_transient_fault(
     database: PostgresProbe, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datastore, "_LOCK_TIMEOUT_S", 1)
+    monkeypatch.setattr(postgres_connections, "_LOCK_TIMEOUT_S", 1)
     with opened_store(store_url) as impatient:
         with impatient.transaction() as writer:
             writer.lock()
@@ -91,7 +91,7 @@ def test_a_lock_that_is_held_too_long_is_a_transient_fault(
 def test_a_writer_that_hangs_loses_its_session_and_frees_the_others(
     database: PostgresProbe, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datastore, "_IDLE_IN_TRANSACTION_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(postgres_connections, "_IDLE_IN_TRANSACTION_TIMEOUT_S", 0.2)
     with opened_store(store_url) as store:
 
         def hang() -> None:
@@ -124,7 +124,7 @@ def test_a_session_that_is_ended_in_mid_transaction_is_a_transient_fault(
 
 
 def test_no_server_is_a_transient_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datastore, "_CONNECT_TIMEOUT_S", 1)
+    monkeypatch.setattr(postgres_connections, "_CONNECT_TIMEOUT_S", 1)
     with pytest.raises(TRANSIENT_ERRORS):
         event_store(f"postgresql://nobody@127.0.0.1:{free_port()}/nothing")
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from infrastructure.cli import failures
 from infrastructure.cli.failures import CommandError, exit_code_of
-from infrastructure.embedded.processes import EmbeddedServerError
+from infrastructure.local.processes import EmbeddedServerError
 from infrastructure.settings import SettingsError
 
 

@@ -9,11 +9,11 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import text
 
-from infrastructure.embedded.processes import free_port
 from infrastructure.eventstore.store import EventStore
 from infrastructure.followers.follower import TransientSinkError
 from infrastructure.followers.projector import ProjectionSink
-from infrastructure.status import Condition
+from infrastructure.local.processes import free_port
+from infrastructure.role_status import Condition
 from projections.projection import Projection, Statement
 from projections.recorded import Recorded
 from tests.application.event_store_contract import append, recorded_by

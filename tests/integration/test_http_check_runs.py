@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from application import topics
-from infrastructure.check.run import _LOCK_KEY
+from infrastructure.check.check import _LOCK_KEY
 from infrastructure.postgres.schema import initialise
 from tests.integration.test_check import project
 from tests.support.http import OPERATORS, Api, api
@@ -176,7 +176,7 @@ def test_a_run_that_nobody_began_is_not_found(url: str, method_and_path: tuple[s
 def test_a_process_that_ends_without_a_word_is_a_failed_run(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infrastructure.check.runs.sys.executable", "false")
+    monkeypatch.setattr("infrastructure.check.background_runs.sys.executable", "false")
     with api(url) as client:
         run = ended(client, begun(client))
         assert (run["state"], run["fault"]) == ("failed", "The process of the check ended with exit code 1.")

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from infrastructure.assessments_client.setup import FAILURES_IN_A_ROW
-from infrastructure.http.schemas import SCHEMAS
+from infrastructure.http.query.schemas import SCHEMAS
 from tests.support.assessment_server import (
     AssessmentServer,
     answering,

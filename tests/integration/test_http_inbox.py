@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from domain.inbox import NotificationRead
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.event_registry import event_codec
 from tests.support.given import assessed, registered, spellcheck_failed, spellchecked
 from tests.support.http import API_KEY, GATEWAY
 from tests.support.postgres_probe import probe

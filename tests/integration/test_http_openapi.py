@@ -22,10 +22,10 @@ from schemathesis.specs.openapi.checks import (
 from starlette.routing import Route
 
 from domain.dead_letters import Reason
-from infrastructure.http.app import create_app
-from infrastructure.http.history import Past
-from infrastructure.http.openapi import openapi_document
-from infrastructure.http.schemas import SCHEMAS
+from infrastructure.http.query.app import create_app
+from infrastructure.http.query.history import Past
+from infrastructure.http.query.openapi import openapi_document
+from infrastructure.http.query.schemas import SCHEMAS
 from tests.integration.test_http_operations import letter
 from tests.support.given import assessed, registered, slot_assigned, spellcheck_failed, spellchecked
 from tests.support.http import API_KEY, OPERATORS

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from domain.dead_letters import DeadLetter, MessageDeadLettered, Reason, dead_letter_stream_id
-from infrastructure.embedded.processes import free_port
+from infrastructure.local.processes import free_port
 from tests.support.given import caused_by, minute
 from tests.support.http import GATEWAY, OPERATORS, Api, api
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database

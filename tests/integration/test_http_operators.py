@@ -16,7 +16,7 @@ from application.translate import Rejection, translate
 from domain.batch import BatchAggregate, batch_stream_id
 from domain.batch_events import BatchResultsReady
 from domain.dead_letters import DeadLetterDiscarded, DeadLetterRetried
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.postgres.schema import initialise
 from tests.support.http import API_KEY, GATEWAY, OPERATORS, Api, api
 from tests.support.ingesting import (

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from infrastructure.embedded.processes import free_port
+from infrastructure.local.processes import free_port
 from tests.support.http import Api, api
 from tests.support.postgres_probe import probe
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
@@ -125,7 +125,7 @@ def test_a_fault_of_ours_tells_its_correlation_id_and_nothing_else(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a secret of the house")
 
-    monkeypatch.setattr("infrastructure.postgres.views.PostgresQueries.batches_of", broken)
+    monkeypatch.setattr("infrastructure.queries.batches.PostgresQueries.batches_of", broken)
     with capture_logs() as logs:
         response = client.get(MINE, X_Correlation_ID="fault-1")
 

@@ -13,7 +13,7 @@ from domain.batch import BatchAggregate, batch_stream_id
 from domain.batch_events import BatchResultsReady
 from domain.dead_letters import MessageDeadLettered, Reason
 from infrastructure.demo.stream import Scenario, stream
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.store import EventStore
 from tests.support.fake_store import FakeEventStore
 from tests.support.ingesting import (

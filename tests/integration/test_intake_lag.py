@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry
 
 from application.messages import IncomingMessage
-from infrastructure.kafka.lag import IntakeLag
+from infrastructure.intake.lag import IntakeLag
 from infrastructure.telemetry import RoleMetrics
 from tests.support.ingesting import intake_of
 

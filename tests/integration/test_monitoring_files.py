@@ -12,8 +12,8 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from infrastructure.assessments.metrics import JudgingMetrics
 from infrastructure.assessments_client.metrics import AssessmentMetrics
+from infrastructure.http.assessments.metrics import JudgingMetrics
 from infrastructure.http.middleware import MetricsMiddleware
 from infrastructure.resilience import CircuitBreaker
 from infrastructure.telemetry import RoleMetrics

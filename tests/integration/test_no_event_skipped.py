@@ -18,9 +18,9 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 
 from domain.batch_events import BatchRegistered, EssaySlotAssigned
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.event_registry import event_codec
+from infrastructure.eventstore.log import NotificationLog
 from infrastructure.eventstore.store import EventStore
-from infrastructure.followers.log import NotificationLog
 from tests.application.event_store_contract import CrashError, append, crash, recorded_by
 from tests.support.given import registered, slot_assigned
 from tests.support.postgres_probe import PostgresProbe, opened_store, probe

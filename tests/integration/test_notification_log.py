@@ -8,11 +8,11 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 
 from domain.batch_events import PUBLISHED_EVENTS, BatchRegistered, EssaySlotAssigned
-from infrastructure.eventstore.catalogue import EVENT_CLASSES, event_codec
 from infrastructure.eventstore.codec import EventCodec
+from infrastructure.eventstore.event_registry import EVENT_CLASSES, event_codec
+from infrastructure.eventstore.log import NotificationLog
+from infrastructure.eventstore.log_slices import TO_THE_END, SliceQuery, as_stored_row
 from infrastructure.eventstore.store import EventStore
-from infrastructure.eventstore.stretches import TO_THE_END, StretchQuery, as_stored_row
-from infrastructure.followers.log import NotificationLog
 from projections.recorded import Recorded
 from tests.application.event_store_contract import append, recorded_by
 from tests.golden.test_stored_events import RETIRED, old_registration
@@ -87,7 +87,7 @@ def test_the_publisher_reads_by_its_partial_index(database: PostgresProbe, store
         PUBLISHED_EVENTS[0].topic,
     )
     database.execute("ANALYZE ras.stored_events")
-    query = StretchQuery([event.topic for event in PUBLISHED_EVENTS], max_bytes=1_000_000)
+    query = SliceQuery([event.topic for event in PUBLISHED_EVENTS], max_bytes=1_000_000)
     parameters = query.parameters(3000, TO_THE_END, 1000)
     with psycopg.connect(store_url, autocommit=True) as connection:
         connection.execute("SET plan_cache_mode = force_generic_plan")
@@ -105,7 +105,7 @@ def test_a_stretch_is_bounded_in_bytes_and_has_its_first_event_however_large(
     sizes = [80_000, 80_000, 10, *[20_000] * 6, 90_000, 10]
     for number, size in enumerate(sizes, 1):
         database.put(StoredEvent("batch-b", number, "some-topic", b"x" * size))
-    query = StretchQuery(["some-topic"], max_bytes=50_000)
+    query = SliceQuery(["some-topic"], max_bytes=50_000)
     stretches: list[list[int]] = []
     after = 0
     with psycopg.connect(store_url, row_factory=as_stored_row) as connection:

@@ -14,10 +14,10 @@ from alembic.config import Config
 from eventsourcing.persistence import StoredEvent
 
 from domain.batch_events import MessageParked
-from infrastructure.eventstore.catalogue import event_codec
-from infrastructure.followers.log import NotificationLog
+from infrastructure.eventstore.event_registry import event_codec
+from infrastructure.eventstore.log import NotificationLog
 from infrastructure.postgres import schema, schema_version
-from infrastructure.postgres.datastore import maintenance_engine
+from infrastructure.postgres.connections import maintenance_engine
 from infrastructure.postgres.schema_version import MIGRATIONS, SchemaVersionError
 from projections.catalogue import PROJECTIONS
 from tests.golden.expected_events import EXPECTED

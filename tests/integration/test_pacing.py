@@ -10,9 +10,9 @@ import pytest
 
 from application.ports import intake_position
 from application.topics import SPELLCHECK_RESULTS
-from infrastructure.embedded import pacing
-from infrastructure.embedded.pacing import UNREAD_BYTES, NotTakenInError, Pace
-from infrastructure.kafka.position_copy import PositionCopy
+from infrastructure.eventstore.publisher_position import PositionCopy
+from infrastructure.local import pacing
+from infrastructure.local.pacing import UNREAD_BYTES, NotTakenInError, Pace
 from tests.support.postgres_probe import PostgresProbe
 
 _PLACE = (SPELLCHECK_RESULTS, 1)

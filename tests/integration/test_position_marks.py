@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 from eventsourcing.persistence import StoredEvent
 
-from infrastructure.eventstore.catalogue import EVENT_CLASSES, event_codec
-from infrastructure.kafka.position_copy import PositionCopy
+from infrastructure.eventstore.event_registry import EVENT_CLASSES, event_codec
+from infrastructure.eventstore.publisher_position import PositionCopy
 from infrastructure.postgres.schema import initialise
 from tests.golden.expected_events import EXPECTED
 from tests.support.postgres_probe import PostgresProbe, probe

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from infrastructure.eventstore.positions import projection_position
+from infrastructure.eventstore.publisher_position import publisher_position
 from infrastructure.eventstore.store import EventStore
-from infrastructure.kafka.position_copy import publisher_position
-from infrastructure.progress import read_progress
-from infrastructure.servers import Servers
+from infrastructure.operations.progress import read_progress
+from infrastructure.settings import Servers
 from tests.support.ingesting import Ingestion, intakes_of, messages_of, small_batch
 from tests.support.postgres_probe import PostgresProbe
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 
-from infrastructure.embedded.postgres import EmbeddedPostgres
-from infrastructure.embedded.processes import GuardedProcess, free_port
+from infrastructure.local.embedded_postgres import EmbeddedPostgres
+from infrastructure.local.processes import GuardedProcess, free_port
 from tests.support.given import registered
 from tests.support.http import API_KEY, GATEWAY
 from tests.support.rest_contract import check_body, check_error

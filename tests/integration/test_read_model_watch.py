@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from application.queries import Edition
-from infrastructure.followers.log import LogListener
-from infrastructure.postgres.reads import ReadConnections
-from infrastructure.postgres.watch import ReadModelWatch
+from infrastructure.eventstore.log import LogListener
+from infrastructure.queries.read_pool import ReadConnections
+from infrastructure.queries.watch import ReadModelWatch
 from infrastructure.resilience import Backoff
 from tests.support.following import until
 from tests.support.given import caused_by, registered

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from infrastructure.eventstore.store import EventStore
-from infrastructure.progress import Progress, read_progress
+from infrastructure.operations.progress import Progress, read_progress
 from infrastructure.rebuild import filling
 from infrastructure.rebuild.session import only_session
-from infrastructure.servers import Servers
+from infrastructure.settings import Servers
 from projections.batch_results import batch_results
 from tests.integration.test_rebuild import InterruptedAfter, InterruptionError
 from tests.support.commands import ras

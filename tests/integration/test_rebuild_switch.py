@@ -16,14 +16,14 @@ from sqlalchemy import Column, MetaData, Table, Text
 from infrastructure.check.read_models import Model, hold_sides
 from infrastructure.eventstore.store import EventStore
 from infrastructure.followers.follower import SinkNotReadyError
-from infrastructure.postgres.datastore import maintenance_engine
-from infrastructure.postgres.reads import ReadConnections
-from infrastructure.postgres.views import PostgresQueries
+from infrastructure.postgres.connections import maintenance_engine
+from infrastructure.queries.batches import PostgresQueries
+from infrastructure.queries.read_pool import ReadConnections
 from infrastructure.rebuild import rebuild, switching
 from infrastructure.rebuild.outcomes import Rebuilt, Silent
 from infrastructure.rebuild.session import RebuildError
 from infrastructure.rebuild.states import State
-from infrastructure.status import Condition
+from infrastructure.role_status import Condition
 from projections.batch_results import batch_results
 from projections.catalogue import PROJECTIONS
 from projections.dead_letters import dead_letters

@@ -11,9 +11,9 @@ import pytest
 from psycopg import sql
 
 from application import topics
-from infrastructure.embedded.kafka import EmbeddedKafka
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.kafka.topics import partitions_by_topic
+from infrastructure.local.embedded_kafka import EmbeddedKafka
 from infrastructure.postgres.schema import initialise
 from infrastructure.rebuild.rebuild import Rebuilding
 from projections.catalogue import PROJECTIONS

@@ -11,9 +11,9 @@ _PUT_TOGETHER = """
 import asyncio, sys
 import infrastructure.cli.app, infrastructure.cli.roles
 from infrastructure import bootstrap
-from infrastructure.servers import Servers
+from infrastructure.settings import Servers
 from infrastructure.settings import Settings
-from infrastructure.status import RoleStatus
+from infrastructure.role_status import RoleStatus
 from infrastructure.telemetry import RoleMetrics
 
 if {role!r}.startswith("query_api"):

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.running import Running, kafka_to_send_to, noted, running, servers_to_look_at
-from infrastructure.servers import Servers
-from infrastructure.settings import Settings, SettingsError
+from infrastructure.local.running_note import Running, kafka_to_send_to, noted, running, servers_to_look_at
+from infrastructure.settings import Servers, Settings, SettingsError
 
 _SERVERS = Servers("postgresql://127.0.0.1:1/ras", "127.0.0.1:2")
 

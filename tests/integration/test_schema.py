@@ -17,7 +17,7 @@ from sqlalchemy.schema import CreateSchema
 
 from domain.dead_letters import MessageDeadLettered
 from infrastructure.postgres import schema_version
-from infrastructure.postgres.datastore import maintenance_engine
+from infrastructure.postgres.connections import maintenance_engine
 from infrastructure.postgres.schema import initialise
 from infrastructure.postgres.schema_version import MIGRATIONS, SchemaVersionError, newest_revision
 from projections.catalogue import PROJECTIONS

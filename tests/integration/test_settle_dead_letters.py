@@ -30,7 +30,7 @@ from domain.dead_letters import (
     RetryOutcome,
 )
 from domain.values import BatchStatus
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.store import EventStore
 from tests.support.ingesting import (
     Ingestion,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infrastructure.cli.failures import CommandError
-from infrastructure.cli.recorded_stream import read_stream
+from infrastructure.cli.stream_file import read_stream
 from tests.support.commands import ras
 
 _GOOD = '{"topic": "a", "key": "k", "headers": {"h": 1}, "value": {"n": 18446744073709551616}}\n'

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from infrastructure.postgres.schema import initialise
-from infrastructure.status import Condition
+from infrastructure.role_status import Condition
 from projections.catalogue import PROJECTIONS
 from tests.support.commands import ras
 from tests.support.following import at_work, crew, until

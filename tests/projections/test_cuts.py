@@ -15,7 +15,7 @@ from domain.inbox import InboxNotification, inbox_stream_id
 from domain.notifications import teacher_notification
 from domain.values import BatchStatus
 from infrastructure.demo.stream import stream
-from infrastructure.eventstore.catalogue import EVENT_CLASSES, event_codec
+from infrastructure.eventstore.event_registry import EVENT_CLASSES, event_codec
 from projections.catalogue import PROJECTIONS
 from projections.recorded import Recorded
 from tests.application.event_store_contract import recorded_by

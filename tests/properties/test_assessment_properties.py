@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from domain.aggregate import DomainEvent
 from domain.assessment import AssessmentAggregate
 from domain.assessment_events import Side
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.event_registry import event_codec
 from tests.support.answers import STREAM, Answered, Assessed, Told, hear, standing
 
 _ANSWERS: Final = st.builds(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.aggregate import DomainEvent
-from domain.announcement_check import Fault, check_announcements
+from domain.announcement_check import FaultKind, check_announcements
 from domain.batch import BatchAggregate
 from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
 from domain.completion import Tally
@@ -158,7 +158,7 @@ def test_what_was_announced_is_what_the_recorded_facts_call_for(
     for announcement in announced(events):
         version = announcement.originator_version
         found = check_announcements(STREAM, [event for event in events if event is not announcement])
-        assert [(f.fault, f.version) for f in found] == [(Fault.ANNOUNCEMENT_MISSING, version)]
+        assert [(f.fault, f.version) for f in found] == [(FaultKind.ANNOUNCEMENT_MISSING, version)]
 
 
 @_MODERATE

@@ -16,9 +16,9 @@ from sqlalchemy import text
 from application.queries import CLIENT_STATUS
 from domain.batch import BatchAggregate, batch_stream_id
 from domain.values import BatchStatus
-from infrastructure.postgres import views
-from infrastructure.postgres.reads import ReadConnections
-from infrastructure.postgres.views import PostgresQueries
+from infrastructure.queries import batches as views
+from infrastructure.queries.batches import PostgresQueries
+from infrastructure.queries.read_pool import ReadConnections
 from tests.properties.upstream_batches import fickle_batches, truthful_batches
 from tests.support.given import Message, Registered, play
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database

@@ -18,9 +18,9 @@ from application.time_travel import By, up_to
 from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate, batch_stream_id
 from domain.values import BatchStatus
-from infrastructure.postgres.bodies import batch_body
-from infrastructure.postgres.reads import ReadConnections
-from infrastructure.postgres.views import PostgresQueries
+from infrastructure.queries.batches import PostgresQueries
+from infrastructure.queries.bodies import batch_body
+from infrastructure.queries.read_pool import ReadConnections
 from tests.properties.upstream_batches import fickle_batches
 from tests.support.given import Message, caused_by, minute
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database

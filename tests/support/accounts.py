@@ -14,8 +14,8 @@ import orjson
 
 from application.envelopes import OUTBOX_EVENTS, OutgoingMessage, outgoing_messages
 from application.ports import IntakeCounts
-from application.statements import Statement
 from application.topics import INPUT_TOPICS, OUTPUT_TOPICS, PUBLISHER_POSITION
+from application.translated_messages import TranslatedMessage
 from domain.aggregate import DomainEvent
 from domain.announcement_check import check_announcements
 from domain.assessment_events import JudgeDecisionFailed, JudgeDecisionRecorded
@@ -31,9 +31,9 @@ from domain.batch_events import (
 from domain.dead_letters import MessageDeadLettered
 from domain.parking import ParkableStream
 from infrastructure.demo.message import UpstreamMessage
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.positions import projection_position
-from infrastructure.kafka.position_copy import publisher_position
+from infrastructure.eventstore.publisher_position import publisher_position
 from projections.catalogue import PROJECTIONS
 from tests.support.deciding import decide
 from tests.support.fake_store import summed
@@ -208,7 +208,7 @@ def _undisturbed(messages: Iterable[UpstreamMessage]) -> dict[str, list[DomainEv
     aggregates: dict[str, ParkableStream] = {}
     events: dict[str, list[DomainEvent]] = defaultdict(list)
     for intake in intakes_of(messages):
-        assert isinstance(intake.outcome, Statement)
+        assert isinstance(intake.outcome, TranslatedMessage)
         for event in decide(intake.outcome, aggregates):
             events[event.originator_id].append(event)
     return events

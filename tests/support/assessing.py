@@ -15,10 +15,9 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 
 from domain.aggregate import DomainEvent
-from infrastructure.assessment_api import assessment_app
-from infrastructure.assessments.answers import KEPT_BYTES
-from infrastructure.servers import Servers
-from infrastructure.settings import Settings
+from infrastructure.http.assessments.answers import KEPT_BYTES
+from infrastructure.roles.assessment_app import assessment_app
+from infrastructure.settings import Servers, Settings
 from tests.support.http import API_KEY, Api, client_of
 from tests.support.projecting import Chain
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from application.statements import Statement
+from application.translated_messages import TranslatedMessage
 from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate, batch_id_of
 from domain.parking import ParkableStream
 
 
-def decide(statement: Statement, aggregates: dict[str, ParkableStream]) -> list[DomainEvent]:
+def decide(statement: TranslatedMessage, aggregates: dict[str, ParkableStream]) -> list[DomainEvent]:
     """Tell a statement to the aggregates that it concerns, new ones if need be; return what they record."""
     events: list[DomainEvent] = []
     for command in statement.commands:
@@ -20,7 +20,7 @@ def decide(statement: Statement, aggregates: dict[str, ParkableStream]) -> list[
     return events
 
 
-def batch_id_in(statement: Statement) -> str | None:
+def batch_id_in(statement: TranslatedMessage) -> str | None:
     """Return the batch that a statement concerns, None if it concerns a judging job alone."""
     for command in statement.commands:
         if command.kind is BatchAggregate:

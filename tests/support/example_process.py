@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from infrastructure.embedded.processes import GuardedProcess
+from infrastructure.local.processes import GuardedProcess
 from tests.support.role_process import API_KEY
 from tests.support.waiting import wait_until
 

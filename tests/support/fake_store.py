@@ -25,8 +25,8 @@ from application.ports import (
     UnstorableError,
 )
 from domain.aggregate import DomainEvent
-from infrastructure.eventstore.catalogue import event_codec
 from infrastructure.eventstore.codec import EventCodec, UndecodableEventError
+from infrastructure.eventstore.event_registry import event_codec
 
 _MAX_ID_BYTES: Final = 2704
 """What fits into a B-tree entry of PostgreSQL."""

@@ -13,13 +13,13 @@ from sqlalchemy import BigInteger, Column, MetaData, Table, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.batch_events import BatchRegistered, EssaySlotAssigned
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.event_registry import event_codec
+from infrastructure.eventstore.log import LogListener, NotificationLog
 from infrastructure.followers.follower import Follower, Sink
-from infrastructure.followers.log import LogListener, NotificationLog
 from infrastructure.followers.projector import ProjectionSink
-from infrastructure.postgres.datastore import read_model_engine
+from infrastructure.postgres.connections import read_model_engine
 from infrastructure.resilience import Backoff, CircuitBreaker
-from infrastructure.status import RoleStatus
+from infrastructure.role_status import RoleStatus
 from infrastructure.telemetry import RoleMetrics
 from projections.projection import Projection, Statement, schema_of
 from projections.recorded import Recorded

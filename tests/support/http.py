@@ -12,9 +12,8 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
-from infrastructure.query_api import query_app
-from infrastructure.servers import Servers
-from infrastructure.settings import Settings
+from infrastructure.roles.query_api import query_app
+from infrastructure.settings import Servers, Settings
 
 API_KEY: Final = "a-key-for-tests"
 GATEWAY: Final = "api-gateway-service"

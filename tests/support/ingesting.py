@@ -8,11 +8,11 @@ from typing import Final
 from zlib import crc32
 
 from application.aggregates import AggregateCache
-from application.ingest import IngestMicroBatch, Intake, Taken
+from application.ingest import IngestMicroBatch, IngestResult, Intake
 from application.messages import IncomingMessage
 from application.ports import EventStorePort, IntakeCounts, StalePositionError
-from application.statements import Statement
 from application.translate import translate
+from application.translated_messages import TranslatedMessage
 from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate, batch_stream_id
 from infrastructure.demo.message import UpstreamMessage
@@ -80,7 +80,7 @@ def intakes_of(messages: Iterable[UpstreamMessage]) -> list[Intake]:
 
 def batch_id_of_intake(intake: Intake) -> str | None:
     """Return the batch that a message speaks of, None where it is to become a dead letter."""
-    return batch_id_in(intake.outcome) if isinstance(intake.outcome, Statement) else None
+    return batch_id_in(intake.outcome) if isinstance(intake.outcome, TranslatedMessage) else None
 
 
 class Ingestion:
@@ -95,13 +95,13 @@ class Ingestion:
         partitions = dict.fromkeys((i.message.topic, i.message.partition) for i in intakes)
         self.positions.update(self.use_case.positions(list(partitions)))
 
-    def take_in(self, intakes: Sequence[Intake]) -> Taken:
+    def take_in(self, intakes: Sequence[Intake]) -> IngestResult:
         """Take in what is not in yet, in one attempt; the use case's errors come through."""
         return self.use_case.take_in(self._new(intakes), self.positions)
 
-    def insist(self, intakes: Sequence[Intake]) -> Taken:
+    def insist(self, intakes: Sequence[Intake]) -> IngestResult:
         """Take in what is not in yet, whatever goes wrong on the way, as long as it may pass."""
-        taken = Taken()
+        taken = IngestResult()
         for _ in range(_MOST_TRIES):
             try:
                 if any(self._partition(intake) not in self.positions for intake in intakes):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from infrastructure.embedded.processes import EmbeddedServerError, GuardedProcess, free_port
+from infrastructure.local.processes import EmbeddedServerError, GuardedProcess, free_port
 from tests.support.kafka_jars import JarsUnavailableError, kafka_jars, kafka_version
 from tests.support.kafka_server import KafkaServer, broker_answers
 from tests.support.kafka_settings import BROKER_SETTINGS, CLUSTER_ID

@@ -10,7 +10,7 @@ from typing import Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from infrastructure.embedded.processes import EmbeddedServerError, GuardedProcess, free_port, port_is_free
+from infrastructure.local.processes import EmbeddedServerError, GuardedProcess, free_port, port_is_free
 from tests.support.kafka_settings import BROKER_SETTINGS, CLUSTER_ID
 
 _START_DEADLINE_S = 90.0

@@ -11,8 +11,8 @@ from eventsourcing.persistence import StoredEvent
 from psycopg.rows import TupleRow
 
 from application.ports import IntakeCounts
-from infrastructure.bootstrap import event_store
 from infrastructure.eventstore.store import EventStore
+from infrastructure.roles.bootstrap import event_store
 
 
 @contextmanager

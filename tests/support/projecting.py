@@ -27,7 +27,7 @@ from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate, batch_stream_id
 from domain.dead_letters import DeadLetter, dead_letter_stream_id
 from domain.parking import ParkableStream
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.postgres.schema import initialise
 from projections.catalogue import PROJECTIONS
 from projections.recorded import Recorded

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 from infrastructure.demo.stream import stream
-from infrastructure.eventstore.catalogue import event_codec
+from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.store import EventStore
 from infrastructure.postgres.schema import initialise
 from infrastructure.rebuild.outcomes import Reporter, Silent

@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from infrastructure.embedded.processes import GuardedProcess, free_port, tail
+from infrastructure.local.processes import GuardedProcess, free_port, tail
 from tests.support.forked_command import ForkedCommand
 from tests.support.waiting import wait_until
 

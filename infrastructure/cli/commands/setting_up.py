@@ -50,7 +50,7 @@ def init(
     json_output: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
     """Create the tables and topics that are missing; safe to run again."""
-    from infrastructure.cli import tables_and_topics as work
+    from infrastructure.cli import init as work
 
     work.init(upgrade=upgrade, json_output=json_output)
 

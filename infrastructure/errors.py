@@ -1,0 +1,14 @@
+"""Failures that were foreseen: the text of each is the sentence that a person is told."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OperatorError(Exception):
+    """Something cannot be done, and nothing of ours is broken; the text says why and what to do.
+
+    A command that ends with one prints the text alone and exits with `exit_code`.
+    """
+
+    exit_code: ClassVar = 1

@@ -1,0 +1,101 @@
+"""What PostgreSQL knows of the publisher's position: a copy of it, and what stands in the log there.
+
+The copy is late, for checking and for display. The mark of a position names the event at it, by stream,
+version and the moment at which its message was received: a store that was restored and has taken in the
+same message again holds it with another moment, so a mark tells whether the log is still the one that was
+published from. Notification ids alone do not: after a restore they are given out a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from infrastructure.postgres.connections import connect
+
+_WRITE: Final = """
+    INSERT INTO ras.positions (name, position) VALUES (%s, %s)
+    ON CONFLICT (name) DO UPDATE SET position = excluded.position, updated_at = clock_timestamp()
+"""
+_READ: Final = "SELECT position FROM ras.positions WHERE name = %s"
+_INTAKE: Final = "SELECT name, position FROM ras.positions WHERE name LIKE 'intake/%'"
+# The time of receipt stands near the beginning of a state, before anything of variable length but the topic. A
+# state may have megabytes (a ranking of ten thousand essays): to parse them would be felt by every teacher.
+_MARKS: Final = """
+    SELECT e.mark FROM unnest(%s::bigint[]) WITH ORDINALITY AS asked (position, place)
+    LEFT JOIN LATERAL (
+        SELECT format('%%s/%%s/%%s', originator_id, originator_version,
+            substring(encode(substring(state FOR 1024), 'escape') FROM '"received_at":"([^"]+)"')) AS mark
+        FROM ras.stored_events WHERE notification_id <= asked.position
+        ORDER BY notification_id DESC LIMIT 1
+    ) AS e ON true ORDER BY asked.place
+"""
+
+
+_NOT_SENT: Final = "SELECT name, position FROM ras.positions WHERE name LIKE 'not-sent/%'"
+_SET_NOT_SENT: Final = """
+    INSERT INTO ras.positions (name, position) SELECT 'not-sent/' || topic, %s FROM unnest(%s::text[]) AS topic
+    ON CONFLICT (name) DO UPDATE SET position = excluded.position, updated_at = clock_timestamp()
+"""
+
+
+def publisher_position(transactional_id: str) -> str:
+    """Return the name of the copy."""
+    return f"publisher/{transactional_id}"
+
+
+class PositionCopy:
+    """The copy for one transactional id, and the marks of any position."""
+
+    def __init__(self, database_url: str, transactional_id: str) -> None:
+        self._database_url = database_url
+        self._name = publisher_position(transactional_id)
+        self._connection: psycopg.AsyncConnection[TupleRow] | None = None
+
+    async def read(self) -> int:
+        """Return the copy, 0 if there is none."""
+        cursor = await (await self._connected()).execute(_READ, (self._name,), prepare=True)
+        row = await cursor.fetchone()
+        return int(row[0]) if row else 0
+
+    async def intake(self) -> dict[str, int]:
+        """Return the positions of the ingesters in their topic-partitions, by name."""
+        cursor = await (await self._connected()).execute(_INTAKE, prepare=True)
+        return {str(name): int(position) for name, position in await cursor.fetchall()}
+
+    async def not_sent(self) -> dict[str, int]:
+        """Return by out-topic the notification id up to which its records need not be there.
+
+        A person said so with `--resume-at`, or the events are older than the topic.
+        """
+        cursor = await (await self._connected()).execute(_NOT_SENT, prepare=True)
+        return {str(name).partition("/")[2]: int(position) for name, position in await cursor.fetchall()}
+
+    async def set_not_sent(self, topics: Sequence[str], position: int) -> None:
+        """Note that records of events up to `position` need not be in `topics`."""
+        await (await self._connected()).execute(_SET_NOT_SENT, (position, list(topics)))
+
+    async def write(self, position: int) -> None:
+        """Overwrite the copy."""
+        await (await self._connected()).execute(_WRITE, (self._name, position), prepare=True)
+
+    async def marks(self, *positions: int) -> list[str | None]:
+        """Return the mark of the last event at or before each position, None before the first event."""
+        cursor = await (await self._connected()).execute(_MARKS, (list(positions),), prepare=True)
+        return [mark for (mark,) in await cursor.fetchall()]
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def _connected(self) -> psycopg.AsyncConnection[TupleRow]:
+        if self._connection is None or self._connection.closed:
+            self._connection = await connect(self._database_url)
+            # A copy that is a little behind after a crash of PostgreSQL is still true: no need to wait for its disk.
+            await self._connection.execute("SET synchronous_commit = off")
+        return self._connection

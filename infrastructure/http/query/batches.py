@@ -1,0 +1,120 @@
+"""Routes of batches and essays, as upstream's clients know them."""
+
+from __future__ import annotations
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from application.enrichment import Assessments, batch_member, essay_member, with_member
+from application.queries import BatchQueries
+from domain.values import BatchStatus
+from infrastructure.http.problems import Problem
+from infrastructure.http.query.enrichment import ASSESSMENT, wants_assessment
+from infrastructure.http.query.history import INVALID_BATCH_ID, Past, asks_for_the_past
+from infrastructure.http.response_cache import KEPT_BYTES, KeptAnswer, KeptAnswers
+from infrastructure.http.responses import NOT_MODIFIED, id_param, int_param, json_response
+from infrastructure.http.waiting import POSITION, Waiting, asks_to_wait
+from projections.batch_results import batch_results
+
+
+def batch_routes(
+    queries: BatchQueries,
+    assessments: Assessments,
+    past: Past,
+    waiting: Waiting,
+    *,
+    kept_bytes: int = KEPT_BYTES,
+) -> list[Route]:
+    """Return the routes that answer from `queries`, and keep up to `kept_bytes` of what they answered.
+
+    What `assessments` knows is put beside it for those who ask. Such an answer is as new as both its parts,
+    and no position says how new that is: its ETag is a hash.
+    How a batch stood at an earlier time is asked of `past`. Who wants another answer than the one they have waits by
+    `waiting`, for the batch to change: what the assessment app knows does not end a wait.
+    """
+    kept = KeptAnswers(kept_bytes)
+
+    async def status(request: Request) -> Response:
+        batch_id = id_param(request, "batch_id", error=INVALID_BATCH_ID)
+        enriched = wants_assessment(request)
+        if asks_for_the_past(request):
+            if enriched:
+                raise Problem(
+                    400, "include and as_of do not go together: an assessment is told as it is now."
+                )
+            if asks_to_wait(request):
+                raise Problem(400, "wait and after do not go with as_of: the past is read from the log.")
+            return await past.status_at(request, batch_id)
+        waited_s = await waiting.catch_up(request, batch_results.name)
+        known = await _known_status(batch_id)
+        response = await _told(request, batch_id, known, enriched=enriched)
+        if response.status_code == NOT_MODIFIED:
+            heeded = await waiting.for_another(request, batch_id, known.edition, waited_s=waited_s)
+            if heeded is not None:
+                response = await _told(request, batch_id, await _known_status(batch_id), enriched=enriched)
+                response.headers.update(heeded)
+        return response
+
+    async def _known_status(batch_id: str) -> KeptAnswer:
+        known = kept.find(batch_id)
+        if known is None or await queries.edition(batch_id) != known.edition:
+            return await _new_status(batch_id)
+        return known
+
+    async def _told(request: Request, batch_id: str, known: KeptAnswer, *, enriched: bool) -> Response:
+        position = {POSITION: str(known.edition.position)}
+        if enriched:
+            assessment = await assessments.of_batch(batch_id, correlation_id=request.scope["correlation_id"])
+            body = with_member(known.content, ASSESSMENT, batch_member(assessment))
+            return json_response(request, body, headers=position)
+        etag = f"{batch_results.version}-{known.edition}"
+        return json_response(request, known.content, etag=etag, headers=position)
+
+    async def _new_status(batch_id: str) -> KeptAnswer:
+        answer = await queries.status(batch_id)
+        if answer is None:
+            kept.drop(batch_id)
+            raise Problem(404, "No batch of this id has been registered.", error="Batch not found")
+        written = KeptAnswer(orjson.dumps(answer.body), answer.edition)
+        kept.keep(batch_id, written)
+        return written
+
+    async def batches_of(request: Request) -> Response:
+        wanted = request.query_params.get("status") or None
+        if wanted is not None and wanted not in {status.value for status in BatchStatus}:
+            allowed = ", ".join(status.value for status in BatchStatus)
+            raise Problem(400, f"status must be one of {allowed}.")
+        user_id = id_param(request, "user_id", error="Invalid user ID")
+        await waiting.catch_up(request, batch_results.name)
+        body = await queries.batches_of(
+            user_id,
+            limit=int_param(request, "limit", 20, lowest=1, highest=100),
+            offset=int_param(request, "offset", 0, lowest=0, highest=2**31),
+            status=wanted,
+        )
+        return json_response(request, body)
+
+    async def analysis(request: Request) -> Response:
+        essay_id = id_param(request, "essay_id", error="Invalid essay ID")
+        enriched = wants_assessment(request)
+        await waiting.catch_up(request, batch_results.name)
+        answer = await queries.essay_analysis(essay_id)
+        if answer is None:
+            raise Problem(404, "No batch with this essay has been registered.", error="Essay not found")
+        position = {POSITION: str(answer.position)}
+        if enriched:
+            assessment = await assessments.of_batch(
+                answer.body["batch_id"], correlation_id=request.scope["correlation_id"]
+            )
+            member = essay_member(assessment, essay_id)
+            body = with_member(orjson.dumps(answer.body), ASSESSMENT, member)
+            return json_response(request, body, headers=position)
+        return json_response(request, answer.body, headers=position)
+
+    return [
+        Route("/internal/v1/batches/user/{user_id}", batches_of),
+        Route("/internal/v1/batches/{batch_id}/status", status),
+        Route("/internal/v1/essays/{essay_id}/aggregated-analysis", analysis),
+    ]

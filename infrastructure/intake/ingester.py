@@ -1,0 +1,360 @@
+"""The ingester's loop: from Kafka to the use case, with positions that PostgreSQL owns.
+
+Theory of operation. The group protocol only says which partitions are ours. Where we are in them stands
+in PostgreSQL, in the same transaction as the events; on every assignment the consumer seeks there. What
+is committed to Kafka is late and only for tools that show lag: Kafka forgets it, and nothing here reads
+it. When a partition moves to another ingester while we still work on its messages, one of the two finds
+the position moved under it, drops what it holds, reads the positions again and seeks.
+
+A micro-batch is whatever has arrived since the last one, up to a bound in messages and bytes: one
+message when it is quiet (no waiting, low latency), a thousand under load (one fsync for all of them). In a
+backlog the next is fetched and translated while one is in the database. Not so when little arrives: what was
+fetched early would lie there until the transaction ends, and what comes after it would wait for one
+transaction more. A seek makes what was fetched before it void (the epoch tells): taking it in could skip
+what lies between. A seek goes to the message last taken in, to see whether it is still that one
+(`infrastructure/intake/log_identity.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic, perf_counter, time_ns
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.structs import OffsetAndMetadata
+
+from application.ingest import IngestMicroBatch, IngestResult, Intake
+from application.messages import IncomingMessage
+from application.ports import StalePositionError
+from application.topics import INPUT_TOPICS
+from infrastructure.eventstore.store import TRANSIENT_ERRORS
+from infrastructure.gc_pacing import GcPacer
+from infrastructure.intake.disruption_detector import DisruptionDetector
+from infrastructure.intake.log_identity import LogIdentity, OffsetGapError
+from infrastructure.intake.metrics import IntakeMeter
+from infrastructure.intake.micro_batches import micro_batches, translated
+from infrastructure.resilience import Backoff
+from infrastructure.role_status import RoleStatus
+from infrastructure.settings import Settings
+from infrastructure.telemetry import RoleMetrics
+from infrastructure.tracing.messages import MessageTracer
+
+_log = structlog.get_logger(__name__)
+
+_POLL_TIMEOUT_MS: Final = 200
+_LAG_INTERVAL_S: Final = 5.0
+_ANSWER_TIMEOUT_S: Final = 1.0
+_THREADS: Final = 2
+_LOOK_INTERVAL_S: Final = 2.0
+"""How often an ingester to which nothing comes looks whether the store is still where it left it."""
+_BACKLOG_MESSAGES: Final = 100
+"""From this many messages in one fetch on, the next is made while they are taken in."""
+
+Partition = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """Translated messages in micro-batches, and the number of seeks before they were asked for."""
+
+    epoch: int
+    portions: list[list[Intake]]
+
+
+class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """Takes in the input topics until it is stopped. Several may run in one consumer group."""
+
+    def __init__(
+        self,
+        use_case: IngestMicroBatch,
+        settings: Settings,
+        bootstrap_servers: str,
+        metrics: RoleMetrics,
+        status: RoleStatus,
+        *,
+        tracer: MessageTracer | None = None,
+    ) -> None:
+        self._use_case = use_case
+        self._settings = settings
+        self._metrics = metrics
+        self._status = status
+        self._tracer = tracer
+        self._tolerance = timedelta(days=settings.future_tolerance_days)
+        self._backoff = Backoff(settings.retry_initial_s, settings.retry_max_s)
+        self._positions: dict[Partition, int] = {}
+        self._meter = IntakeMeter(metrics, status)
+        self._epoch = 0
+        self._at_work = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self._gap: OffsetGapError | None = None
+        self._looked_at = 0.0
+        self._collector = GcPacer()
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap_servers,
+            group_id=settings.consumer_group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            fetch_max_bytes=settings.batch_max_bytes,
+            max_partition_fetch_bytes=settings.batch_max_bytes,
+            fetch_max_wait_ms=_POLL_TIMEOUT_MS,
+            metadata_max_age_ms=5_000,
+        )
+        self._vigil = DisruptionDetector(self._consumer)
+        self._same_log = LogIdentity(self._consumer, use_case, accept_gaps=settings.accept_offset_gaps)
+
+    def stop(self) -> None:
+        """Ask the loop to end after the transaction at hand."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Take in messages until `stop`. Raises OffsetGapError rather than skip what was lost."""
+        if not await self._start():
+            return
+        beside = [
+            asyncio.create_task(self._watch_lag(), name="ingest-lag"),
+            asyncio.create_task(self._vigil.run(), name="ingest-vigil"),
+        ]
+        # One translates, one is in the database. More would not work more, but each thread keeps memory of its own.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "ras-ingest"))
+        self._collector.start()
+        ahead: asyncio.Task[_Fetched | None] | None = None
+        try:
+            while not self._stopping.is_set():
+                ahead = await self._step(ahead or asyncio.create_task(self._fetch(), name="ingest-fetch"))
+        finally:
+            self._collector.stop()
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            await self._commit_for_lag_tools()
+            # Where Kafka vanishes meanwhile, aiokafka lets the end of a task of its own through.
+            await asyncio.gather(self._consumer.stop(), return_exceptions=True)
+            self._status.stopped("The ingester has stopped.")
+
+    async def _start(self) -> bool:
+        while not self._stopping.is_set():
+            try:
+                await self._consumer.start()
+            except KafkaError as error:
+                await self._wait_out(f"Kafka does not answer: {error}")
+            else:
+                self._consumer.subscribe(INPUT_TOPICS, listener=self)
+                self._status.well()
+                return True
+        return False
+
+    async def _step(self, ahead: asyncio.Task[_Fetched | None]) -> asyncio.Task[_Fetched | None] | None:
+        """Take in what was fetched; in a backlog the next messages are fetched and translated meanwhile."""
+        fetched = await ahead
+        if self._gap is not None:
+            raise self._gap
+        if fetched is None:
+            return None
+        async with self._at_work:
+            if fetched.epoch != self._epoch:
+                # Fetched before the last seek: whether it continues at the position nobody knows. Nothing
+                # else is being fetched now, so what comes after this seek does.
+                await self._seek_to_stored(list(self._positions))
+                return None
+            following = None
+            if sum(map(len, fetched.portions)) >= _BACKLOG_MESSAGES:
+                following = asyncio.create_task(self._fetch(), name="ingest-fetch")
+            for intakes in fetched.portions:
+                if not await self._take_in(intakes):
+                    break
+        return following
+
+    async def _fetch(self) -> _Fetched | None:
+        """Return the messages that have arrived, translated; None if there are none or Kafka is away."""
+        epoch = self._epoch
+        try:
+            fetched = await self._consumer.getmany(
+                timeout_ms=_POLL_TIMEOUT_MS, max_records=self._settings.batch_max_messages
+            )
+        except (OffsetOutOfRangeError, NoOffsetForPartitionError):
+            # Asked between an assignment and its seek, or overtaken by Kafka's retention.
+            async with self._at_work:
+                await self._seek_to_stored(list(self._positions))
+            return None
+        except KafkaError as error:
+            await self._wait_out(f"Kafka does not answer: {error}")
+            return None
+        if not fetched:
+            await self._look_at_the_store()
+            return None
+        if await self._is_doubtful() or (epoch == self._epoch and self._same_log.is_different_log(fetched)):
+            async with self._at_work:
+                await self._seek_to_stored(list(self._positions))
+            return None
+        if not any(fetched.values()):
+            return None
+        portions = [
+            await asyncio.to_thread(translated, records, future_tolerance=self._tolerance)
+            for records in micro_batches(fetched, max_bytes=self._settings.batch_max_bytes)
+        ]
+        return _Fetched(epoch, portions)
+
+    async def _is_doubtful(self) -> bool:
+        """Whether what was fetched may lie in another log. Not so while Kafka is away: it was fetched before."""
+        if not self._vigil.may_have_missed():
+            return False
+        try:
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                await self._consumer.end_offsets(
+                    [TopicPartition(*partition) for partition in self._positions]
+                )
+        except (KafkaError, TimeoutError):
+            return False
+        return True
+
+    async def _look_at_the_store(self) -> None:
+        """Go back if the store has: one that was restored has lost what nobody is going to send again."""
+        if monotonic() - self._looked_at < _LOOK_INTERVAL_S:
+            return
+        self._looked_at = monotonic()
+        async with self._at_work:
+            known = dict(self._positions)
+            try:
+                stored = await asyncio.to_thread(self._use_case.positions, list(known))
+            except TRANSIENT_ERRORS as error:
+                await self._wait_out(f"The database does not answer: {error}")
+                return
+            self._backoff.reset()
+            if stored != known:
+                await self._seek_to_stored(list(known))
+
+    async def _take_in(self, intakes: Sequence[Intake]) -> bool:
+        """Take in one micro-batch; False when that failed and the consumer has gone back to the stored positions."""
+        mine = [intake for intake in intakes if self._is_next(intake.message)]
+        started, started_ns = perf_counter(), time_ns()
+        try:
+            taken = await asyncio.to_thread(self._use_case.take_in, mine, self._positions)
+        except StalePositionError as error:
+            _log.info("ingest.position_moved", detail=str(error))
+            await self._seek_to_stored(list(self._positions))
+            return False
+        except TRANSIENT_ERRORS as error:
+            await self._wait_out(f"The database does not answer: {error}")
+            # What comes back may be a store that was restored to an earlier day: what we hold in memory
+            # of batches and positions would then fit into it nowhere, without any conflict that tells.
+            self._use_case.forget()
+            await self._seek_to_stored(list(self._positions))
+            return False
+        self._backoff.reset()
+        self._status.well()
+        self._measure(taken, mine, perf_counter() - started)
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.taken_in, mine, started_ns=started_ns, ended_ns=time_ns())
+        self._collector.after(len(mine))
+        return True
+
+    def _is_next(self, message: IncomingMessage) -> bool:
+        """Whether the message is ours and not taken in yet."""
+        position = self._positions.get((message.topic, message.partition))
+        return position is not None and message.offset > position
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Let the transaction at hand end, then forget the partitions."""
+        async with self._at_work:
+            self._same_log.forget((p.topic, p.partition) for p in revoked)
+            for partition in revoked:
+                self._positions.pop((partition.topic, partition.partition), None)
+                self._meter.forget(partition.topic, partition.partition)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Seek to the stored positions; others may have written to our batches meanwhile."""
+        async with self._at_work:
+            self._use_case.forget()
+            await self._seek_to_stored([(p.topic, p.partition) for p in assigned])
+
+    async def _seek_to_stored(self, partitions: list[Partition]) -> None:
+        self._epoch += 1
+        self._vigil.acknowledge()
+        while partitions and not self._stopping.is_set():
+            try:
+                places = await self._same_log.places(partitions)
+            except TRANSIENT_ERRORS as error:
+                await self._wait_out(f"The database does not answer: {error}")
+                continue
+            except KafkaError as error:
+                await self._wait_out(f"Kafka does not answer: {error}")
+                continue
+            except StalePositionError:
+                continue
+            except OffsetGapError as gap:
+                # Raised from the loop, which owns this process's exit; a rebalance callback does not.
+                self._gap = gap
+                return
+            for (topic, partition), place in places.items():
+                self._note_if_older(topic, partition, place.position)
+                self._positions[topic, partition] = place.position
+                with contextlib.suppress(IllegalStateError):  # no longer ours: the next assignment seeks
+                    self._consumer.seek(TopicPartition(topic, partition), place.read_from)
+            return
+
+    def _note_if_older(self, topic: str, partition: int, stored: int) -> None:
+        """Say that the store is behind what we took in: then it was restored, and Kafka is read again from there."""
+        known = self._positions.get((topic, partition), stored)
+        if stored < known:
+            _log.warning(
+                "ingest.store_was_restored", topic=topic, partition=partition, position=stored, was=known
+            )
+
+    async def _wait_out(self, reason: str) -> None:
+        if self._backoff.attempt == 0:
+            _log.warning("ingest.waiting", reason=reason)
+        self._status.degraded(reason)
+        self._metrics.faults.labels(self._status.name).inc()
+        await self._backoff.wait(self._stopping)
+
+    def _measure(self, taken: IngestResult, intakes: Sequence[Intake], seconds: float) -> None:
+        self._meter.taken_in(taken, intakes, seconds)
+        cache = self._use_case.cache
+        self._metrics.cached_batches.set(len(cache))
+        self._metrics.cache_lookups.labels("hit").inc(cache.hits)
+        self._metrics.cache_lookups.labels("miss").inc(cache.misses)
+        cache.hits = cache.misses = 0
+
+    async def _watch_lag(self) -> None:
+        while True:
+            await asyncio.sleep(_LAG_INTERVAL_S)
+            try:
+                async with asyncio.timeout(_LAG_INTERVAL_S):
+                    ends: dict[TopicPartition, Any] = await self._consumer.end_offsets(
+                        [TopicPartition(*partition) for partition in self._positions]
+                    )
+            except (KafkaError, TimeoutError) as error:
+                self._status.degraded(f"Kafka does not answer: {error!r}")
+                continue
+            self._status.lag = sum(
+                self._meter.lag.show(p.topic, p.partition, max(0, end - 1 - position))
+                for p, end in ends.items()
+                if (position := self._positions.get((p.topic, p.partition))) is not None
+            )
+            if self._backoff.attempt == 0:
+                self._status.well()
+            await self._commit_for_lag_tools()
+
+    async def _commit_for_lag_tools(self) -> None:
+        offsets = {
+            TopicPartition(*partition): OffsetAndMetadata(position + 1, "")
+            for partition, position in self._positions.items()
+            if position >= 0
+        }
+        if offsets:
+            # Nobody depends on these: a refusal (we are no longer in the group) changes nothing.
+            with contextlib.suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(_LAG_INTERVAL_S):
+                    await self._consumer.commit(offsets)

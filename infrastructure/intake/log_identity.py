@@ -1,0 +1,138 @@
+"""Is what Kafka has the log in which the stored positions are?
+
+Theory of operation. A position is an offset, and an offset says nothing of the log that it is in: a topic that
+was deleted and made anew, or another Kafka under the same address, gives out the same offsets again. Two things
+tell. The log must reach from the first offset that Kafka still has to the message after the position, or messages
+are lost. And the message at the position must be the one that was taken in there: its mark (offset, time, digest)
+is stored with the position. So whoever seeks reads that one message again; it comes before all that follows it
+in its partition, is compared and dropped, and nothing of another log is taken in. That costs one message a seek
+and nothing afterwards. Where retention or compaction has taken it, or an older release stored no mark, nothing is
+known, and nothing is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from application.ingest import IngestMicroBatch
+from infrastructure.errors import OperatorError
+from infrastructure.intake.incoming import incoming
+
+_log = structlog.get_logger(__name__)
+
+Partition = tuple[str, int]
+
+MESSAGES_GONE: Final = "are gone from Kafka"
+"""What is said of messages that Kafka has dropped before they were taken in."""
+
+_ANOTHER: Final = (
+    "the message at the stored position {position} is not the one that was taken in there, so this is another log: "
+    "the topic was made anew, or it is another Kafka"
+)
+
+
+class OffsetGapError(OperatorError):
+    """Kafka does not have the message after the stored position: messages are lost, or it is another log."""
+
+
+class Place(NamedTuple):
+    """Where a partition is: the offset last taken in, and the offset to read from."""
+
+    position: int
+    read_from: int
+
+
+class LogIdentity:
+    """Holds the stored positions against what Kafka has. Not for two tasks at once."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, use_case: IngestMicroBatch, *, accept_gaps: bool) -> None:
+        self._consumer = consumer
+        self._use_case = use_case
+        self._accept_gaps = accept_gaps
+        self._awaited: dict[Partition, str] = {}
+        self._other_logs: dict[Partition, int] = {}
+        self._first_seen: dict[Partition, int] = {}
+
+    async def places(self, partitions: list[Partition]) -> dict[Partition, Place]:
+        """Return where each partition stands in the store, and move positions over gaps that were accepted.
+
+        Raises OffsetGapError, StalePositionError if another owner moves a position meanwhile, and the errors
+        of either server when it is away.
+        """
+        stored = await asyncio.to_thread(self._use_case.positions, partitions)
+        marks = await asyncio.to_thread(self._use_case.marks, partitions)
+        asked = [TopicPartition(*partition) for partition in stored]
+        first = await self._consumer.beginning_offsets(asked)
+        end = await self._consumer.end_offsets(asked)
+        places: dict[Partition, Place] = {}
+        for partition, position in stored.items():
+            known = TopicPartition(*partition)
+            if (to := await self._moved(partition, position, first[known], end[known])) != position:
+                places[partition] = Place(to, to + 1)
+                continue
+            mark = marks.get(partition, "")
+            if first[known] <= position and mark.startswith(f"{position}/"):
+                self._awaited[partition] = mark
+                places[partition] = Place(position, position)
+            else:
+                self._awaited.pop(partition, None)
+                places[partition] = Place(position, position + 1)
+        return places
+
+    def is_different_log(self, fetched: Mapping[TopicPartition, list[ConsumerRecord]]) -> bool:
+        """Drop from `fetched` what was only read to be recognised; return whether a message is another one.
+
+        If so, take in nothing of `fetched` and ask for the places again: that names what was found.
+        """
+        found = False
+        for known, records in fetched.items():
+            partition = (known.topic, known.partition)
+            mark = self._awaited.pop(partition, None)
+            if mark is None or not mark.startswith(f"{records[0].offset}/"):
+                continue
+            message = incoming(records.pop(0))
+            if message.mark != mark:
+                self._other_logs[partition] = message.offset
+                found = True
+        return found
+
+    def forget(self, partitions: Iterable[Partition]) -> None:
+        """Expect nothing any more of partitions that others have now."""
+        for partition in partitions:
+            self._awaited.pop(partition, None)
+            self._first_seen.pop(partition, None)
+            self._other_logs.pop(partition, None)
+
+    async def _moved(self, partition: Partition, position: int, first: int, end: int) -> int:
+        """Return where the position is in the log that Kafka has; raise OffsetGapError if it is in none."""
+        wanted = position + 1
+        another = self._other_logs.pop(partition, None) == position
+        if first <= wanted <= end and not another:
+            self._first_seen.setdefault(partition, first)
+            return position
+        if position == -1 and self._first_seen.setdefault(partition, first) >= first:
+            # Nobody has read it yet: what retention took before was never ours.
+            await asyncio.to_thread(self._use_case.skip, *partition, -1, first - 1)
+            return first - 1
+        if another:
+            what = _ANOTHER.format(position=position)
+        elif wanted < first:
+            what = f"offsets {wanted} to {first - 1} {MESSAGES_GONE}"
+        else:
+            what = f"Kafka ends at offset {end - 1}, before the stored position {position}"
+        topic, number = partition
+        if not self._accept_gaps:
+            raise OffsetGapError(
+                f"{topic}, partition {number}: {what}. Nothing was skipped. If this is known and right, "
+                "start with RAS_ACCEPT_OFFSET_GAPS=true to go on from what Kafka has."
+            )
+        _log.warning("ingest.gap_accepted", topic=topic, partition=number, detail=what)
+        to = first - 1  # a topic that was made anew is read from its beginning
+        await asyncio.to_thread(self._use_case.skip, topic, number, position, to)
+        return to

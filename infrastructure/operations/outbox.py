@@ -1,0 +1,211 @@
+"""The outbox as operators know it: what is recorded and not yet published, and what was published lately.
+
+There is no outbox table. What is to be published are the published events of the event store; where the
+publisher is, its position tells (the copy in PostgreSQL, behind by one transaction at most). When something was
+published, Kafka tells: the time of the record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, LiteralString
+
+from aiokafka.errors import KafkaError
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+from application.envelopes import OUTBOX_EVENTS, OutgoingMessage, outgoing_messages
+from application.topics import OUTPUT_TOPICS
+from infrastructure.eventstore.codec import StoredRow, UndecodableEventError
+from infrastructure.eventstore.event_registry import event_codec
+from infrastructure.eventstore.log import NotificationLog
+from infrastructure.eventstore.log_slices import as_stored_row
+from infrastructure.eventstore.publisher_position import PositionCopy
+from infrastructure.kafka.committed_records import committed_records, event_id_of
+from infrastructure.postgres.connections import connect
+from infrastructure.publishing.position_topic import read_position, restored
+from infrastructure.settings import Servers
+from projections.recorded import Recorded
+
+_Connection = AsyncConnection[TupleRow]
+_Place = tuple[int, int]
+
+_BYTES_AT_A_TIME: Final = 8_000_000
+_NEXT: Final = """
+    SELECT notification_id, octet_length(state) FROM ras.stored_events
+    WHERE notification_id > %(position)s AND topic = ANY(%(topics)s) ORDER BY notification_id LIMIT %(limit)s
+"""
+_LAST: Final = """
+    SELECT notification_id, octet_length(state) FROM ras.stored_events
+    WHERE notification_id <= %(position)s AND topic = ANY(%(topics)s) ORDER BY notification_id DESC LIMIT %(limit)s
+"""
+_COUNT: Final = """
+    SELECT count(*) FROM (SELECT FROM ras.stored_events
+        WHERE notification_id > %(position)s AND topic = ANY(%(topics)s) LIMIT 100000) AS behind
+"""
+_EVENTS: Final = """
+    SELECT notification_id, originator_id, originator_version, topic, state FROM ras.stored_events
+    WHERE notification_id = ANY(%(ids)s)
+"""
+
+_KAFKA_TIMEOUT_S: Final = 5.0
+_OFFSETS_A_RECORD: Final = 3
+"""How far back to look for the times of the last records: markers of transactions take up offsets too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record that was sent or is to be sent. `position` is the notification id of its event."""
+
+    position: int
+    aggregate: str
+    version: int
+    event_type: str
+    topic: str
+    key: str
+    event_id: str
+    recorded_at: str
+    published_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """`position` is the notification id published last; the counts are of events, the lists of records."""
+
+    position: int
+    pending_events: int
+    pending: list[Entry]
+    published: list[Entry]
+    notes: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return asdict(self)
+
+
+async def read_outbox(servers: Servers, transactional_id: str, *, limit: int) -> Outbox:
+    """Return at most `limit` events of each kind, the next to be published first, the last published first.
+
+    Raises psycopg.OperationalError when the database is away; without Kafka the times are missing.
+    """
+    copy = PositionCopy(servers.database_url, transactional_id)
+    log = NotificationLog(servers.database_url, event_codec(), [event.topic for event in OUTBOX_EVENTS])
+    try:
+        position = await copy.read()
+        notes = await _complaints(servers.bootstrap_servers, transactional_id, copy, log)
+    finally:
+        await copy.close()
+        await log.close()
+    async with await connect(servers.database_url) as connection:
+        next_ones = await _places(connection, _NEXT, position, limit)
+        last_ones = await _places(connection, _LAST, position, limit)
+        cursor = await connection.execute(_COUNT, {"position": position, "topics": _stored_topics()})
+        count = int((await cursor.fetchone() or (0,))[0])
+        times, faults = await _times(servers.bootstrap_servers, limit) if last_ones else ({}, [])
+        notes += faults
+        pending = await _entries(connection, next_ones, {}, notes)
+        published = await _entries(connection, last_ones, times, notes)
+    return Outbox(position, count, pending, published, notes)
+
+
+def _stored_topics() -> list[str]:
+    return list(event_codec().stored_under([event.topic for event in OUTBOX_EVENTS]))
+
+
+async def _complaints(
+    bootstrap_servers: str, transactional_id: str, copy: PositionCopy, log: NotificationLog
+) -> list[str]:
+    """Return why the position is not to be trusted: the store may be an earlier one than was published from."""
+    if not bootstrap_servers:
+        return []
+    try:
+        async with asyncio.timeout(_KAFKA_TIMEOUT_S):
+            found = await read_position(bootstrap_servers, transactional_id)
+    except (KafkaError, TimeoutError, OSError) as error:
+        return [f"Kafka does not answer, so whether the position is right is not known: {error!r}"]
+    complaint = await restored(found, copy, await log.head())
+    return [] if complaint is None else [complaint]
+
+
+async def _places(connection: _Connection, query: LiteralString, position: int, limit: int) -> list[_Place]:
+    """Return notification ids and sizes in bytes."""
+    parameters = {"position": position, "topics": _stored_topics(), "limit": limit}
+    return await (await connection.execute(query, parameters)).fetchall()
+
+
+async def _entries(
+    connection: _Connection,
+    places: Sequence[_Place],
+    times: dict[tuple[str, str], datetime],
+    notes: list[str],
+) -> list[Entry]:
+    """Return the records of events, in the order of `places`; what cannot be read becomes a note."""
+    codec = event_codec()
+    entries: list[Entry] = []
+    for ids in _in_pieces(places):
+        async with connection.cursor(binary=True, row_factory=as_stored_row) as cursor:
+            await cursor.execute(_EVENTS, {"ids": ids})
+            rows: dict[int, StoredRow] = {row.notification_id: row for row in await cursor.fetchall()}
+        for row in (rows.pop(number) for number in ids if number in rows):
+            try:
+                event = codec.to_domain_event(row)
+            except UndecodableEventError as error:
+                notes.append(str(error))
+                continue
+            recorded = Recorded(row.notification_id, event)
+            entries += (_entry(recorded, message, times) for message in outgoing_messages(event))
+    return entries
+
+
+def _in_pieces(places: Sequence[_Place]) -> Iterator[list[int]]:
+    """Yield the ids of events that fit into memory together; a dead letter may hold megabytes."""
+    ids: list[int] = []
+    size = 0
+    for number, octets in places:
+        if ids and size + octets > _BYTES_AT_A_TIME:
+            yield ids
+            ids, size = [], 0
+        ids.append(number)
+        size += octets
+    if ids:
+        yield ids
+
+
+async def _times(bootstrap_servers: str, limit: int) -> tuple[dict[tuple[str, str], datetime], list[str]]:
+    """Return when the last records were sent, by topic and event id, and what kept us from knowing."""
+    if not bootstrap_servers:
+        return {}, ["RAS_KAFKA_BOOTSTRAP_SERVERS is not set: when records were published is not known."]
+    times: dict[tuple[str, str], datetime] = {}
+    try:
+        async with (
+            asyncio.timeout(_KAFKA_TIMEOUT_S),
+            committed_records(bootstrap_servers, OUTPUT_TOPICS) as there,
+        ):
+            starts = {key: end - _OFFSETS_A_RECORD * limit for key, end in there.ends.items()}
+            async for record in there.read(starts):
+                event_id = event_id_of(record)
+                if event_id is not None:
+                    times[record.topic, event_id] = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    except (KafkaError, TimeoutError, OSError) as error:
+        return times, [f"Kafka does not answer, so not all times of publishing are known: {error!r}"]
+    return times, []
+
+
+def _entry(recorded: Recorded, message: OutgoingMessage, times: dict[tuple[str, str], datetime]) -> Entry:
+    event = recorded.event
+    event_id = dict(message.headers)["event_id"].decode()
+    published_at = times.get((message.topic, event_id))
+    return Entry(
+        recorded.notification_id,
+        event.originator_id,
+        event.originator_version,
+        event.topic,
+        message.topic,
+        message.key.decode(),
+        event_id,
+        event.causation.received_at.astimezone(UTC).isoformat(),
+        None if published_at is None else published_at.isoformat(),
+    )

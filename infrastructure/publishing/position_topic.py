@@ -1,0 +1,64 @@
+"""The publisher's position as it stands in Kafka, and whether it fits the store.
+
+It is a record in a compacted topic, keyed by transactional id, with a mark of the event at it and, after a restore,
+the position up to which announcements are compared with what was said before.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import orjson
+
+from application.topics import PUBLISHER_POSITION
+from infrastructure.eventstore.publisher_position import PositionCopy
+from infrastructure.kafka.committed_records import committed_in
+
+
+class PublishedPosition(NamedTuple):
+    """A position as it stands in Kafka. Events up to `compared_to` are told only if nobody has told them."""
+
+    position: int
+    mark: str | None
+    compared_to: int
+
+
+async def read_position(bootstrap_servers: str, transactional_id: str) -> PublishedPosition | None:
+    """Return what was last committed for this transactional id, None if there is nothing.
+
+    Raises aiokafka's errors when the broker is away.
+    """
+    found: PublishedPosition | None = None
+    async with committed_in(bootstrap_servers, [(PUBLISHER_POSITION, 0)]) as records:
+        async for record in records.read({}):
+            if record.key == transactional_id.encode() and record.value is not None:
+                written = orjson.loads(record.value)
+                found = PublishedPosition(
+                    int(written["position"]), written.get("mark"), int(written.get("compared_to", 0))
+                )
+    return found
+
+
+async def restored(found: PublishedPosition | None, copy: PositionCopy, head: int) -> str | None:
+    """Return a sentence if the store, which ends at `head`, is not the one that was published from."""
+    if found is None:
+        return None
+    position = found.position
+    known = f"Kafka's topic {PUBLISHER_POSITION} says that everything up to {position} is published, but "
+    todo = (
+        "Let the ingesters take in again what Kafka has, until `ras status` shows no lag; then start with "
+        "`ras publish --after-restore`, which leaves out what the out-topics show to have been said."
+    )
+    if position > head:
+        return (
+            f"{known}the event store ends at {head}: it was restored to an earlier day. Events {head + 1} to "
+            f"{position} are out in the world and not in the store. {todo}"
+        )
+    [mark] = await copy.marks(position)
+    if found.mark is None or found.mark == mark:
+        return None
+    return (
+        f"{known}the event store holds another event there: it was restored to an earlier day and has given "
+        f"out these numbers again, up to {head}. What is out in the world under them is not what they stand "
+        f"for now. {todo}"
+    )

@@ -1,0 +1,279 @@
+"""The publisher's sink: events and position in one Kafka transaction.
+
+Theory of operation. The publisher's position is a record in a compacted topic, keyed by transactional
+id and written in the same transaction as the messages it stands behind: either a consumer that reads
+committed sees both, or neither exists. On start the producer is initialised first, which fences every
+older producer of that id and ends its open transaction; only then is the position read, so that nobody
+can move it any more. A time-out or an error in a transaction leaves its outcome unknown: the producer
+is thrown away, and its successor reads what became of it.
+
+PostgreSQL holds a copy of the position, written after each commit. It is never where the publisher goes
+on from, but it tells when the compacted topic has lost its memory (the copy is ahead of it). With each
+position goes a mark of the event at it. Before each transaction the store must still hold the event that
+the last one ended at: if it does not, it was restored to an earlier day, and has perhaps given out the same
+notification ids again, to other events. In either case the publisher refuses, because going on would say things
+twice or not at all. After a restore a person starts it with `--after-restore`: it then goes back to the copy,
+which is as old as the store, and leaves out whatever the out-topics show to have been said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from application.envelopes import OutgoingMessage, outgoing_messages
+from application.topics import OUTPUT_TOPICS, PUBLISHER_POSITION
+from infrastructure.errors import OperatorError
+from infrastructure.eventstore.log import NotificationLog
+from infrastructure.eventstore.publisher_position import PositionCopy
+from infrastructure.followers.follower import TransientSinkError
+from infrastructure.publishing.already_announced import AnnouncedIndex
+from infrastructure.publishing.position_topic import PublishedPosition, read_position, restored
+from infrastructure.publishing.record_batches import RecordBatches
+from projections.recorded import Recorded
+
+if TYPE_CHECKING:
+    from infrastructure.tracing.messages import MessageTracer
+
+_log = structlog.get_logger(__name__)
+
+_REQUEST_TIMEOUT_S: Final = 10.0
+_STOP_TIMEOUT_S: Final = 5.0
+_HEARTBEAT_S: Final = 10.0
+"""How often an idle publisher writes its position again, to learn that it has been fenced."""
+
+_EVENTS_AT_A_TIME: Final = 100
+"""How many events are made into messages before the event loop gets its turn."""
+
+_MESSAGES_AT_A_TIME: Final = 500
+"""How many records are put into batches before the event loop gets its turn."""
+
+
+class PublisherFencedError(OperatorError):
+    """Another publisher with the same transactional id has started: this one must end, not retry."""
+
+
+class PublisherPositionError(OperatorError):
+    """The position cannot be trusted; the text says what is known and what to do."""
+
+
+class KafkaSink:
+    """Publishes what domain events say to the world."""
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        transactional_id: str,
+        log: NotificationLog,
+        copy: PositionCopy,
+        *,
+        timeout_s: float,
+        resume_at: int | None = None,
+        after_restore: bool = False,
+        tracer: MessageTracer | None = None,
+    ) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._transactional_id = transactional_id
+        self._log = log
+        self._copy = copy
+        self._timeout_s = timeout_s
+        self._resume_at = resume_at
+        self._after_restore = after_restore
+        self._sayings = AnnouncedIndex(bootstrap_servers, copy, log)
+        self._reached = 0
+        self._mark: str | None = None
+        self._tracer = tracer
+        self._producer: AIOKafkaProducer | None = None
+        self._written_at = 0.0
+
+    async def position(self) -> int:
+        """Fence older publishers and return the notification id last published.
+
+        Raises PublisherPositionError when Kafka and PostgreSQL contradict each other.
+        """
+        await self._discard_producer()
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap_servers,
+            transactional_id=self._transactional_id,
+            enable_idempotence=True,
+            acks="all",
+            max_batch_size=256 * 1024,
+            max_request_size=16 * 1024 * 1024,
+            linger_ms=0,
+            request_timeout_ms=int(_REQUEST_TIMEOUT_S * 1000),
+            transaction_timeout_ms=int((self._timeout_s + _REQUEST_TIMEOUT_S) * 1000),
+        )
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await producer.start()
+                self._producer = producer
+                found = await read_position(self._bootstrap_servers, self._transactional_id)
+        except (KafkaError, TimeoutError, OSError) as error:
+            self._producer = producer
+            await self._discard_producer()
+            raise TransientSinkError(f"Kafka does not answer: {error!r}") from error
+        self._reached = await self._checked(found)
+        [self._mark] = await self._copy.marks(self._reached)
+        return self._reached
+
+    async def prepare(self, events: Sequence[Recorded]) -> list[OutgoingMessage]:
+        """Return the messages of `events`."""
+        messages: list[OutgoingMessage] = []
+        for start in range(0, len(events), _EVENTS_AT_A_TIME):
+            if start:
+                await asyncio.sleep(0)  # the transaction before this one has its turn
+            for recorded in events[start : start + _EVENTS_AT_A_TIME]:
+                outgoing = outgoing_messages(recorded.event)
+                not_yet_announced = self._sayings.not_yet_announced(outgoing)
+                if not not_yet_announced:
+                    _log.info("publisher.said_before_the_restore", position=recorded.notification_id)
+                messages += not_yet_announced
+        return messages
+
+    async def apply(self, prepared: list[OutgoingMessage], *, expected: int, to: int) -> None:
+        """Send messages and the position in one transaction."""
+        del expected  # the transactional id fences, not a comparison
+        if self._tracer is None:
+            await self._transact(prepared, to)
+            return
+        with self._tracer.sending(prepared) as traced:
+            await self._transact(traced, to)
+
+    async def idle(self, position: int) -> None:
+        """Write the position again now and then: a fenced publisher finds out although it has no work."""
+        if monotonic() - self._written_at >= _HEARTBEAT_S:
+            await self._transact((), position)
+
+    async def close(self) -> None:
+        """End the producer and its connections."""
+        await self._discard_producer()
+        await self._copy.close()
+
+    async def _transact(self, messages: Sequence[OutgoingMessage], to: int) -> None:
+        producer = self._producer
+        assert producer is not None, "position() comes first"
+        mark = await self._continued(to)
+        compared_to = await self._sayings.compared_to(to)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await producer.begin_transaction()
+                await self._send(producer, messages, PublishedPosition(to, mark, compared_to))
+                await producer.commit_transaction()
+        except ProducerFenced as error:
+            await self._discard_producer()
+            raise PublisherFencedError(
+                f"Another publisher with the transactional id {self._transactional_id!r} has taken over. "
+                "This one ends; nothing is lost and nothing is sent twice."
+            ) from error
+        except (KafkaError, TimeoutError, OSError) as error:
+            await self._discard_producer()
+            raise TransientSinkError(f"Kafka does not answer: {error!r}") from error
+        self._written_at = monotonic()
+        self._reached, self._mark = to, mark
+        await self._copy.write(to)
+
+    async def _continued(self, to: int) -> str | None:
+        """Return the mark of `to`, or raise PublisherPositionError if the log is not the one published from."""
+        before, mark = await self._copy.marks(self._reached, to)
+        if self._mark is not None and before != self._mark:
+            reached = PublishedPosition(self._reached, self._mark, 0)
+            raise PublisherPositionError(await restored(reached, self._copy, await self._log.head()))
+        return mark
+
+    async def _send(
+        self, producer: AIOKafkaProducer, messages: Sequence[OutgoingMessage], reached: PublishedPosition
+    ) -> None:
+        """Send `messages` and the position with its mark; return when the broker has acknowledged all."""
+        records = RecordBatches(producer)
+        for start in range(0, len(messages), _MESSAGES_AT_A_TIME):
+            if start:
+                await asyncio.sleep(0)  # full batches travel while the next are filled
+            await records.put(messages[start : start + _MESSAGES_AT_A_TIME])
+        written: dict[str, object] = {"position": reached.position, "mark": reached.mark}
+        if reached.compared_to:
+            written["compared_to"] = reached.compared_to
+        position = OutgoingMessage(
+            PUBLISHER_POSITION,
+            self._transactional_id.encode(),
+            orjson.dumps(written),
+            (),
+        )
+        await records.put_at(position, 0)
+        await records.acknowledged()
+
+    async def _checked(self, found: PublishedPosition | None) -> int:
+        head = await self._log.head()
+        if self._resume_at is not None:
+            return await self._resumed(found, self._resume_at, head)
+        position = found.position if found else 0
+        copy = await self._copy.read()
+        if position < copy:
+            raise PublisherPositionError(
+                f"Kafka's topic {PUBLISHER_POSITION} says that {position or 'nothing'} is published, but "
+                f"PostgreSQL remembers {copy}: the topic has lost its memory. Events {position + 1} to "
+                f"{copy} would be sent a second time. Start with `ras publish --resume-at {copy}` to go on "
+                "after them, or with another number if you know better."
+            )
+        if found is None:
+            return 0
+        if self._after_restore:
+            return await self._gone_back(position, copy, head)
+        if (complaint := await restored(found, self._copy, head)) is not None:
+            raise PublisherPositionError(complaint)
+        if found.compared_to > position:
+            await self._compare(found.compared_to)
+        return position
+
+    async def _resumed(self, found: PublishedPosition | None, resumed: int, head: int) -> int:
+        """Go on where a person says."""
+        if resumed > head:
+            raise PublisherPositionError(
+                f"The event store ends at {head}: with `--resume-at {resumed}` the events up to {resumed}, which are "
+                f"still to come, would never be published. Give a number up to {head}."
+            )
+        await self._write_anew(resumed)
+        await self._copy.set_not_sent(OUTPUT_TOPICS, resumed)
+        self._resume_at = None
+        _log.warning("publisher.position_set", position=resumed, was=found and found.position)
+        return resumed
+
+    async def _gone_back(self, position: int, copy: int, head: int) -> int:
+        """Go back to the copy, which was restored with the store, and leave out what has been said since."""
+        await self._compare(max(position, head))
+        await self._write_anew(copy)
+        self._after_restore = False
+        _log.warning("publisher.after_restore", position=copy, was=position, said=len(self._sayings))
+        return copy
+
+    async def _compare(self, until: int) -> None:
+        """Learn what has been said; a publisher that takes over before all is compared does so too."""
+        try:
+            await self._sayings.learn(until)
+        except (KafkaError, OSError) as error:
+            raise TransientSinkError(f"Kafka does not answer: {error!r}") from error
+
+    async def _write_anew(self, position: int) -> None:
+        """Write a position that does not follow from the one before."""
+        self._mark = None
+        await self._transact((), position)
+
+    async def _discard_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        # stop() first sends what is buffered, for as long as that takes. Whatever is buffered here belongs
+        # to a transaction that nobody will commit, so the sending task is ended first.
+        sender_task = producer._sender.sender_task  # noqa: SLF001 - aiokafka has no way to drop a producer
+        if sender_task is not None:
+            sender_task.cancel()
+        with contextlib.suppress(KafkaError, TimeoutError, OSError, asyncio.InvalidStateError):
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
+                await producer.stop()

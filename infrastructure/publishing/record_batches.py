@@ -1,0 +1,81 @@
+"""Records on their way out: filled into record batches, one a topic-partition, handed over when full.
+
+Whole batches are handed to the producer, because a future for each record costs as much as the record.
+Within a large transaction full batches travel while the next ones are filled. What is left over at the end is
+handed over without giving way in between, so that the producer adds all partitions of a small
+transaction in one request and sends them in another: each further trip to the broker is latency.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from application.envelopes import OutgoingMessage
+from infrastructure.publishing.partitioner import partitions_of
+
+
+class RecordBatches:
+    """The records of one transaction of `producer`, each partition's in the order they are put in."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        self._filling: dict[tuple[str, int], BatchBuilder] = {}
+        self._partitions: dict[str, int] = {}
+        self._acknowledgements: list[asyncio.Future[Any]] = []
+
+    async def put(self, messages: Sequence[OutgoingMessage]) -> None:
+        """Add `messages` to the partitions of their keys. Raises aiokafka's errors when the producer failed."""
+        keys: dict[str, list[bytes]] = {}
+        for message in messages:
+            keys.setdefault(message.topic, []).append(message.key)
+        places = {topic: partitions_of(these, await self._count(topic)) for topic, these in keys.items()}
+        for message in messages:
+            await self.put_at(message, places[message.topic][message.key])
+
+    async def put_at(self, message: OutgoingMessage, partition: int) -> None:
+        """Add `message` to `partition` of its topic."""
+        lane = (message.topic, partition)
+        batch = self._filling.get(lane)
+        if batch is None or not _fits(batch, message):
+            if batch is not None:
+                await self._hand_over(lane, batch)
+            batch = self._filling[lane] = self._producer.create_batch()
+            _fits(batch, message)  # the first record of a batch always does
+
+    async def _count(self, topic: str) -> int:
+        count = self._partitions.get(topic)
+        if count is None:
+            count = self._partitions[topic] = len(await self._producer.partitions_for(topic))
+        return count
+
+    async def acknowledged(self) -> None:
+        """Hand over what is left and return when the broker has everything."""
+        for lane, batch in self._filling.items():
+            await self._hand_over(lane, batch)
+        self._filling.clear()
+        await asyncio.gather(*self._acknowledgements)
+
+    async def _hand_over(self, lane: tuple[str, int], batch: BatchBuilder) -> None:
+        topic, partition = lane
+        future = await self._producer.send_batch(batch, topic, partition=partition)
+        # Where another batch fails first nobody awaits this one: its error is the same and not worth a log line.
+        future.add_done_callback(_retrieve)
+        self._acknowledgements.append(future)
+
+
+def _fits(batch: BatchBuilder, message: OutgoingMessage) -> bool:
+    """Append `message` if there is room."""
+    appended = batch.append(
+        timestamp=None, key=message.key, value=message.value, headers=list(message.headers)
+    )
+    return appended is not None
+
+
+def _retrieve(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()

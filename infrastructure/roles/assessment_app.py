@@ -1,0 +1,73 @@
+"""The assessment app put together with its database."""
+
+from __future__ import annotations
+
+# Imported by the first statistics otherwise, which would take half a second longer than they do.
+import scipy.sparse  # noqa: F401
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import REGISTRY
+from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
+from starlette.applications import Starlette
+
+from infrastructure.health import CheckResult, Health, HealthChecks
+from infrastructure.http.assessments.answers import KEPT_BYTES, JudgingAnswers
+from infrastructure.http.assessments.metrics import JudgingMetrics
+from infrastructure.http.assessments.openapi import assessments_document
+from infrastructure.http.assessments.routes import assessment_routes
+from infrastructure.http.health import health_routes
+from infrastructure.http.query.app import assembled
+from infrastructure.postgres.connections import read_model_engine
+from infrastructure.queries.assessments import PostgresAssessments
+from infrastructure.settings import Servers, Settings
+from projections.assessments import assessments
+
+_POOL_SIZE = 5
+_STATEMENT_TIMEOUT_S = 10
+
+
+def assessment_app(
+    servers: Servers,
+    settings: Settings,
+    api_key: SecretStr,
+    *,
+    registry: CollectorRegistry = REGISTRY,
+    kept_bytes: int = KEPT_BYTES,
+) -> Starlette:
+    """Return the application on the database that `servers` names; it starts although that is away.
+
+    `kept_bytes` bounds each kind of kept answers; with 0 each request is computed anew.
+    """
+    engine = read_model_engine(
+        servers.database_url, pool_size=_POOL_SIZE, statement_timeout_s=_STATEMENT_TIMEOUT_S, prepared=False
+    )
+    queries = PostgresAssessments(engine)
+    answers = JudgingAnswers(queries, JudgingMetrics(registry), kept_bytes=kept_bytes)
+    health = HealthChecks()
+
+    async def database() -> CheckResult:
+        try:
+            unfit = (await queries.unfit_read_models()).get(assessments.name)
+        except DBAPIError as error:
+            # Health is open to everybody: the driver's own words would tell hosts and names.
+            return CheckResult(Health.FAILED, f"The database does not answer ({type(error.orig).__name__}).")
+        return CheckResult(Health.DEGRADED, unfit) if unfit else CheckResult(Health.OK)
+
+    async def close() -> None:
+        answers.close()
+        await engine.dispose()
+
+    health.register("database", database)
+    return assembled(
+        [
+            *assessment_routes(answers),
+            *health_routes(
+                health, registry, environment=settings.environment, service="result_aggregator_assessments"
+            ),
+        ],
+        described=assessments_document(),
+        api_key=api_key.get_secret_value(),
+        allowed_services=settings.assessments_allowed_services,
+        registry=registry,
+        on_shutdown=close,
+    )

@@ -1,0 +1,157 @@
+"""The query API put together with its database."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.core import REGISTRY
+from pydantic import SecretStr
+from starlette.applications import Starlette
+
+from application.drain import DrainParked
+from application.enrichment import NoAssessments
+from application.explanation import ExplainReadiness
+from application.history import BatchHistory
+from application.inbox import MarkNotificationRead
+from application.settle import SettleDeadLetters
+from infrastructure.assessments_client.setup import assessments_client
+from infrastructure.check.background_runs import CheckRuns
+from infrastructure.check.check import CheckUnderWayError, check
+from infrastructure.eventstore.store import EventStore
+from infrastructure.health import CheckResult, Health, HealthChecks
+from infrastructure.http.operators.settle import OperatorActions
+from infrastructure.http.problems import Problem
+from infrastructure.http.query.app import create_app
+from infrastructure.http.query.history import Past
+from infrastructure.http.waiting import Waiting
+from infrastructure.operations.outbox import read_outbox
+from infrastructure.queries.batches import PostgresQueries
+from infrastructure.queries.read_pool import ReadConnections
+from infrastructure.queries.watch import ReadModelWatch
+from infrastructure.roles.bootstrap import event_store, listener, stream_reader
+from infrastructure.settings import Servers, Settings
+
+_POOL_SIZE = 20
+
+
+def query_app(
+    servers: Servers,
+    settings: Settings,
+    api_key: SecretStr,
+    *,
+    registry: CollectorRegistry = REGISTRY,
+    stopping: asyncio.Event | None = None,
+) -> Starlette:
+    """Return the application on the database that `servers` names; it starts although that is away.
+
+    When `stopping` is set, requests that wait for something are answered at once.
+    """
+    reads = ReadConnections(servers.database_url, size=_POOL_SIZE, statement_timeout_s=5)
+    queries = PostgresQueries(reads.rows)
+    health = HealthChecks()
+
+    async def database() -> CheckResult:
+        try:
+            unfit = await queries.unfit_read_models()
+        except psycopg.Error as error:
+            # Health is open to everybody: the driver's own words would tell hosts and names.
+            return CheckResult(Health.FAILED, f"The database does not answer ({type(error).__name__}).")
+        # The API answers from the rows that are there for as long as they have what it asks for.
+        return CheckResult(Health.DEGRADED if unfit else Health.OK, " ".join(unfit.values()))
+
+    store = _StoreWhenNeeded(servers.database_url)
+    streams = stream_reader(servers.database_url)
+
+    def mark_read(notification_id: UUID, teacher_id: str, *, correlation_id: str | None) -> None:
+        MarkNotificationRead(store.get())(notification_id, teacher_id, correlation_id=correlation_id)
+
+    tolerance = timedelta(days=settings.future_tolerance_days)
+
+    def settle() -> SettleDeadLetters:
+        return SettleDeadLetters(store.get(), future_tolerance=tolerance)
+
+    def drain() -> DrainParked:
+        return DrainParked(store.get(), future_tolerance=tolerance)
+
+    assessments = assessments_client(settings, api_key, registry)
+    check_runs = CheckRuns(servers, settings)
+    watch = ReadModelWatch(reads.rows, listener(servers, settings), stopping or asyncio.Event())
+
+    Gauge(
+        "ras_http_waiting_requests",
+        "Requests that wait for another answer, or for a read model.",
+        registry=registry,
+    ).set_function(lambda: watch.waiting)
+
+    async def close() -> None:
+        await check_runs.close()
+        await watch.close()
+        if assessments is not None:
+            await assessments.close()
+        await reads.close()
+        await asyncio.to_thread(store.close)
+        await asyncio.to_thread(streams.close)
+
+    async def outbox(limit: int) -> dict[str, Any]:
+        return (await read_outbox(servers, settings.transactional_id, limit=limit)).as_json()
+
+    async def accounts() -> dict[str, Any]:
+        try:
+            report = await check(
+                servers, settings.transactional_id, incremental=True, progress=lambda *_progress: None
+            )
+        except CheckUnderWayError as error:
+            raise Problem(409, str(error)) from error
+        return report.as_json()
+
+    health.register("database", database)
+    if assessments is not None:
+        health.register("assessments", assessments.health)
+    return create_app(
+        batches=queries,
+        assessments=assessments or NoAssessments(),
+        past=Past(BatchHistory(streams.read), ExplainReadiness(streams.read)),
+        waiting=Waiting(watch, queries.head, longest_s=settings.longest_wait_s),
+        inbox=queries,
+        mark_read=mark_read,
+        dead_letters=queries,
+        actions=OperatorActions(settle, drain),
+        read_outbox=outbox,
+        check=accounts,
+        check_runs=check_runs,
+        health=health,
+        api_key=api_key.get_secret_value(),
+        allowed_services=settings.allowed_services,
+        operators=settings.operator_services,
+        registry=registry,
+        environment=settings.environment,
+        on_shutdown=close,
+    )
+
+
+class _StoreWhenNeeded:
+    """The event store, opened by the first who writes: the API starts although the database is away."""
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+        self._lock = threading.Lock()  # two first writers would open two, and close one
+        self._store: EventStore | None = None
+
+    def get(self) -> EventStore:
+        """Return the one store. Blocks, and raises the library's OperationalError when it cannot open it."""
+        with self._lock:
+            if self._store is None:
+                self._store = event_store(self._database_url)
+            return self._store
+
+    def close(self) -> None:
+        """Close it if it was opened."""
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
