@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pytest
 from eventsourcing.persistence import StoredEvent
-from infrastructure.bootstrap import event_store
-from infrastructure.embedded.processes import free_port
+from infrastructure.roles.bootstrap import event_store
+from infrastructure.local.processes import free_port
 
 from application.ports import EventStorePort, IntakeCounts
 from infrastructure.eventstore.recorder import EventRecorder

@@ -10,7 +10,7 @@ import pytest
 _PUT_TOGETHER = """
 import asyncio, sys
 import infrastructure.cli.app, infrastructure.cli.roles
-from infrastructure import bootstrap
+from infrastructure.roles import bootstrap
 from infrastructure.settings import Servers
 from infrastructure.settings import Settings
 from infrastructure.role_status import RoleStatus
@@ -18,7 +18,7 @@ from infrastructure.telemetry import RoleMetrics
 
 if {role!r}.startswith("query_api"):
     from pydantic import SecretStr
-    from infrastructure import query_api
+    from infrastructure.roles import query_api
 
 async def put_together():
     servers = Servers("postgresql://nowhere.invalid/ras", "nowhere.invalid:9092")
