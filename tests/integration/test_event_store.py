@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 import pytest
 from eventsourcing.persistence import StoredEvent
-from infrastructure.roles.bootstrap import event_store
-from infrastructure.local.processes import free_port
 
 from application.ports import EventStorePort, IntakeCounts
 from infrastructure.eventstore.recorder import EventRecorder
 from infrastructure.eventstore.store import TRANSIENT_ERRORS, EventStore
+from infrastructure.local.processes import free_port
 from infrastructure.postgres import connections as postgres_connections
 from infrastructure.postgres.connections import event_datastore
 from infrastructure.postgres.schema import initialise
+from infrastructure.roles.bootstrap import event_store
 from tests.application.event_store_contract import EventStoreContract, append, loaded, recorded_by
 from tests.support.given import registered, spellchecked
 from tests.support.postgres_probe import PostgresProbe, opened_store, probe
