@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from application import topics
@@ -19,6 +19,7 @@ from application.messages import IncomingMessage
 from domain.assessment import AssessmentAggregate, Comparison, assessment_stream_id
 from domain.assessment_events import Side
 from domain.batch import BatchAggregate, batch_stream_id
+from domain.times import in_utc
 from domain.values import Causation, EssayResult, SpellcheckMetrics
 
 _LONGEST_NAME: Final = 255
@@ -43,12 +44,7 @@ class TranslatedMessage:
 
 
 def _time(own: datetime | None, envelope: wire.Envelope[Any], message: IncomingMessage) -> datetime:
-    return _in_a_zone(own or envelope.event_timestamp or message.timestamp)
-
-
-def _in_a_zone(time: datetime) -> datetime:
-    """Return UTC's one object for the zone of nearly every time: the parser makes a new one for each, which stays."""
-    return time if time.utcoffset() else time.replace(tzinfo=UTC)
+    return in_utc(own or envelope.event_timestamp or message.timestamp)
 
 
 def _on_batch(
@@ -205,7 +201,7 @@ def _judged(
         completion_tokens=data.token_usage.completion_tokens,
         total_tokens=data.token_usage.total_tokens,
         cost=data.cost_estimate,
-        requested_at=_in_a_zone(data.requested_at),
+        requested_at=in_utc(data.requested_at),
         request_metadata=asked.model_dump(exclude_unset=True),
     )
     winner, error = data.winner, data.error_detail

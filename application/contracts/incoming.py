@@ -11,7 +11,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
 
 from application.contracts.enums import (
     ContentType,
@@ -24,10 +32,24 @@ from application.contracts.enums import (
     ProcessingStage,
 )
 from application.contracts.error_codes import AnyErrorCode
+from domain.times import in_utc
 from domain.values import BatchStatus
 
-Timestamp = datetime
-"""May come without a zone, which upstream's writers mean as UTC; whoever uses one reads it so."""
+
+def _noted(time: datetime, info: ValidationInfo) -> datetime:
+    if time.utcoffset():
+        time = in_utc(time)
+    if info.context is not None:
+        info.context.append((info.field_name, time))
+    return time
+
+
+Timestamp = Annotated[datetime, AfterValidator(_noted)]
+"""In UTC once it is read, whatever its offset; it may lack a zone, which upstream's writers mean as UTC.
+
+The validation context, where there is one, is a list: it receives the name and the value of each time, so that
+one place checks whether they are plausible, for every field of every contract.
+"""
 
 # As text: a UUID object would be made only to be turned into text again, for each message twice.
 Uuid = Annotated[

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
-from typing import Any, Final, NamedTuple, Protocol
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any, Final, NamedTuple, Protocol, get_type_hints
 
 import orjson
 from eventsourcing.persistence import Mapper, StoredEvent
@@ -18,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from domain.aggregate import DomainEvent
+from domain.times import EARLIEST_TIME, LATEST_TIME, in_utc
 from infrastructure.errors import OperatorError
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
@@ -95,6 +97,7 @@ class EventCodec(Mapper[str]):
         self._adapters: Final = {
             topic: TypeAdapter[DomainEvent](event_class) for topic, event_class in self._classes.items()
         }
+        self._times: Final = {topic: _time_fields(each) for topic, each in self._classes.items()}
         self._retired: Final = dict(retired or {})
 
     @property
@@ -136,7 +139,7 @@ class EventCodec(Mapper[str]):
                     orjson.dumps(stored_event.originator_id),
                     stored_event.originator_version,
                 )
-                return self._adapters[topic].validate_json(whole)
+                return self._in_utc(topic, self._adapters[topic].validate_json(whole))
             return self._upcast(stored_event)
         except UndecodableEventError:
             raise
@@ -160,7 +163,24 @@ class EventCodec(Mapper[str]):
             state = upcast(state)
         state["originator_id"] = stored_event.originator_id
         state["originator_version"] = stored_event.originator_version
-        return self._adapters[topic].validate_python(state)
+        return self._in_utc(topic, self._adapters[topic].validate_python(state))
+
+    def _in_utc(self, topic: str, event: DomainEvent) -> DomainEvent:
+        """Return the event with its times in UTC: earlier releases stored the offsets that upstream had written."""
+        elsewhere: dict[str, Any] = {}
+        for name in self._times[topic]:
+            time = getattr(event, name)
+            if _is_out_of_place(time):
+                elsewhere[name] = in_utc(time)
+        return replace(event, **elsewhere) if elsewhere else event
+
+
+def _time_fields(event_class: type[DomainEvent]) -> tuple[str, ...]:
+    return tuple(name for name, kind in get_type_hints(event_class).items() if kind is datetime)
+
+
+def _is_out_of_place(time: datetime) -> bool:
+    return bool(time.utcoffset()) or not EARLIEST_TIME.year < time.year < LATEST_TIME.year
 
 
 def _ailment(error: Exception) -> str:

@@ -4,8 +4,9 @@ Theory of operation. A follower asks its sink for the position, reads the next s
 hands it over; the sink makes effects and position one transaction and fences it, so that a second
 follower of the same name cannot do the same work twice. In a backlog the next stretch is read and
 prepared while the sink waits for its server. Any fault leads back to the start: ask for the position
-again, because after a fault it is the only thing that is certain. At an event that cannot be read a follower
-waits: to go on behind it would lose it, and to end would take the other followers along.
+again, because after a fault it is the only thing that is certain. At an event that cannot be read, or whose effects
+cannot be written, a follower waits: to go on behind it would lose it, and to end would take the other
+followers along. Which event of a stretch cannot be written is found by halving the stretch.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, NoReturn, Protocol
 
 import psycopg
 import structlog
 
 from application.ports import StalePositionError
+from domain.aggregate import DomainEvent
 from infrastructure.eventstore.codec import UndecodableEventError
-from infrastructure.eventstore.log import LogListener, NotificationLog, Slice
+from infrastructure.eventstore.log import LogListener, NotificationLog
+from infrastructure.eventstore.unwritable import UnwritableEventError
 from infrastructure.gc_pacing import GcPacer
 from infrastructure.resilience import Backoff, BreakerState, CircuitBreaker
 from infrastructure.role_status import RoleStatus
@@ -38,8 +41,16 @@ class TransientSinkError(Exception):
     """What the sink writes to is away or its answer was lost: ask for the position and go on from there."""
 
 
+class RefusedError(Exception):
+    """What the sink was given can never be written: something in it is at fault, and nothing was written."""
+
+
 class SinkNotReadyError(Exception):
     """The sink cannot take anything until an operator has done what the text says; it asks again by itself."""
+
+
+class _TooManyError(Exception):
+    """One of several events cannot be written: ask for fewer."""
 
 
 class Sink(Protocol):
@@ -58,7 +69,7 @@ class Sink(Protocol):
         """Make the effects of what was prepared and move the position from `expected` to `to`, or do neither.
 
         Raises StalePositionError when another owner moved it, TransientSinkError or psycopg.Error when
-        nobody knows.
+        nobody knows, RefusedError when an event among them cannot be written, now or later.
         """
 
     async def idle(self, position: int) -> None:
@@ -69,13 +80,10 @@ class Sink(Protocol):
 
 
 class _Ready(NamedTuple):
-    """A stretch of the log, read and prepared: how many events, up to where, and whether there is more.
-
-    `since` is when the message was received that caused the first of them.
-    """
+    """A stretch of the log, read and prepared: how many events, which is first, up to where, and whether there is more."""
 
     events: int
-    since: datetime | None
+    first: DomainEvent | None
     prepared: Any
     reached: int
     is_full: bool
@@ -104,6 +112,7 @@ class Follower:
         self._listener = listener
         self._sink = sink
         self._max_events = max_events
+        self._limit = max_events
         self._poll_interval_s = poll_interval_s
         self._backoff = backoff
         self._breaker = breaker
@@ -127,10 +136,17 @@ class Follower:
             while not self._stopping.is_set():
                 try:
                     await self._follow(await self._beginning())
+                except _TooManyError as error:
+                    _log.info(
+                        "follower.narrowing",
+                        follower=self.name,
+                        limit=self._limit,
+                        detail=type(error.__cause__).__name__,
+                    )
                 except StalePositionError as error:
                     _log.info("follower.position_moved", follower=self.name, detail=str(error))
                     await self._listener.wait(self._poll_interval_s)
-                except (SinkNotReadyError, UndecodableEventError) as error:
+                except (SinkNotReadyError, UndecodableEventError, UnwritableEventError) as error:
                     await self._wait_for_operator(str(error))
                 except (TransientSinkError, psycopg.OperationalError, psycopg.InterfaceError) as error:
                     await self._wait_out(error)
@@ -171,23 +187,43 @@ class Follower:
                 await asyncio.gather(ahead, return_exceptions=True)  # a connection is not left in mid-query
 
     async def _ready(self, after: int) -> _Ready:
-        stretch = await self._source.read(after, self._max_events)
+        stretch = await self._source.read(after, self._limit)
         if stretch.reached < after:
             raise StalePositionError(
                 f"The log ends at {stretch.reached}, before the position {after}: the store was restored."
             )
-        prepared = await self._sink.prepare(stretch.events) if stretch.events else None
-        return _Ready(len(stretch.events), _since(stretch), prepared, stretch.reached, stretch.is_full)
+        first = stretch.events[0].event if stretch.events else None
+        prepared: Any = None
+        if stretch.events:
+            try:
+                prepared = await self._sink.prepare(stretch.events)
+            except Exception as error:  # noqa: BLE001 - it is a function of the events: one of them is at fault
+                self._narrow(
+                    len(stretch.events), stretch.events[0].event, f"it leads to {type(error).__name__}", error
+                )
+        return _Ready(len(stretch.events), first, prepared, stretch.reached, stretch.is_full)
+
+    def _narrow(self, events: int, first: DomainEvent, reason: str, error: Exception) -> NoReturn:
+        """Ask for half as many events next time, until the one at fault is alone: that one is named."""
+        if events == 1:
+            raise UnwritableEventError(first, self.name, reason) from error
+        self._limit = max(1, events // 2)
+        raise _TooManyError from error
 
     async def _apply(self, ready: _Ready, position: int) -> None:
         if ready.events:
             started = perf_counter()
-            await self._sink.apply(ready.prepared, expected=position, to=ready.reached)
+            try:
+                await self._sink.apply(ready.prepared, expected=position, to=ready.reached)
+            except RefusedError as error:
+                assert ready.first is not None
+                self._narrow(ready.events, ready.first, str(error), error)
+            self._limit = min(2 * self._limit, self._max_events)
             self._metrics.follower_seconds.labels(self.name).observe(perf_counter() - started)
             self._metrics.follower_events.labels(self.name).inc(ready.events)
             self.status.count(self.status.name, ready.events)
             self._metrics.follower_batch_size.labels(self.name).observe(ready.events)
-            self._metrics.follower_delay.labels(self.name).observe(_age_s(ready.since))
+            self._metrics.follower_delay.labels(self.name).observe(_age_s(_since(ready.first)))
             self._collector.after(ready.events)
         else:
             await self._sink.idle(ready.reached)
@@ -204,7 +240,8 @@ class Follower:
             return
         since = None
         with contextlib.suppress(UndecodableEventError):  # how many there are is known all the same
-            since = _since(await self._source.read(position, 1))
+            events = (await self._source.read(position, 1)).events
+            since = _since(events[0].event if events else None)
         self._show_lag(await self._source.count_after(position), since)
         self._lag_measured_at = monotonic()
 
@@ -249,8 +286,9 @@ class Follower:
             await self._backoff.wait(self._stopping)
 
 
-def _since(stretch: Slice) -> datetime | None:
-    return stretch.events[0].event.causation.received_at if stretch.events else None
+def _since(event: DomainEvent | None) -> datetime | None:
+    """When the message was received that caused the event."""
+    return None if event is None else event.causation.received_at
 
 
 def _age_s(since: datetime | None) -> float:

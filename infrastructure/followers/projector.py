@@ -14,13 +14,14 @@ from typing import Final
 
 import psycopg
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from application.ports import StalePositionError
 from infrastructure.eventstore.positions import projection_position
-from infrastructure.followers.follower import SinkNotReadyError, TransientSinkError
+from infrastructure.followers.follower import RefusedError, SinkNotReadyError, TransientSinkError
 from infrastructure.postgres.read_models import VERSION, complaint
+from infrastructure.postgres.refusals import refusal
 from infrastructure.postgres.rows import encoded
 from projections.projection import Projection, Statement
 from projections.recorded import Recorded
@@ -78,7 +79,7 @@ class ProjectionSink:
                 await self._advance(connection, to)
                 for statement in statements:
                     await connection.execute(statement.executable, statement.parameters)
-        except DBAPIError as error:
+        except StatementError as error:
             raise _classified(error) from error
         self._stored = to
         self._stored_at = monotonic()
@@ -97,8 +98,10 @@ class ProjectionSink:
             raise SinkNotReadyError(unfit)
 
 
-def _classified(error: DBAPIError) -> Exception:
-    """Return what a follower should do about a database error: wait, or give up."""
+def _classified(error: StatementError) -> Exception:
+    """Return what a follower should do about a database error: look for the event that is refused, wait, or give up."""
+    if (reason := refusal(error)) is not None:
+        return RefusedError(reason)
     cause = error.orig
     transient = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError)
     return TransientSinkError(f"The database does not answer: {cause}") if transient else error

@@ -43,7 +43,15 @@ from domain.batch_events import (
 from domain.dead_letters import Reason
 from domain.values import BatchStatus, SpellcheckMetrics
 from tests.support.deciding import batch_id_in, decide
-from tests.support.upstream import RECEIVED_AT, RECORD_TIME, Place, altered, fullest_messages, record
+from tests.support.upstream import (
+    RECEIVED_AT,
+    RECORD_TIME,
+    Place,
+    altered,
+    every_place,
+    fullest_messages,
+    record,
+)
 
 FULLEST = fullest_messages()
 
@@ -391,6 +399,49 @@ def test_the_end_of_the_calendar_is_too_far_ahead_in_any_zone(at: str) -> None:
 
     assert isinstance(read, Rejection)
     assert read.reason is Reason.IMPLAUSIBLE_TIME
+
+
+TIMES = [
+    (topic, place)
+    for topic, message in FULLEST.items()
+    for place in [*every_place(message), *((("data", "requested_at"),) if topic == COMPARISON_RESULT else ())]
+    if str(place[-1]).endswith(("timestamp", "_at"))
+    and not {"error_info", "details", "request_metadata"} & set(place)
+]
+"""Every time of every contract, as far as the fullest messages have it."""
+
+
+@pytest.mark.parametrize(
+    ("topic", "place"), TIMES, ids=lambda value: ".".join(value) if isinstance(value, tuple) else value
+)
+@pytest.mark.parametrize(
+    "at",
+    [
+        "9999-12-31T23:59:59-23:59",
+        "9999-12-31T23:59:59Z",
+        "0001-01-01T00:00:00+23:59",
+        "1969-12-31T23:59:59Z",
+    ],
+)
+def test_every_time_of_every_contract_must_be_plausible(topic: str, place: Place, at: str) -> None:
+    read = translate(record(topic, altered(topic, place, at)), received_at=RECEIVED_AT)
+
+    assert isinstance(read, Rejection)
+    assert (read.reason, read.detail.split(" ")[0]) == (Reason.IMPLAUSIBLE_TIME, place[-1])
+
+
+@pytest.mark.parametrize(
+    ("topic", "place"), TIMES, ids=lambda value: ".".join(value) if isinstance(value, tuple) else value
+)
+@pytest.mark.parametrize(
+    "at", ["2026-03-07T00:00:00+16:00", "2026-03-07T00:00:00-23:59", "2026-03-07T00:00:00+23:59"]
+)
+def test_every_offset_is_taken_and_no_event_holds_another_zone_than_utc(
+    topic: str, place: Place, at: str
+) -> None:
+    for event in decide(statement(topic, altered(topic, place, at)), {}):
+        times = [value for value in vars(event).values() if isinstance(value, datetime)]
+        assert {time.tzinfo for time in times} == {UTC}
 
 
 def test_a_record_time_beyond_the_calendar_is_refused_where_it_is_all_there_is() -> None:

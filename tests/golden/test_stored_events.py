@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -20,6 +22,16 @@ from tests.golden.expected_events import EXPECTED
 FOLDER: Final = Path(__file__).parent
 TOPICS: Final = (FOLDER / "topics.txt").read_text(encoding="utf-8").split()
 CURRENT: Final = sorted(event_class.topic for event_class in EVENT_CLASSES)
+
+
+WITH_AN_OFFSET: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+[+-](?!00:00)[0-9]{2}:[0-9]{2}")
+
+
+def in_utc(found: re.Match[bytes]) -> bytes:
+    """Write a time with an offset, as it was stored, in UTC."""
+    return (
+        datetime.fromisoformat(found[0].decode()).astimezone(UTC).isoformat().replace("+00:00", "Z").encode()
+    )
 
 
 def golden(topic: str) -> StoredEvent:
@@ -69,10 +81,13 @@ def test_todays_event_gives_the_same_bytes(topic: str) -> None:
 
 
 @pytest.mark.parametrize("topic", CURRENT)
-def test_an_event_that_was_read_is_written_as_it_was(topic: str) -> None:
+def test_an_event_that_was_read_is_written_as_it_was_but_for_the_zone_of_its_times(topic: str) -> None:
     codec = event_codec()
+    stored = golden(topic)
 
-    assert codec.to_stored_event(codec.to_domain_event(golden(topic))) == golden(topic)
+    written = codec.to_stored_event(codec.to_domain_event(stored))
+
+    assert written == replace(stored, state=WITH_AN_OFFSET.sub(in_utc, stored.state))
 
 
 @pytest.mark.parametrize(

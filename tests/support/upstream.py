@@ -127,3 +127,13 @@ def altered(topic: str, path: Place, value: Any = ..., /) -> dict[str, Any]:
     else:
         here[path[-1]] = value
     return message
+
+
+def every_place(value: Any, path: Place = ()) -> Iterator[Place]:
+    """Yield the place of each value in `value`, objects and lists included, the first of each list only."""
+    parts = (
+        value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    )
+    for name, part in parts:
+        yield (*path, name)
+        yield from every_place(part, (*path, name))
