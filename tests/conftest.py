@@ -2,6 +2,9 @@
 
 Environment: RAS_TEST_DATABASE_URL, RAS_TEST_KAFKA_BOOTSTRAP (servers to use instead of our own),
 RAS_TEST_CACHE (what is kept between runs), RAS_TEST_REQUIRE (what must not be left out), CI.
+
+`pytest` runs in one process. `pytest -n auto --dist loadfile` runs several, each with its own servers, because
+the names of RAS's topics are fixed; `make test` does so.
 """
 
 import os
@@ -15,6 +18,7 @@ from tests.support import requirements
 from tests.support.kafka_choice import Broker, NoBrokerError, real_broker
 from tests.support.kafka_jars import cache_folder
 from tests.support.kafka_server import KafkaServer
+from tests.support.order import longest_first
 from tests.support.postgres_server import GivenPostgres, PostgresServerUnderTest, fresh_database
 
 pytest.register_assert_rewrite("tests.support.accounts")  # before the first of its users is imported
@@ -25,35 +29,55 @@ configuration.set_hypothesis_home_dir(cache_folder() / "hypothesis")
 settings.register_profile("local", deadline=None, database=None)
 # A run that gates a change must not fail at random on what it does not touch; `local` runs keep searching.
 settings.register_profile("ci", deadline=None, database=None, derandomize=True, print_blob=True)
+settings.register_profile("fast", deadline=None, database=None, derandomize=True, max_examples=10)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
-def pytest_configure() -> None:
-    """Refuse a RAS_TEST_REQUIRE that names nothing known before any test runs."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse, before any test runs, what cannot work: an unknown requirement, several workers on one broker."""
     requirements.required()
+    if _broker_is_given() and len(config.getoption("tx", None) or ()) > 1:
+        raise pytest.UsageError(
+            "RAS_TEST_KAFKA_BOOTSTRAP names one broker, and one test at a time can use the topics of RAS on it: "
+            "run `pytest -n0` or `-n auto`, or unset it"
+        )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Tests wait more than they compute: two workers for each core, at most four. One on a given broker."""
+    if _broker_is_given():
+        return 1
+    chosen = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS")
+    return int(chosen) if chosen else min(4, 2 * (os.cpu_count() or 1))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a real broker, so that `-m 'not kafka'` selects without anybody writing marks."""
+    """Mark what needs a real broker, so that `-m 'not kafka'` selects it; begin with the files that take longest."""
     for item in items:
         if _KAFKA_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)
+    items.sort(key=lambda item: longest_first(item.path))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in plain words what did not run."""
-    for name, install in sorted(requirements.left_out.items()):
-        skipped = sum(
-            report.longrepr[2].removeprefix("Skipped: ").startswith(f"no {name}:")
-            for report in terminalreporter.getreports("skipped")
-            if isinstance(report.longrepr, tuple)
-        )
-        terminalreporter.write_line(f"left out: {skipped} tests that need {name}: {install}", yellow=True)
+    """Report what did not run, as the skipped tests tell it: with several workers there is no other way."""
+    reasons = (
+        report.longrepr[2]
+        for report in terminalreporter.getreports("skipped")
+        if isinstance(report.longrepr, tuple)
+    )
+    for name, install, count in requirements.left_out(reasons):
+        terminalreporter.write_line(f"left out: {count} tests that need {name}: {install}", yellow=True)
+
+
+def _broker_is_given() -> bool:
+    return bool(os.environ.get("RAS_TEST_KAFKA_BOOTSTRAP"))
 
 
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServerUnderTest]:
-    """One PostgreSQL for all tests; use `database_url` for a database to write in."""
+    """One PostgreSQL for all tests of this process; use `database_url` for a database to write in."""
     if given := os.environ.get("RAS_TEST_DATABASE_URL"):
         yield GivenPostgres(given)
         return
@@ -70,7 +94,7 @@ def database_url(postgres_server: PostgresServerUnderTest) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """One real broker for all tests, started when the first test asks for it. Name topics uniquely."""
+    """One real broker for all tests of this process, started when the first test asks for it. Name topics uniquely."""
     try:
         broker = real_broker(tmp_path_factory.mktemp("kafka"))
     except NoBrokerError as error:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from application.ingest import Intake
 from application.ports import StalePositionError
 from infrastructure.demo.stream import stream
+from tests.support.examples import examples
 from tests.support.fake_store import FakeEventStore, Step
 from tests.support.ingesting import Ingestion, intakes_of, messages_of, small_batch, take_in_cuts, total
 
@@ -147,7 +148,7 @@ STREAM = intakes_of(stream(5, 12, class_sizes=(1, 2, 5), failure_share=0.7, diso
 AT_ONCE = taken_in_at_once(STREAM)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     sizes=st.lists(st.integers(1, 60), max_size=60),
     max_essays=st.sampled_from([0, 12, 10_000]),
@@ -164,7 +165,7 @@ def test_any_cut_into_micro_batches_gives_the_same_events_and_state(
     assert store.counts == AT_ONCE.counts
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     sizes=st.lists(st.integers(1, 40), max_size=40),
     faults=st.sets(st.integers(0, 150), max_size=30),

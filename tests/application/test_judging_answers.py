@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from application.assessments import Asked, JobFacts, PairCount
 from application.judging_answers import detailed, summarised
+from tests.support.examples import examples
 
 TEXTS = ("e1", "e2", "e3", "e4", "ANCHOR_1")
 JUDGES = ("teacher-0007", "mock/synthetic-model-1")
@@ -45,7 +46,7 @@ def without_growth(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(requests=REQUESTS, seed=st.integers())
 def test_the_order_of_the_decisions_changes_the_growth_only(requests: list[Asked], seed: int) -> None:
     shuffled = Random(seed).sample(requests, len(requests))
@@ -54,7 +55,7 @@ def test_the_order_of_the_decisions_changes_the_growth_only(requests: list[Asked
     assert without_growth(detailed(job(*requests), [])) == without_growth(detailed(job(*shuffled), []))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(requests=REQUESTS)
 def test_everything_adds_up_and_can_be_written(requests: list[Asked]) -> None:
     body = detailed(job(*requests), [])

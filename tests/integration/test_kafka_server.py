@@ -148,11 +148,11 @@ def test_a_machine_without_java_or_docker_is_told_what_to_install(
 
 
 def test_what_is_missing_is_left_out_and_what_is_required_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requirements, "left_out", {})
     monkeypatch.delenv("RAS_TEST_REQUIRE", raising=False)
-    with pytest.raises(pytest.skip.Exception, match="no kafka: install it"):
+    with pytest.raises(pytest.skip.Exception, match="no kafka: install it") as skipped:
         requirements.missing("kafka", install="install it")
-    assert requirements.left_out == {"kafka": "install it"}
+    reasons = [f"Skipped: {skipped.value}"] * 2 + ["Skipped: upstream's contracts are not beside the project"]
+    assert requirements.left_out(reasons) == [("kafka", "install it", 2)]
     monkeypatch.setenv("RAS_TEST_REQUIRE", "browser, kafka")
     with pytest.raises(pytest.fail.Exception, match="required by RAS_TEST_REQUIRE"):
         requirements.missing("kafka", install="install it")

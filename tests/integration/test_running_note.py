@@ -50,6 +50,14 @@ def test_another_kafka_is_not_that_of_ras_up(tmp_path: Path) -> None:
             {"pid": os.getpid(), "database_url": "postgresql://x", "kafka": "x:1", "embedded_kafka": True}
         ),
     ],
+    ids=[
+        "empty",
+        "a list",
+        "an empty object",
+        "a text for a number",
+        "a number for a text",
+        "of another process",
+    ],
 )
 def test_what_is_left_of_a_note_or_is_none_tells_nothing(tmp_path: Path, content: str) -> None:
     (tmp_path / "running.json").write_text(content)

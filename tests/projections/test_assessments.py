@@ -16,6 +16,7 @@ from domain.aggregate import DomainEvent
 from domain.assessment_events import JudgeDecisionFailed, JudgeDecisionRecorded, Side
 from projections.assessments import assessment_results, assessments, comparison_matrix, jobs, judge_decisions
 from projections.recorded import Recorded
+from tests.support.examples import examples
 from tests.support.given import caused_by, minute
 from tests.support.judging import Job
 from tests.support.projecting import Chain, connected, stream_file
@@ -202,7 +203,7 @@ ANSWERS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(answers=ANSWERS, data=st.data())
 def test_the_matrix_is_a_count_of_the_decisions_that_stand(
     read_models_url: str, answers: list[tuple[str, str, str, Side | None]], data: st.DataObject

@@ -20,6 +20,7 @@ from projections.catalogue import PROJECTIONS
 from projections.recorded import Recorded
 from tests.application.event_store_contract import recorded_by
 from tests.golden.expected_events import EXPECTED
+from tests.support.examples import examples
 from tests.support.fake_store import FakeEventStore
 from tests.support.given import (
     assessed,
@@ -114,7 +115,7 @@ def test_the_log_has_everything_that_projections_follow(expected: dict[str, Rows
     assert all(expected.values())
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(cuts=st.sets(st.integers(1, len(LOG) - 1)))
 def test_any_cut_gives_the_same_rows(read_models_url: str, expected: dict[str, Rows], cuts: set[int]) -> None:
     with connected(read_models_url) as connection:

@@ -19,6 +19,7 @@ from projections.dead_letters import letters
 from projections.projection import GIVEN, Row, array_text, as_rows, schema_of, upsert, upserts
 from projections.teacher_inbox import notifications
 from tests.projections.test_cuts import LOG
+from tests.support.examples import examples
 from tests.support.read_models import rows
 
 _AT = datetime(2026, 3, 7, 9, 30, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
@@ -95,7 +96,7 @@ _FREE = st.recursive(
     column=st.lists(st.none() | _TEXTS, max_size=4),
     objects=st.lists(st.none() | st.dictionaries(_TEXTS, _FREE, max_size=3), max_size=4),
 )
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_is_what_the_database_reads(
     connection: Connection, column: list[str | None], objects: list[dict[str, Any] | None]
 ) -> None:

@@ -17,9 +17,10 @@ from domain.completion import Tally
 from tests.properties import batch_model as model
 from tests.properties.batch_model import Account, Statement
 from tests.properties.upstream_batches import TruthfulBatch, arrivals, fickle_batches, truthful_batches
+from tests.support.examples import examples
 from tests.support.given import STREAM, Message, announced, caused_by, play, replayed
 
-_MODERATE = settings(max_examples=150)
+_MODERATE = settings(max_examples=examples(150))
 
 
 def account(batch: BatchAggregate) -> Account:

@@ -20,6 +20,7 @@ from infrastructure.queries import batches as views
 from infrastructure.queries.batches import PostgresQueries
 from infrastructure.queries.read_pool import ReadConnections
 from tests.properties.upstream_batches import fickle_batches, truthful_batches
+from tests.support.examples import examples
 from tests.support.given import Message, Registered, play
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 from tests.support.projecting import Chain, connected
@@ -49,7 +50,7 @@ def database(postgres_server: PostgresServerUnderTest) -> Iterator[Database]:
         yield Database(url, Chain(url), map("teacher-{:04d}".format, count(1)))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     st.lists(fickle_batches() | truthful_batches().map(lambda batch: batch.messages), min_size=1, max_size=12)
 )

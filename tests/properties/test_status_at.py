@@ -22,6 +22,7 @@ from infrastructure.queries.batches import PostgresQueries
 from infrastructure.queries.bodies import batch_body
 from infrastructure.queries.read_pool import ReadConnections
 from tests.properties.upstream_batches import fickle_batches
+from tests.support.examples import examples
 from tests.support.given import Message, caused_by, minute
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 from tests.support.projecting import Chain
@@ -43,7 +44,7 @@ def database(postgres_server: PostgresServerUnderTest) -> Iterator[Database]:
         yield Database(url, Chain(url), map("batch-{:04d}".format, count(1)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(fickle_batches())
 def test_the_fold_of_all_events_answers_as_the_read_model(
     database: Database, story: tuple[Message, ...]
@@ -57,7 +58,7 @@ def test_the_fold_of_all_events_answers_as_the_read_model(
         assert _body(events, by=by) == expected
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(fickle_batches())
 def test_as_recorded_a_time_shows_what_was_known_then(story: tuple[Message, ...]) -> None:
     """Each message was received a minute after the one before: the answer then is that of those alone."""
@@ -67,7 +68,7 @@ def test_as_recorded_a_time_shows_what_was_known_then(story: tuple[Message, ...]
         assert _body(events, at=number) == _body(known)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(fickle_batches())
 def test_as_happened_no_later_fact_shows(story: tuple[Message, ...]) -> None:
     events = _recorded("b1", story)

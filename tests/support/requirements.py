@@ -6,14 +6,14 @@ by leaving it out.
 """
 
 import os
+import re
+from collections import Counter
+from collections.abc import Iterable
 from typing import NoReturn
 
 import pytest
 
 KNOWN = frozenset({"kafka", "browser"})
-
-left_out: dict[str, str] = {}
-"""What was missing in this run: its name to what to install for it."""
 
 
 def required() -> frozenset[str]:
@@ -30,5 +30,11 @@ def missing(name: str, *, install: str) -> NoReturn:
     """Skip the running test, or fail it if `name` is required; `install` says what to install to run it."""
     if name in required():
         pytest.fail(f"{name} is required by RAS_TEST_REQUIRE and missing: {install}", pytrace=False)
-    left_out[name] = install
     pytest.skip(f"no {name}: {install}")
+
+
+def left_out(reasons: Iterable[str]) -> list[tuple[str, str, int]]:
+    """Return what was missing, given why tests were skipped: name, what to install, number of tests."""
+    told = (re.fullmatch(r"Skipped: no (\w+): (.*)", reason, re.DOTALL) for reason in reasons)
+    counted = Counter((found[1], found[2]) for found in told if found and found[1] in KNOWN)
+    return [(name, install, count) for (name, install), count in sorted(counted.items())]
