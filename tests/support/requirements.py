@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import pytest
 
-KNOWN = frozenset({"kafka", "browser"})
+KNOWN = frozenset({"kafka", "browser", "packages"})
 
 
 def required() -> frozenset[str]:
