@@ -12,7 +12,7 @@ from infrastructure.cli.commands import explaining, letters, operating, roles, s
 
 app = typer.Typer(
     name="ras",
-    help="Result Aggregator Service: how a batch of essays stands, said once and explained.",
+    help="Result Aggregator Service: how each batch of essays stands, announced once and explained.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -59,4 +59,4 @@ def _options(
         False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
     ),
 ) -> None:
-    """Result Aggregator Service: how a batch of essays stands, said once and explained."""
+    """Result Aggregator Service: how each batch of essays stands, announced once and explained."""

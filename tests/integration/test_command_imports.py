@@ -157,3 +157,14 @@ def test_a_command_that_a_setting_stops_has_loaded_nothing_of_others(
 
     assert (stopped.code, stopped.loaded & spared) == (2, set())
     assert "is not set" in stopped.errors
+
+
+def test_no_summary_in_the_help_is_cut_off_at_80_columns() -> None:
+    command = get_command(app)
+    assert isinstance(command, TyperGroup)
+    context = command.make_context("ras", [], resilient_parsing=True, terminal_width=80, max_content_width=80)
+
+    text = command.get_help(context)
+
+    assert "dead-letters" in text
+    assert [line for line in text.splitlines()[1:] if line.endswith("...")] == []

@@ -1,4 +1,4 @@
-"""What explains results: a batch's history and readiness, the scores of a judging session."""
+"""Commands that explain results: a batch's history and readiness, the scores of a judging session."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ def history(
     batch_id: Annotated[str, typer.Argument(metavar="BATCH", help="The batch's id.")],
     as_of: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Up to this time (RFC 3339), and how the batch stood then."),
+        typer.Option(
+            metavar="TIME", help="Show events up to this time (RFC 3339), and the status of the batch then."
+        ),
     ] = None,
     by: Annotated[
         By | None,
         typer.Option(
-            help="Which time counts with --as-of: when RAS learnt of it, or when it was so.",
+            help="Which time counts with --as-of: when RAS recorded it, or when it happened.",
             show_default=By.RECORDED.value,
         ),
     ] = None,
     show_all: Annotated[
-        bool, typer.Option("--all", help=f"Show every event, not the first {_SHOWN}.")
+        bool, typer.Option("--all", help=f"Show every event, not only the first {_SHOWN}.")
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Tell what happened to a batch, event by event, with the message that caused each."""
+    """Show what happened to a batch, event by event. Each line names the message that caused it."""
     try:
         at = None if as_of is None else moment(as_of)
     except ValueError as error:
@@ -46,11 +48,11 @@ def history(
 def explain(
     batch_id: Annotated[str, typer.Argument(metavar="BATCH", help="The batch's id.")],
     show_all: Annotated[
-        bool, typer.Option("--all", help=f"Name every essay, not the first {NAMED} of each list.")
+        bool, typer.Option("--all", help=f"Name every essay, not only the first {NAMED} of each list.")
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Say why a batch is ready, or is not: what is known, what is missing, what RAS waits for."""
+    """Explain why a batch is ready or is not. Shows what is known, what is missing and what RAS waits for."""
     from infrastructure.cli import history as work
 
     work.explain(batch_id, most=None if show_all else NAMED, json_output=json_output)
@@ -74,7 +76,7 @@ def bradley_terry(
         ),
     ] = False,
 ) -> None:
-    """Bradley-Terry scores, standard errors, fit and reliability from comparative judgements.
+    """Score a judging session from a CSV file. Prints Bradley-Terry scores, standard errors, fit and reliability.
 
     Names are text (NA and 007 are names), equal rows are separate decisions.
     """

@@ -1,4 +1,4 @@
-"""`ras dead-letters` and `ras parked`: the messages that were put aside, and what becomes of them."""
+"""`ras dead-letters` and `ras parked`: messages that were not ingested, and how to settle them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from application.queries import LetterFilter
 from domain.dead_letters import PARKED, LetterState
 
 dead_letters = typer.Typer(
-    help="List, show, retry and discard the messages that could not be taken in.",
+    help="Handle messages that could not be ingested.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 parked = typer.Typer(
-    help="List and drain the messages that wait because our own code failed.",
+    help="Handle messages that wait for a fix of RAS.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -35,9 +35,9 @@ UntilOption = Annotated[
     str | None, typer.Option("--until", metavar="TIME", help="Only received before this time (RFC 3339).")
 ]
 Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", help="The ids that `list` shows.")]
-AllOption = Annotated[bool, typer.Option("--all", help="All that are open and fit the filters.")]
+AllOption = Annotated[bool, typer.Option("--all", help="All open letters that match the filters.")]
 ByOption = Annotated[
-    str | None, typer.Option(help="Who does it, for the history; the name at the terminal where not given.")
+    str | None, typer.Option(help="Your name, for the history. Default: the user at the terminal.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
@@ -55,7 +55,7 @@ def list_letters(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, newest first.")] = 50,
     json_output: JsonOption = False,
 ) -> None:
-    """List dead letters, newest first: those that are open, unless --state says otherwise."""
+    """List dead letters, newest first. Shows open letters unless --state selects others."""
     wanted = _filter(reason, topic, since, until, state=state)
     from infrastructure.cli import dead_letters as work
 
@@ -65,7 +65,7 @@ def list_letters(
 @dead_letters.command("show")
 def show_letter(
     letter_id: Annotated[int, typer.Argument(metavar="ID", help="The id that `list` shows.")],
-    raw: Annotated[bool, typer.Option(help="Print nothing but the message's bytes.")] = False,
+    raw: Annotated[bool, typer.Option(help="Print only the message's bytes.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON, bytes in base64.")] = False,
 ) -> None:
     """Show one dead letter with its bytes."""
@@ -98,7 +98,7 @@ def _with_options(shared: Callable[..., Any]) -> Callable[[Callable[..., None]],
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """What retry and discard have in common: which letters, for whom, and how to tell."""
+    """The options that retry and discard share: which letters, by whom, and how to print."""
 
     ids: Sequence[int]
     wanted: LetterFilter
@@ -118,7 +118,7 @@ def _order(
     yes: YesOption = False,
     json_output: JsonOption = False,
 ) -> _Order:
-    """Return what the options say. Raises typer.BadParameter for what makes no sense."""
+    """Return the options as a value. Raises typer.BadParameter for a combination that makes no sense."""
     who, wanted = _operator(by), _filter(reason, topic, since, until)
     return _Order(_chosen(ids or (), wanted, every=every), wanted, who, yes, json_output)
 
@@ -126,7 +126,7 @@ def _order(
 @dead_letters.command("retry")
 @_with_options(_order)
 def retry_letters(order: _Order) -> None:
-    """Take messages in again, by the ordinary way, oldest first. Exit code 1 if one is refused again."""
+    """Ingest messages again, oldest first. Exit code 1 if one is refused again."""
     from infrastructure.cli import dead_letters as work
 
     work.retry_letters(order.ids, order.wanted, by=order.by, yes=order.yes, json_output=order.json_output)
@@ -138,7 +138,7 @@ def discard_letters(
     order: _Order,
     why: Annotated[str, typer.Option(help="Why, for the history.")] = "",
 ) -> None:
-    """Give messages up: they are not offered again and stay in the history."""
+    """Give messages up. They stay in the history."""
     if not why.strip() or len(why) > 500 or not why.isprintable():
         raise typer.BadParameter("say why, in 1 to 500 characters on one line", param_hint="--why")
     from infrastructure.cli import dead_letters as work
@@ -150,7 +150,7 @@ def discard_letters(
 
 @parked.command("list")
 def list_parked(json_output: JsonOption = False) -> None:
-    """List the streams in which messages wait, the longest waiting first."""
+    """List the streams in which messages wait. The longest waiting is first."""
     from infrastructure.cli import parked as work
 
     work.list_parked(json_output=json_output)
@@ -160,13 +160,13 @@ def list_parked(json_output: JsonOption = False) -> None:
 def drain_parked(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="BATCH", help="Batches or streams; all that wait where none is given."),
+        typer.Argument(metavar="BATCH", help="Batches or streams. Default: all in which messages wait."),
     ] = None,
     by: ByOption = None,
     yes: YesOption = False,
     json_output: JsonOption = False,
 ) -> None:
-    """Take in what waits, stream by stream, in order and once. Exit code 1 if something waits on."""
+    """Ingest waiting messages, in order and once. Exit code 1 if some keep waiting."""
     who = _operator(by)
     from infrastructure.cli import parked as work
 
@@ -174,7 +174,7 @@ def drain_parked(
 
 
 def _operator(by: str | None) -> str:
-    """Return who gives the order."""
+    """Return the name of the operator."""
     if by is not None:
         if not by.strip() or len(by) > 500 or not by.isprintable():
             raise typer.BadParameter("must be a text of 1 to 500 characters on one line", param_hint="--by")

@@ -1,4 +1,4 @@
-"""What operators run beside the service: how it stands, whether it all fits, read models filled anew."""
+"""Commands that operators run beside the service: status, check, outbox, rebuild, replay."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ import typer
 
 
 def status(
-    watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Show it again and again until Ctrl-C.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
     interval: Annotated[
-        float, typer.Option(min=0.5, max=3600, metavar="SECONDS", help="How often, with --watch.")
+        float,
+        typer.Option(min=0.5, max=3600, metavar="SECONDS", help="Seconds between refreshes, with --watch."),
     ] = 2.0,
     json_output: Annotated[
         bool, typer.Option("--json", help="Print as JSON; with --watch, a line each time.")
     ] = False,
 ) -> None:
-    """Show how far ingest, publisher and projections have come, and how far behind they are."""
+    """Show the position, lag and last error of each role."""
     from infrastructure.cli import status as work
 
     work.status(watch=watch, interval_s=interval, json_output=json_output)
@@ -29,12 +28,12 @@ def check(
     incremental: Annotated[
         bool,
         typer.Option(
-            "--incremental", help="Look only at what has come since the last check that found all in order."
+            "--incremental", help="Check only what is new since the last check that found no fault."
         ),
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Count what came in, what is recorded, what the read models hold and what went out against each other.
+    """Check that nothing was lost or doubled. Counts what came in, is recorded, is shown and went out.
 
     Runs beside the service. Exit code 1 where something does not fit; each thing is named.
     """
@@ -49,7 +48,7 @@ def outbox(
     ] = 20,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Show what is recorded and not yet published, and what was published lately."""
+    """Show what waits to be published, and what was sent."""
     from infrastructure.cli import outbox as work
 
     work.outbox(limit=limit, json_output=json_output)
@@ -61,19 +60,19 @@ def rebuild(
         typer.Argument(metavar="NAME", help="Read models; all of them when none is named."),
     ] = None,
     rollback: Annotated[
-        bool, typer.Option("--rollback", help="Go back to the side that was live before the last rebuild.")
+        bool, typer.Option("--rollback", help="Return to the side that was live before the last rebuild.")
     ] = False,
     accept_differences: Annotated[
         bool,
         typer.Option(
             "--accept-differences",
-            help="Switch although rows differ from the live ones: the events are right, the live rows are not.",
+            help="Switch even if rows differ: the events are right, the live rows are wrong.",
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before going back.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
-    """Fill read models anew from the events, beside the live ones, and switch to them.
+    """Rebuild read models beside the live ones and switch.
 
     Ingest, projector and API go on meanwhile; nothing is sent to Kafka. A new side that differs from the live
     one is refused and the rows are named, unless the read model's version has changed. Interrupted, the live
@@ -92,18 +91,18 @@ def rebuild(
 
 def replay(
     file: Annotated[
-        Path, typer.Argument(help="A stream file, one JSON message a line; - reads standard input.")
+        Path, typer.Argument(help="A stream file with one JSON message per line; - reads standard input.")
     ],
     bootstrap_servers: Annotated[
         str | None,
         typer.Option(
-            help="Kafka to send to; when not given RAS_KAFKA_BOOTSTRAP_SERVERS, else that of the running `ras up`."
+            help="Kafka to send to. Default: RAS_KAFKA_BOOTSTRAP_SERVERS, else the Kafka of the running `ras up`."
         ),
     ] = None,
-    rate: Annotated[float, typer.Option(min=0, help="Messages a second; 0 is as fast as it goes.")] = 0,
+    rate: Annotated[float, typer.Option(min=0, help="Messages per second; 0 is as fast as possible.")] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="Print what was sent as JSON.")] = False,
 ) -> None:
-    """Send a stream file to Kafka, in its order, each message as it was recorded.
+    """Send a recorded stream file to Kafka. Keeps its order and each message as it was recorded.
 
     The whole file is read and checked first, so a broken line sends nothing. To the broker that `ras up` brings it
     sends no faster than messages are taken in: that broker keeps 5 MB a partition and drops the oldest, and takes messages up to 2.5 MB.

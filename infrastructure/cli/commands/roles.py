@@ -8,7 +8,7 @@ import typer
 
 
 def ingest() -> None:
-    """Take in upstream's messages (one or more processes; they share the partitions)."""
+    """Run an ingester. Several processes share the partitions."""
     from infrastructure.cli import roles as work
 
     work.ingest()
@@ -18,18 +18,18 @@ def publish(
     resume_at: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Set the position to this notification id first; events up to it count as published."
+            min=0, help="First set the position to this notification id; events up to it count as published."
         ),
     ] = None,
     after_restore: Annotated[
         bool,
         typer.Option(
             "--after-restore",
-            help="The database is an earlier one: go back with it, and leave out what Kafka shows to have been said.",
+            help="The database was restored to an earlier day: go back with it, and leave out what Kafka shows as announced.",
         ),
     ] = False,
 ) -> None:
-    """Publish results and notifications to Kafka, exactly once (one process; a second one takes over)."""
+    """Run the publisher. A second process takes over and the first ends."""
     if after_restore and resume_at is not None:
         raise typer.BadParameter("--resume-at and --after-restore exclude each other.")
     from infrastructure.cli import roles as work
@@ -38,21 +38,21 @@ def publish(
 
 
 def project() -> None:
-    """Keep the read models up to date (a second process takes turns with the first)."""
+    """Run the projections. They keep the read models current."""
     from infrastructure.cli import roles as work
 
     work.project()
 
 
 def serve() -> None:
-    """Answer queries over HTTP."""
+    """Run the query API over HTTP."""
     from infrastructure.cli import roles as work
 
     work.serve()
 
 
 def serve_assessments() -> None:
-    """Answer questions about comparative judgement over HTTP."""
+    """Run the assessment app over HTTP."""
     from infrastructure.cli import roles as work
 
     work.serve_assessments()

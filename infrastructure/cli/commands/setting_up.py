@@ -1,4 +1,4 @@
-"""What sets up and shows the whole: everything on this machine, tables and topics, the API's description."""
+"""Commands that set RAS up and show it: demo, up, init, openapi."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ import typer
 
 def demo(
     batches: Annotated[int, typer.Option(min=1, max=10_000, help="How many batches to play.")] = 300,
-    seed: Annotated[int, typer.Option(help="Another seed gives other batches, the same seed the same.")] = 1,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Leave everything running for a look, until Ctrl-C.")
-    ] = False,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same batches.")] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
     json_output: Annotated[
         bool,
-        typer.Option(
-            "--json", help="Print the result as JSON; with --keep: one line that says where everything is."
-        ),
+        typer.Option("--json", help="Print the result as JSON; with --keep one line with all addresses."),
     ] = False,
 ) -> None:
-    """Play a realistic stream through everything and check each result; needs no setting and no Docker.
+    """Play a realistic stream and check every result. Needs no settings and no Docker.
 
     Upstream's messages for a few hundred batches (classes of several sizes, some failures, some disorder,
     some repeats) go into Kafka. What comes out of Kafka and of the API is checked against what went in: exit
@@ -34,10 +30,10 @@ def demo(
 
 def up(
     json_output: Annotated[
-        bool, typer.Option("--json", help="Print one line of JSON when all is ready.")
+        bool, typer.Option("--json", help="Print one line of JSON when everything is ready.")
     ] = False,
 ) -> None:
-    """Run all roles on this machine, with embedded servers unless some are set; Ctrl-C stops."""
+    """Run all roles on this machine. Embedded servers are used unless you set your own. Ctrl-C stops them."""
     from infrastructure.cli import up as work
 
     work.up(json_output=json_output)
@@ -45,11 +41,11 @@ def up(
 
 def init(
     upgrade: Annotated[
-        bool, typer.Option("--upgrade", help="Migrate the tables of an older version, too.")
+        bool, typer.Option("--upgrade", help="Also migrate the tables of an older version.")
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
-    """Create the tables and topics that are missing; safe to run again."""
+    """Create missing tables and topics. It is safe to run again."""
     from infrastructure.cli import init as work
 
     work.init(upgrade=upgrade, json_output=json_output)
@@ -57,7 +53,7 @@ def init(
 
 def openapi(
     assessments: Annotated[
-        bool, typer.Option("--assessments", help="The assessment app's instead of the query API's.")
+        bool, typer.Option("--assessments", help="Describe the assessment app instead of the query API.")
     ] = False,
 ) -> None:
     """Print an API's OpenAPI 3.1 document."""
