@@ -5,15 +5,18 @@ A value that makes no sense stops the start with a sentence; nothing falls back 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from infrastructure import addresses
 from infrastructure.errors import OperatorError
+from infrastructure.unknown_settings import unknown_settings
 
 DEMO_API_KEY = "ras-demo-key"
 DEMO_ENVIRONMENT = "demo"
@@ -179,6 +182,12 @@ class Settings(BaseSettings):
         if self.internal_api_key.get_secret_value() == DEMO_API_KEY and not is_demo:
             raise SettingsError("RAS_INTERNAL_API_KEY is the public key of the demo: choose another one.")
         return self.internal_api_key
+
+
+def warnings() -> list[str]:
+    """Return a sentence for each `RAS_*` variable, of the environment or of `.env`, that is not a setting."""
+    given = [*os.environ, *dotenv_values(".env")]
+    return list(unknown_settings(given, (f"RAS_{name}" for name in Settings.model_fields)))
 
 
 def _is_header_text(text: str) -> bool:

@@ -8,14 +8,18 @@ import signal
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
-from infrastructure.settings import Settings, load_settings
+import structlog
+
+from infrastructure.settings import Settings, load_settings, warnings
 from infrastructure.telemetry import configure_logging
 
 
 def prepared() -> Settings:
-    """Read the settings and set up logging. Raises SettingsError."""
+    """Read the settings, set up logging, and warn of misspelt settings. Raises SettingsError."""
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
+    for sentence in warnings():
+        structlog.get_logger(__name__).warning(sentence)
     return settings
 
 
