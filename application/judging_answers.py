@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from application.assessments import JobFacts, PairCount
+from application.judging_findings import findings_body
 from application.judging_scores import ScoredJob, scored
 from domain.judging_quality import SplitBy, assess_quality
 
@@ -46,6 +47,7 @@ def detailed(facts: JobFacts, matrix: Sequence[PairCount]) -> dict[str, Any]:
         "counts": job.counts(),
         "costs": job.total.costs_body(),
         **_quality(job),
+        "findings": None if job.findings is None else findings_body(job.findings),
         "provenance": job.provenance(),
     }
 
@@ -68,7 +70,7 @@ def summarised(facts: JobFacts) -> dict[str, Any]:
         "costs": job.total.costs_body(),
         "misfits": {
             "items": [item.item for item in job.misfits.items],
-            "judges": [judge.judge for judge in job.misfits.judges],
+            "judges": [judge["judge"] for judge in job.judges() if judge["flagged"]],
         },
         "provenance": job.provenance(),
     }
@@ -97,7 +99,7 @@ def _quality(job: ScoredJob) -> dict[str, Any]:
         empty: dict[str, Any] = {"judge_limit": None, "judges": [], "item_limit": None, "items": []}
         reliability |= {"split_half": None, "growth": []}
         return {"reliability": reliability, "agreement": None, "misfits": empty, "next_pairs": []}
-    quality = assess_quality(job.comparisons, job.scores)
+    quality = assess_quality(job.comparisons, job.scores, estimate=job.estimate, findings=job.findings)
     halves = {
         SplitBy.JUDGES: quality.split_half_by_judges,
         SplitBy.DECISIONS: quality.split_half_by_decisions,

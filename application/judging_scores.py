@@ -8,7 +8,7 @@ Numbers are of the decisions alone: upstream's own scores stand beside, as they 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum
 from typing import Any, Final
@@ -19,23 +19,25 @@ from domain.bradley_terry import (
     DECIMALS,
     METHOD_VERSION,
     Component,
+    Estimate,
     ItemScore,
     JudgeFit,
     JudgingScores,
-    score,
+    estimate_scores,
+    ranked,
+    scores_of,
 )
-from domain.comparison_graph import Comparisons
-from domain.judging_quality import ADAPTIVE_PAIRING_NOTE, Misfits, misfits
+from domain.comparison_graph import Comparisons, PairCounts
+from domain.findings import Findings, find
+from domain.judging_quality import Misfits, misfits
+from domain.uncertainty import ItemUncertainty
 
 METHOD: Final = "bradley-terry"
-ANSWER_VERSION: Final = 1
+ANSWER_VERSION: Final = 2
 """Changes whenever the same facts would be answered with other bytes although the method is the same."""
 
 _Z: Final = 1.96
 """Of a 95 % interval."""
-
-_FEW: Final = 10
-"""Comparisons per text that are usually advised (Kinnear, Jones and Davies 2025)."""
 
 _PUBLISHED: Final = (
     "rank",
@@ -48,6 +50,7 @@ _PUBLISHED: Final = (
     "feedback_uri",
     "metrics_uri",
 )
+_FURTHER: Final = ("se_full", "best_rank", "worst_rank", "theta_firth")
 _NO_MISFITS: Final = Misfits(None, (), None, ())
 
 
@@ -90,11 +93,13 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class ScoredJob:
-    """A job's facts and what they come to. Without any decision there are no comparisons and no scores."""
+    """A job's facts and what they come to. Without any decision there is nothing but the facts."""
 
     facts: JobFacts
     comparisons: Comparisons | None
+    estimate: Estimate | None
     scores: JudgingScores | None
+    findings: Findings | None
     misfits: Misfits
     tallies: Mapping[str, _Tally]
     total: _Tally
@@ -114,20 +119,24 @@ class ScoredJob:
         lines = {line["essay_id"]: line for line in self._lines()}
         scored = () if self.scores is None else self.scores.items
         flagged = {item.item for item in self.misfits.items}
+        further = () if self.findings is None else self.findings.items
         found = [
-            _item(name, lines.get(name)) | _score(item, rank) | {"flagged": name in flagged}
-            for item, rank in _ranked(scored)
+            _item(name, lines.get(name)) | _score(item, rank) | {"flagged": name in flagged} | _further(more)
+            for (item, rank), more in zip(ranked(scored), further, strict=True)
             for name in [item.item]
         ]
         unjudged = sorted(
             lines.keys() - {item.item for item in scored}, key=lambda name: (lines[name]["rank"], name)
         )
-        return found + [_item(name, lines[name]) | _NO_SCORE | {"flagged": False} for name in unjudged]
+        return found + [
+            _item(name, lines[name]) | _NO_SCORE | {"flagged": False} | _further(None) for name in unjudged
+        ]
 
     def judges(self) -> list[dict[str, Any]]:
         """Return the judges by name, those who only ever failed among them."""
         fits: dict[str, JudgeFit] = {} if self.scores is None else {j.judge: j for j in self.scores.judges}
-        flagged = {judge.judge for judge in self.misfits.judges}
+        checks = () if self.findings is None else self.findings.judges
+        flagged = {judge.judge for judge in self.misfits.judges} | {c.judge for c in checks if c.flagged}
         return [
             _judge(name, tally, fits.get(name), name in flagged)
             for name, tally in sorted(self.tallies.items())
@@ -165,6 +174,7 @@ class ScoredJob:
                 for number, component in enumerate(self.components)
             ],
             "warnings": self.warnings(),
+            "notes": self.notes(),
         }
 
     def warnings(self) -> list[str]:
@@ -172,17 +182,13 @@ class ScoredJob:
         found = []
         if self.facts.result is None:
             found.append("The job has no result yet: these are the numbers so far.")
-        if self.scores is None:
-            found.append("No decision is known, so there are no scores.")
-            return found
-        found += self.scores.warnings
-        few = sum(item.comparisons < _FEW for item in self.scores.items)
-        if few:
-            found.append(
-                f"{few} of {len(self.scores.items)} items were compared fewer than {_FEW} times: their places "
-                "may well change with more decisions."
-            )
-        return [*found, ADAPTIVE_PAIRING_NOTE]
+        if self.findings is None:
+            return [*found, "No decision is known, so there are no scores."]
+        return [*found, *self.findings.warnings]
+
+    def notes(self) -> list[str]:
+        """Return what else was found, in sentences."""
+        return [] if self.findings is None else list(self.findings.notes)
 
     def provenance(self) -> dict[str, Any]:
         """Return what the numbers were computed from, and how."""
@@ -200,7 +206,7 @@ class ScoredJob:
 
 
 def scored(facts: JobFacts) -> ScoredJob:
-    """Score a job: a hundredth of a second for a thousand decisions and less for each further one."""
+    """Score and check a job: some tenths of a second for a thousand decisions, a second for 35,000."""
     tallies: defaultdict[str, _Tally] = defaultdict(_Tally)
     total = _Tally()
     for asked in facts.asked:
@@ -208,27 +214,17 @@ def scored(facts: JobFacts) -> ScoredJob:
         total.add(asked)
     decided = [asked for asked in facts.asked if asked.chosen_a is not None]
     if not decided:
-        return ScoredJob(facts, None, None, _NO_MISFITS, tallies, total)
+        return ScoredJob(facts, None, None, None, None, _NO_MISFITS, tallies, total)
     comparisons = Comparisons.from_names(
         [asked.judge for asked in decided],
         [asked.essay_a if asked.chosen_a else asked.essay_b for asked in decided],
         [asked.essay_b if asked.chosen_a else asked.essay_a for asked in decided],
+        shown_first=[asked.essay_a for asked in decided],
     )
-    scores = score(comparisons)
-    return ScoredJob(facts, comparisons, scores, misfits(scores), tallies, total)
-
-
-def _ranked(items: Sequence[ItemScore]) -> Iterator[tuple[ItemScore, int]]:
-    """Yield each text with its rank in its component; equal scores share the better rank."""
-    component, place, rank = -1, 0, 0
-    before: float | None = None
-    for item in items:
-        if item.component != component:
-            component, place, before = item.component, 0, None
-        place += 1
-        if item.theta != before:
-            rank, before = place, item.theta
-        yield item, rank
+    estimate = estimate_scores(PairCounts.of(comparisons))
+    scores = scores_of(comparisons, estimate)
+    findings = find(comparisons, estimate, scores)
+    return ScoredJob(facts, comparisons, estimate, scores, findings, misfits(scores), tallies, total)
 
 
 def _item(name: str, line: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -252,6 +248,11 @@ def _score(item: ItemScore, rank: int) -> dict[str, Any]:
         "comparisons": item.comparisons,
         "wins": item.wins,
     }
+
+
+def _further(more: ItemUncertainty | None) -> dict[str, Any]:
+    """Return what the whole covariance matrix and the penalised fit add to a text's score."""
+    return {name: None if more is None else getattr(more, name) for name in _FURTHER}
 
 
 _NO_SCORE: Final[dict[str, Any]] = {

@@ -24,7 +24,7 @@ on the names of the items only through the order in which floating-point sums ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,9 +37,12 @@ from domain.comparison_graph import (
     connected_components,
     sums_by,
 )
-from domain.score_equations import EPSILON, solve, win_probability
+from domain.notices import Kind, Notice, sentence
+from domain.outcome_model import Moments, moments
+from domain.score_equations import EPSILON, solve
+from domain.wording import Count, Names
 
-METHOD_VERSION = f"bradley-terry-eps{EPSILON}/1"
+METHOD_VERSION = f"bradley-terry-eps{EPSILON}/2"
 """Changes whenever the same decisions would give other numbers."""
 
 DECIMALS = 10
@@ -47,11 +50,16 @@ _WIDEST_DIFFERENCE = 300.0
 """Logits. Fit statistics take wider ones for this, so that the square of a probability is not 0."""
 _NO_SPREAD = 1e-18
 """Variances of theta below this are rounding: all items are equal."""
+_EQUAL = 1e-9
+"""Logits. Scores that differ by less are the same: solved to other last bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemScore:
-    """One item. `theta` and `se` in logits; `component` counts from 0, the largest group first."""
+    """One item. `theta` and `se` in logits; `component` counts from 0, the largest group first.
+
+    `wins` is whole unless comparisons were undecided: each gives half a win.
+    """
 
     item: str
     theta: float
@@ -59,7 +67,7 @@ class ItemScore:
     infit: float
     outfit: float
     comparisons: int
-    wins: int
+    wins: float
     component: int
 
 
@@ -78,7 +86,8 @@ class Component:
     """Items connected by comparisons, best first, and the reliability of their scale.
 
     `ssr` is None for one item, or where all are equal. `balanced` says that the usual equations have no
-    finite solution here and the second adjustment of `domain.score_equations` was used.
+    solution here, or one far out, and that the second adjustment of `domain.score_equations` has a share in
+    the scores. `tie_parameter` is nu of `domain.outcome_model`, 0 without undecided comparisons.
     """
 
     items: tuple[str, ...]
@@ -86,6 +95,7 @@ class Component:
     ssr: float | None
     separation_g: float | None
     balanced: bool
+    tie_parameter: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +111,13 @@ class JudgingScores:
     separation_g: float | None
     components: tuple[Component, ...]
     decisions: int
-    warnings: tuple[str, ...]
+    notices: tuple[Notice, ...]
     method_version: str = METHOD_VERSION
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the scores alone give cause to warn of (`domain.findings` has the rest)."""
+        return tuple(sentence(notice) for notice in self.notices)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +129,25 @@ class Estimate:
     information: FloatArray
     component: IndexArray
     balanced: tuple[bool, ...]
+    tie_parameters: tuple[float, ...]
+    epsilon: float = EPSILON
+
+    def moments(self, one: IndexArray, other: IndexArray) -> Moments:
+        """What comparisons of the items `one` with the items `other` are expected to give."""
+        difference = self.theta[one] - self.theta[other]
+        np.clip(difference, -_WIDEST_DIFFERENCE, _WIDEST_DIFFERENCE, out=difference)
+        if len(set(self.tie_parameters)) == 1:
+            return moments(difference, self.tie_parameters[0])
+        columns = [np.empty(len(difference)) for _ in range(4)]
+        component = self.component[one]
+        for k, nu in enumerate(self.tie_parameters):
+            rows = np.flatnonzero(component == k)
+            at = moments(difference[rows], nu)
+            for column, values in zip(
+                columns, (at.expected, at.expected_other, at.variance, at.skew), strict=True
+            ):
+                column[rows] = values
+        return Moments(*columns)
 
     @property
     def n_components(self) -> int:
@@ -135,45 +169,65 @@ class Estimate:
 
 
 def score_decisions(judges: Sequence[str], chosen: Sequence[str], not_chosen: Sequence[str]) -> JudgingScores:
-    """Scores from parallel columns of names, one entry a decision. Raises JudgingDataError."""
+    """Scores from parallel columns of names, one entry per decision. Raises JudgingDataError."""
     return score(Comparisons.from_names(judges, chosen, not_chosen))
 
 
 def score(comparisons: Comparisons) -> JudgingScores:
     """Scores, errors, fit and reliability of `comparisons`."""
-    estimate = estimate_scores(PairCounts.of(comparisons))
+    return scores_of(comparisons, estimate_scores(PairCounts.of(comparisons)))
+
+
+def scores_of(comparisons: Comparisons, estimate: Estimate) -> JudgingScores:
+    """What `score` returns, from the `estimate` of the same comparisons."""
     items = _item_scores(comparisons, estimate)
     components = _components(estimate, items)
     ssr, separation_g = estimate.separation()
     return JudgingScores(
         items=items,
-        judges=_judge_fits(comparisons, estimate.theta),
+        judges=_judge_fits(comparisons, estimate),
         ssr=_rounded(ssr),
         separation_g=_rounded(separation_g),
         components=components,
         decisions=len(comparisons),
-        warnings=_warnings(comparisons, estimate.counts, components),
+        notices=_notices(comparisons, estimate.counts, components),
+        method_version=METHOD_VERSION.replace(f"eps{EPSILON}", f"eps{estimate.epsilon:g}"),
     )
 
 
-def estimate_scores(counts: PairCounts) -> Estimate:
+def estimate_scores(counts: PairCounts, epsilon: float = EPSILON) -> Estimate:
     """Theta and information of every item, each connected component on its own scale with mean 0."""
     component = connected_components(counts)
     theta, information = np.zeros(counts.n_items), np.zeros(counts.n_items)
-    balanced = []
+    balanced, tie_parameters = [], []
     for members, part in counts.split(component):
-        solution = solve(part)
+        solution = solve(part, epsilon)
         theta[members], information[members] = solution.theta, solution.information
         balanced.append(solution.balanced)
-    return Estimate(counts, theta, information, component, tuple(balanced))
+        tie_parameters.append(solution.tie_parameter)
+    return Estimate(counts, theta, information, component, tuple(balanced), tuple(tie_parameters), epsilon)
+
+
+def ranked(items: Sequence[ItemScore]) -> Iterator[tuple[ItemScore, int]]:
+    """Yield each item with its rank in its component, from 1; equal scores share the better rank."""
+    component, place, rank = -1, 0, 0
+    before: float | None = None
+    for item in items:
+        if item.component != component:
+            component, place, before = item.component, 0, None
+        place += 1
+        if before is None or before - item.theta > _EQUAL:
+            rank, before = place, item.theta
+        yield item, rank
 
 
 def _item_scores(comparisons: Comparisons, estimate: Estimate) -> tuple[ItemScore, ...]:
     counts = estimate.counts
-    difference = _difference(estimate.theta, counts.low, counts.high)
-    low_wins, high_wins = win_probability(difference), win_probability(-difference)
-    squared = counts.low_wins * high_wins**2 + counts.high_wins * low_wins**2
-    standardised = counts.low_wins * high_wins / low_wins + counts.high_wins * low_wins / high_wins
+    at = estimate.moments(counts.low, counts.high)
+    squared = counts.low_wins * at.expected_other**2 + counts.high_wins * at.expected**2
+    if counts.ties is not None:
+        squared += counts.ties * (at.expected - at.expected_other) ** 2 / 4
+    standardised = squared / at.variance
     compared = counts.comparisons_per_item()
     # Against itself p = 1/2: a squared residual of 1/4, standardised 1, on each of the two sides.
     itself = 2 * counts.self_comparisons
@@ -193,12 +247,12 @@ def _item_scores(comparisons: Comparisons, estimate: Estimate) -> tuple[ItemScor
     scores = [
         ItemScore(
             item=name,
-            theta=round(theta, DECIMALS),
+            theta=round(theta, DECIMALS) + 0.0,  # never -0.0
             se=round(se, DECIMALS),
             infit=round(inner, DECIMALS),
             outfit=round(outer, DECIMALS),
             comparisons=int(n),
-            wins=int(won),
+            wins=won if won % 1 else int(won),
             component=component,
         )
         for name, theta, se, inner, outer, n, won, component in columns
@@ -206,24 +260,21 @@ def _item_scores(comparisons: Comparisons, estimate: Estimate) -> tuple[ItemScor
     return tuple(sorted(scores, key=lambda score: (score.component, -score.theta, score.item)))
 
 
-def _judge_fits(comparisons: Comparisons, theta: FloatArray) -> tuple[JudgeFit, ...]:
+def _judge_fits(comparisons: Comparisons, estimate: Estimate) -> tuple[JudgeFit, ...]:
     ordered = comparisons.in_canonical_order()  # sums then do not depend on the order of the decisions
     n_judges = len(ordered.judges)
-    difference = _difference(theta, ordered.chosen, ordered.not_chosen)
-    expected, unexpected = win_probability(difference), win_probability(-difference)
+    at = estimate.moments(ordered.chosen, ordered.not_chosen)
+    squared = at.expected_other**2
+    if ordered.tied is not None:
+        squared = np.where(ordered.tied, (at.expected - at.expected_other) ** 2 / 4, squared)
     decisions = np.bincount(ordered.judge, minlength=n_judges)
-    variance = sums_by(ordered.judge, expected * unexpected, n_judges)
-    infit = sums_by(ordered.judge, unexpected**2, n_judges) / variance
-    outfit = sums_by(ordered.judge, unexpected / expected, n_judges) / decisions
+    infit = sums_by(ordered.judge, squared, n_judges) / sums_by(ordered.judge, at.variance, n_judges)
+    outfit = sums_by(ordered.judge, squared / at.variance, n_judges) / decisions
     columns = (decisions.tolist(), infit.tolist(), outfit.tolist())
     return tuple(
         JudgeFit(name, n, round(inner, DECIMALS), round(outer, DECIMALS))
         for name, n, inner, outer in zip(ordered.judges, *columns, strict=True)
     )
-
-
-def _difference(theta: FloatArray, one: IndexArray, other: IndexArray) -> FloatArray:
-    return np.clip(theta[one] - theta[other], -_WIDEST_DIFFERENCE, _WIDEST_DIFFERENCE)
 
 
 def _components(estimate: Estimate, items: tuple[ItemScore, ...]) -> tuple[Component, ...]:
@@ -235,38 +286,33 @@ def _components(estimate: Estimate, items: tuple[ItemScore, ...]) -> tuple[Compo
     for scored in items:
         names[scored.component].append(scored.item)
     components = []
-    for (members, _), item_names, decided, balanced in zip(
-        counts.split(estimate.component), names, decisions.tolist(), estimate.balanced, strict=True
+    for (members, _), item_names, decided, balanced, nu in zip(
+        counts.split(estimate.component),
+        names,
+        decisions.tolist(),
+        estimate.balanced,
+        estimate.tie_parameters,
+        strict=True,
     ):
-        ssr, separation_g = estimate.separation_of(members)
+        ssr, separation_g = map(_rounded, estimate.separation_of(members))
         components.append(
-            Component(tuple(item_names), int(decided), _rounded(ssr), _rounded(separation_g), balanced)
+            Component(tuple(item_names), int(decided), ssr, separation_g, balanced, round(nu, DECIMALS))
         )
     return tuple(components)
 
 
-def _warnings(
+def _notices(
     comparisons: Comparisons, counts: PairCounts, components: tuple[Component, ...]
-) -> tuple[str, ...]:
-    warnings = []
+) -> tuple[Notice, ...]:
+    found = []
     if itself := int(counts.self_comparisons.sum()):
-        names = ", ".join(comparisons.items[i] for i in np.flatnonzero(counts.self_comparisons).tolist())
-        warnings.append(
-            f"{itself} of {len(comparisons)} decisions compare an item with itself ({names}); "
-            "each counts as two comparisons and one win of that item."
-        )
+        names = Names(comparisons.items[i] for i in np.flatnonzero(counts.self_comparisons).tolist())
+        found.append(Notice(Kind.ITSELF, {"itself": Count(itself), "names": names}))
     if len(components) > 1:
-        warnings.append(
-            f"The comparisons fall into {len(components)} groups of items that no decision connects; scores, "
-            "errors and reliability hold within a group, and there is no ranking across groups."
-        )
-    if balanced := [str(k) for k, component in enumerate(components, start=1) if component.balanced]:
-        warnings.append(
-            f"In group {', '.join(balanced)} (nearly) all decisions between two sets of items went one way, and "
-            "the adjusted score equations have no finite solution; an adjustment that takes from each winner "
-            "what it gives the loser was used there."
-        )
-    return tuple(warnings)
+        found.append(Notice(Kind.GROUPS, {"n": Count(len(components))}))
+    if any(component.balanced for component in components):
+        found.append(Notice(Kind.BALANCED, {}))
+    return tuple(found)
 
 
 def _rounded(number: float | None) -> float | None:

@@ -24,6 +24,11 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.intp]
+TruthArray = NDArray[np.bool_]
+SideArray = NDArray[np.int8]
+
+FIRST, SECOND, NOT_KNOWN = 1, 0, -1
+"""Where the chosen text was shown."""
 
 
 class JudgingDataError(ValueError):
@@ -32,20 +37,37 @@ class JudgingDataError(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparisons:
-    """Decisions in the order given, names replaced by positions in the sorted `items` and `judges`."""
+    """Decisions in the order given, names replaced by positions in the sorted `items` and `judges`.
+
+    `place` tells where the chosen text was shown (`FIRST`, `SECOND` or `NOT_KNOWN`), None where that is not
+    known of any decision. `tied` marks undecided comparisons, None where there are none; the two texts of
+    such a comparison are in the order of their names, and `place` tells where the earlier name was shown.
+    """
 
     items: tuple[str, ...]
     judges: tuple[str, ...]
     judge: IndexArray
     chosen: IndexArray
     not_chosen: IndexArray
+    place: SideArray | None = None
+    tied: TruthArray | None = None
 
     @classmethod
     def from_names(
-        cls, judges: Sequence[str], chosen: Sequence[str], not_chosen: Sequence[str]
+        cls,
+        judges: Sequence[str],
+        chosen: Sequence[str],
+        not_chosen: Sequence[str],
+        *,
+        shown_first: Sequence[str | None] | None = None,
+        tied: Sequence[bool] | None = None,
     ) -> Comparisons:
-        """Index three parallel columns. Raises JudgingDataError if they are no decisions."""
-        if not len(judges) == len(chosen) == len(not_chosen):
+        """Index parallel columns. Raises JudgingDataError if they are not decisions.
+
+        `shown_first` names the text that was shown first, None or "" where it is not known.
+        """
+        columns = (judges, chosen, not_chosen, shown_first, tied)
+        if len({len(column) for column in columns if column is not None}) > 1:
             raise JudgingDataError("judges, chosen and not_chosen must have the same length")
         if not chosen:
             raise JudgingDataError("there are no decisions")
@@ -53,13 +75,36 @@ class Comparisons:
         judge_names = tuple(sorted(set(judges)))
         if not (item_names[0] and judge_names[0]):
             raise JudgingDataError("the name of an item or of a judge is empty")
-        return cls(
+        place = None if shown_first is None else _places(shown_first, chosen, not_chosen)
+        found = cls(
             items=item_names,
             judges=judge_names,
             judge=_positions(judge_names, judges),
             chosen=_positions(item_names, chosen),
             not_chosen=_positions(item_names, not_chosen),
+            place=None if place is None or (place == NOT_KNOWN).all() else place,
         )
+        return found if tied is None or not any(tied) else found._with_ties(np.array(tied, dtype=np.bool_))
+
+    def _with_ties(self, tied: TruthArray) -> Comparisons:
+        turned = tied & (self.chosen > self.not_chosen)
+        place = None
+        if self.place is not None:
+            place = np.where(turned & (self.place != NOT_KNOWN), 1 - self.place, self.place).astype(np.int8)
+        return Comparisons(
+            self.items,
+            self.judges,
+            self.judge,
+            np.where(turned, self.not_chosen, self.chosen),
+            np.where(turned, self.chosen, self.not_chosen),
+            place,
+            tied,
+        )
+
+    @property
+    def wins(self) -> FloatArray:
+        """What each decision gives its `chosen` text: 1, or 1/2 where it is undecided."""
+        return np.ones(len(self)) if self.tied is None else np.where(self.tied, 0.5, 1.0)
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -78,13 +123,23 @@ class Comparisons:
             judge=judge,
             chosen=item[: len(chosen)],
             not_chosen=item[len(chosen) :],
+            place=None if self.place is None else self.place[rows],
+            tied=None if self.tied is None else self.tied[rows],
         )
 
     def in_canonical_order(self) -> Comparisons:
         """The same decisions sorted by judge, chosen, not chosen: equal for any order they came in."""
-        order = np.lexsort((self.not_chosen, self.chosen, self.judge))
+        keys = [self.not_chosen, self.chosen, self.judge]
+        further = [column for column in (self.place, self.tied) if column is not None]
+        order = np.lexsort((*further, *keys))
         return Comparisons(
-            self.items, self.judges, self.judge[order], self.chosen[order], self.not_chosen[order]
+            self.items,
+            self.judges,
+            self.judge[order],
+            self.chosen[order],
+            self.not_chosen[order],
+            None if self.place is None else self.place[order],
+            None if self.tied is None else self.tied[order],
         )
 
 
@@ -92,7 +147,8 @@ class Comparisons:
 class PairCounts:
     """How often each pair was judged, and each of its two sides won.
 
-    Pairs are sorted by (`low`, `high`) with low < high; counts are whole numbers held as floats.
+    Pairs are sorted by (`low`, `high`) with low < high; counts are whole numbers held as floats. `ties` are
+    the undecided comparisons of a pair, None where there are none at all.
     `self_comparisons` counts, per item, the decisions between the item and itself, which are no pairs.
     """
 
@@ -102,6 +158,7 @@ class PairCounts:
     low_wins: FloatArray
     high_wins: FloatArray
     self_comparisons: FloatArray
+    ties: FloatArray | None = None
 
     @classmethod
     def of(cls, comparisons: Comparisons) -> PairCounts:
@@ -114,8 +171,13 @@ class PairCounts:
         key = np.minimum(chosen, not_chosen) * n_items + np.maximum(chosen, not_chosen)
         pairs, pair = np.unique(key, return_inverse=True)
         low_won = (chosen < not_chosen).astype(np.float64)
+        high_won, ties = 1.0 - low_won, None
+        if comparisons.tied is not None:
+            tied = comparisons.tied[~itself].astype(np.float64)
+            low_won, high_won = low_won * (1 - tied), high_won * (1 - tied)
+            ties = sums_by(pair, tied, len(pairs))
         low_wins = sums_by(pair, low_won, len(pairs))
-        high_wins = sums_by(pair, 1.0 - low_won, len(pairs))
+        high_wins = sums_by(pair, high_won, len(pairs))
         return cls(
             n_items=n_items,
             low=pairs // n_items,
@@ -123,12 +185,19 @@ class PairCounts:
             low_wins=low_wins,
             high_wins=high_wins,
             self_comparisons=self_counts.astype(np.float64),
+            ties=ties,
         )
 
     @property
     def judged(self) -> FloatArray:
-        """Decisions per pair."""
-        return self.low_wins + self.high_wins
+        """Decisions per pair, undecided ones included."""
+        decided = self.low_wins + self.high_wins
+        return decided if self.ties is None else decided + self.ties
+
+    @property
+    def pair_ties(self) -> FloatArray:
+        """Undecided comparisons per pair."""
+        return np.zeros(len(self.low)) if self.ties is None else self.ties
 
     def per_item(self, for_low: FloatArray, for_high: FloatArray) -> FloatArray:
         """Add up per item what each pair gives its low and its high side."""
@@ -139,8 +208,21 @@ class PairCounts:
         return self.per_item(self.judged, self.judged) + 2 * self.self_comparisons
 
     def wins_per_item(self) -> FloatArray:
-        """S_i, an item's wins; a comparison with itself is won once."""
-        return self.per_item(self.low_wins, self.high_wins) + self.self_comparisons
+        """S_i, an item's wins; a comparison with itself is won once, an undecided one half."""
+        wins = self.per_item(self.low_wins, self.high_wins) + self.self_comparisons
+        return wins if self.ties is None else wins + self.per_item(self.ties, self.ties) / 2
+
+    def only_pairs(self, kept: TruthArray) -> PairCounts:
+        """The same items with some of their pairs."""
+        return PairCounts(
+            n_items=self.n_items,
+            low=self.low[kept],
+            high=self.high[kept],
+            low_wins=self.low_wins[kept],
+            high_wins=self.high_wins[kept],
+            self_comparisons=self.self_comparisons,
+            ties=None if self.ties is None else self.ties[kept],
+        )
 
     def split(self, label: IndexArray) -> list[tuple[IndexArray, PairCounts]]:
         """One part per label (0, 1, ... without gaps): the items in it, and the counts among them.
@@ -165,6 +247,7 @@ class PairCounts:
                 low_wins=self.low_wins[pairs],
                 high_wins=self.high_wins[pairs],
                 self_comparisons=self.self_comparisons[members],
+                ties=None if self.ties is None else self.ties[pairs],
             )
             parts.append((members, part))
         return parts
@@ -197,6 +280,20 @@ def connected_components(counts: PairCounts) -> IndexArray:
 def sums_by(group: IndexArray, values: FloatArray, n_groups: int) -> FloatArray:
     """Sum of `values` per group 0 ... n_groups - 1; 0 for an empty one."""
     return np.bincount(group, weights=values, minlength=n_groups).astype(np.float64, copy=False)
+
+
+def _places(shown_first: Sequence[str | None], chosen: Sequence[str], not_chosen: Sequence[str]) -> SideArray:
+    def place(row: int, first: str | None, won: str, lost: str) -> int:
+        if not first or won == lost:
+            return NOT_KNOWN
+        if first not in (won, lost):
+            raise JudgingDataError(
+                f"decision {row}: shown_first is {first!r}, which is neither of the two texts compared"
+            )
+        return FIRST if first == won else SECOND
+
+    rows = enumerate(zip(shown_first, chosen, not_chosen, strict=True), start=1)
+    return np.fromiter((place(n, *row) for n, row in rows), dtype=np.int8, count=len(chosen))
 
 
 def _positions(sorted_names: tuple[str, ...], names: Sequence[str]) -> IndexArray:

@@ -1,9 +1,9 @@
 """How far the scores of a judging session can be trusted: beyond the one number SSR.
 
-SSR is computed from the model's own errors. When pairs were chosen by the scores so far (adaptively), close
-items meet, the model takes the spread it found for the spread there is, and SSR comes out too high, even for
-random decisions (T. Bramley and S. Vitello 2019, *Assessment in Education* 26(1), 43-58). So two figures
-that do not rest on the model's errors belong beside it: the split-half reliability, and how SSR grew.
+SSR is computed from the model's own errors. Two figures that do not rest on them belong beside it: the split-half
+reliability, and how SSR grew. Neither sees what all decisions have in common: where pairs were chosen by the scores
+so far, both halves inherit the pairing, and the split-half reliability of coin tosses can be 0.98. What protects
+from that is the forward test in `domain.findings`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,9 @@ import numpy as np
 
 from domain.bradley_terry import DECIMALS, Estimate, ItemScore, JudgeFit, JudgingScores, estimate_scores
 from domain.comparison_graph import Comparisons, FloatArray, IndexArray, PairCounts
+from domain.findings import Findings, find
 from domain.judge_agreement import Agreement, judge_agreement
-from domain.next_pairs import NextPair, next_pairs
-
-ADAPTIVE_PAIRING_NOTE = (
-    "SSR is inflated when pairs were chosen adaptively, by the scores so far: read it beside the split-half "
-    "reliability, and do not compare it with that of sessions whose pairs were drawn at random."
-)
+from domain.next_pairs import RANDOM_SHARE, NextPair, next_pairs
 
 SPLITS = 10
 _SEED = 20120911
@@ -84,18 +80,31 @@ class JudgingQuality:
     agreement: Agreement
     misfits: Misfits
     next_pairs: tuple[NextPair, ...]
-    adaptive_pairing_note: str = ADAPTIVE_PAIRING_NOTE
+    findings: Findings
 
 
-def assess_quality(comparisons: Comparisons, scores: JudgingScores) -> JudgingQuality:
-    """Everything in this module for `comparisons`, in the order they were made, and their `scores`."""
+def assess_quality(
+    comparisons: Comparisons,
+    scores: JudgingScores,
+    *,
+    estimate: Estimate | None = None,
+    findings: Findings | None = None,
+    random_share: float = RANDOM_SHARE,
+) -> JudgingQuality:
+    """Everything in this module for `comparisons`, in the order they were made, and their `scores`.
+
+    `estimate` and `findings` are computed unless given; `random_share` is of the next pairs.
+    """
+    estimate = estimate or estimate_scores(PairCounts.of(comparisons))
+    findings = findings or find(comparisons, estimate, scores)
     return JudgingQuality(
         split_half_by_judges=split_half_reliability(comparisons, SplitBy.JUDGES),
         split_half_by_decisions=split_half_reliability(comparisons, SplitBy.DECISIONS),
         growth=reliability_growth(comparisons),
         agreement=judge_agreement(comparisons),
         misfits=misfits(scores),
-        next_pairs=next_pairs(comparisons.items, estimate_scores(PairCounts.of(comparisons))),
+        next_pairs=next_pairs(comparisons.items, estimate, random_share=random_share, cuts=findings.cuts),
+        findings=findings,
     )
 
 
@@ -159,7 +168,8 @@ def reliability_growth(comparisons: Comparisons, steps: int = 10) -> tuple[Growt
 def misfits(scores: JudgingScores) -> Misfits:
     """The usual rule (Pollitt 2012): infit more than two standard deviations above the mean.
 
-    Among five or fewer it can flag nobody (one of five is at most 1.8 sd above the mean): read the figures.
+    Among five or fewer it can flag nobody (one of five is at most 1.8 sd above the mean): `domain.judge_limits` has
+    limits for small panels.
     """
     judge_limit, item_limit = _infit_limit(scores.judges), _infit_limit(scores.items)
     return Misfits(

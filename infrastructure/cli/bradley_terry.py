@@ -6,7 +6,7 @@ What computes and prints (numpy, rich) is imported once the file has been read: 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -15,6 +15,7 @@ from infrastructure.cli.judging_csv import read_decisions
 
 if TYPE_CHECKING:
     from domain.bradley_terry import JudgingScores
+    from domain.findings import Findings
     from domain.judging_quality import JudgingQuality
 
 
@@ -22,33 +23,38 @@ def bradley_terry(decisions: str, *, as_json: bool, quality: bool) -> None:
     """Print the scores of the decisions in a file, `-` for standard input. Exit code 2 where it cannot be read."""
     columns = read_decisions(decisions)
 
-    from domain.bradley_terry import score
-    from domain.comparison_graph import Comparisons
+    from domain.bradley_terry import estimate_scores, scores_of
+    from domain.comparison_graph import Comparisons, PairCounts
+    from domain.findings import find
 
     comparisons = Comparisons.from_names(*columns)
-    scores = score(comparisons)
+    estimate = estimate_scores(PairCounts.of(comparisons))
+    scores = scores_of(comparisons, estimate)
+    findings = find(comparisons, estimate, scores)
     assessed = None
     if quality:
         from domain.judging_quality import assess_quality
 
-        assessed = assess_quality(comparisons, scores)
+        assessed = assess_quality(comparisons, scores, estimate=estimate, findings=findings)
     if as_json:
-        answer = judging_document(scores, assessed)
+        answer = judging_document(scores, findings, assessed)
         # Bytes, because standard output may be set to an encoding that cannot write every name.
         typer.echo(json.dumps(answer, ensure_ascii=False, allow_nan=False).encode())
     else:
         from infrastructure.cli.judging_tables import print_judging
 
-        print_judging(scores, assessed)
+        print_judging(scores, findings, assessed)
 
 
-def judging_document(scores: JudgingScores, quality: JudgingQuality | None = None) -> dict[str, Any]:
+def judging_document(
+    scores: JudgingScores, findings: Findings, quality: JudgingQuality | None = None
+) -> dict[str, Any]:
     """The JSON document of the command: what a reader relies on first, then what was added since.
 
     `components` lists the names of the items of each connected group, the largest group first; what is
     undefined (reliability across groups, or of a single item) is null.
     """
-    from domain.judging_quality import ADAPTIVE_PAIRING_NOTE
+    from application.judging_findings import findings_body
 
     item_fields = ("item", "theta", "se", "infit", "outfit", "comparisons", "wins")
     document: dict[str, Any] = {
@@ -68,10 +74,21 @@ def judging_document(scores: JudgingScores, quality: JudgingQuality | None = Non
             for component in scores.components
         ],
         "decisions": scores.decisions,
-        "warnings": list(scores.warnings),
-        "notes": [ADAPTIVE_PAIRING_NOTE],
+        "warnings": list(findings.warnings),
+        "notes": list(findings.notes),
         "method_version": scores.method_version,
+        "findings": findings_body(findings),
     }
     if quality is not None:
-        document["quality"] = asdict(quality)
+        document["quality"] = {
+            field.name: _plain(getattr(quality, field.name))
+            for field in fields(quality)
+            if field.name != "findings"
+        }
     return document
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

@@ -1,4 +1,4 @@
-"""Scores and quality of a judging session as tables for people."""
+"""Scores, checks and quality of a judging session as tables for people."""
 
 from __future__ import annotations
 
@@ -8,14 +8,34 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from domain.bradley_terry import JudgingScores
+from domain.bradley_terry import JudgingScores, ranked
+from domain.findings import Findings
+from domain.forward_test import CHANCE_LOG_SCORE
 from domain.judge_agreement import Agreement
-from domain.judging_quality import ADAPTIVE_PAIRING_NOTE, JudgingQuality, SplitHalf
+from domain.judging_quality import JudgingQuality, SplitHalf
+from domain.next_pairs import NextPair, Reason
+from domain.position_effect import PositionEffect
+from domain.proportions import Share
+from domain.wording import Percent, counted, listed
 
 _WIDE_ENOUGH_FOR_ANY_NAME = 100_000
+DOCUMENTATION = "docs/comparative-judgement.md"
+_LEGEND = (
+    "theta is the score in logits, 0 in the middle; 1 apart: the higher one is chosen in 73 % of comparisons.",
+    "se is its standard error from the item's own comparisons, full se the one that allows for all others, too.",
+    "ranks: the places that are within the error, 95 % interval. Firth: the score by a penalised fit, to compare.",
+    "SSR (reliability, at most 1) is the share of the spread of the scores that is not error, by the model's account.",
+    "infit and outfit are about 1 where decisions are as expected; well above, they are erratic (a misfit).",
+)
+_REASONS = {
+    Reason.JOINS_GROUPS: "joins two groups",
+    Reason.WEAK_LINK: "weak link",
+    Reason.INFORMATION: "tells most",
+    Reason.RANDOM: "drawn at random",
+}
 
 
-def print_judging(scores: JudgingScores, quality: JudgingQuality | None) -> None:
+def print_judging(scores: JudgingScores, findings: Findings, quality: JudgingQuality | None) -> None:
     """Write the tables to standard output. Into a pipe or a file, names are never cut or wrapped."""
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
@@ -23,47 +43,150 @@ def print_judging(scores: JudgingScores, quality: JudgingQuality | None) -> None
             highlight=False, markup=False, emoji=False, width=_WIDE_ENOUGH_FOR_ANY_NAME, soft_wrap=True
         )
     console.print(
-        f"{scores.decisions} decisions, {len(scores.items)} items, {len(scores.judges)} judges; "
+        f"{counted(scores.decisions, 'decision')}, {counted(len(scores.items), 'item')}, "
+        f"{counted(len(scores.judges), 'judge')}; "
         f"SSR {_number(scores.ssr)}, separation G {_number(scores.separation_g)}"
     )
-    for warning in scores.warnings:
+    for warning in findings.warnings:
         console.print(f"Warning: {_visible(warning, console.encoding)}")
-    console.print(f"Note: {ADAPTIVE_PAIRING_NOTE}")
-    _print_items(console, scores)
-    _print_judges(console, scores)
+    for note in findings.notes:
+        console.print(f"Note: {_visible(note, console.encoding)}")
+    _print_items(console, scores, findings)
+    _print_judges(console, scores, findings)
     if quality is not None:
         _print_quality(console, quality)
-    console.print(f"Method: {scores.method_version}")
+    console.print()
+    for line in _LEGEND:
+        console.print(line)
+    console.print(f"Method: {scores.method_version}. More: {DOCUMENTATION}, ras bradley-terry --help")
 
 
-def _print_items(console: Console, scores: JudgingScores) -> None:
+def _print_items(console: Console, scores: JudgingScores, findings: Findings) -> None:
     several = len(scores.components) > 1
+    lines = list(zip(ranked(scores.items), findings.items, strict=True))
     for k, component in enumerate(scores.components):
         title = "Items"
         if several:
             reliability = f"SSR {_number(component.ssr)}, separation G {_number(component.separation_g)}"
             title = f"Items of group {k + 1} of {len(scores.components)} ({reliability})"
-        members = [item for item in scores.items if item.component == k]
         rows = (
             (
                 str(rank),
                 item.item,
-                *(_number(n) for n in (item.theta, item.se, item.infit, item.outfit)),
+                *(_number(n) for n in (item.theta, item.se, more.se_full)),
+                f"{more.best_rank}-{more.worst_rank}",
+                *(_number(n) for n in (more.theta_firth, item.infit, item.outfit)),
                 str(item.comparisons),
-                str(item.wins),
+                f"{item.wins:g}",
             )
-            for rank, item in enumerate(members, start=1)
+            for (item, rank), more in lines
+            if item.component == k
         )
-        columns = ("rank", "item", "theta", "se", "infit", "outfit", "comparisons", "wins")
-        _print_table(console, title, columns, rows, names={"item"})
+        columns = ("rank", "item", "theta", "se", "full se", "ranks", "Firth", "infit", "outfit")
+        _print_table(console, title, (*columns, "comparisons", "wins"), rows, names={"item"})
 
 
-def _print_judges(console: Console, scores: JudgingScores) -> None:
-    rows = ((j.judge, str(j.decisions), _number(j.infit), _number(j.outfit)) for j in scores.judges)
-    _print_table(console, "Judges", ("judge", "decisions", "infit", "outfit"), rows, names={"judge"})
+def _print_judges(console: Console, scores: JudgingScores, findings: Findings) -> None:
+    rows = (
+        (
+            j.judge,
+            str(j.decisions),
+            _number(j.infit),
+            _number(check.infit_limit),
+            _number(j.outfit),
+            f"{check.agreement.hits:g} of {check.agreement.n}",
+            _interval(check.agreement),
+            _percent(check.agreement_limit),
+            check.verdict.value.replace("_", " "),
+        )
+        for j, check in zip(scores.judges, findings.judges, strict=True)
+    )
+    columns = (
+        "judge",
+        "decisions",
+        "infit",
+        "limit",
+        "outfit",
+        "agrees",
+        "95 % interval",
+        "limit",
+        "verdict",
+    )
+    title = "Judges, each against the scores that all others made"
+    _print_table(console, title, columns, rows, names={"judge", "verdict"})
+    if findings.position is not None:
+        _print_position(console, findings.position)
+
+
+def _print_position(console: Console, position: PositionEffect) -> None:
+    rows = (
+        (
+            judge.judge,
+            f"{judge.first.hits:g} of {judge.first.n}",
+            _interval(judge.first),
+            _number(judge.p_value),
+            f"{judge.same_choice.hits:g} of {judge.same_choice.n}" if judge.both_orders else "-",
+            "position decides" if judge.flagged else "-",
+        )
+        for judge in position.judges
+    )
+    title = (
+        f"First-shown item chosen ({_number(position.delta)} logits in the model, 95 % interval "
+        f"{_number(position.delta_lower)} to {_number(position.delta_upper)}; 0: no effect)"
+    )
+    columns = ("judge", "first chosen", "95 % interval", "p", "same choice in both orders", "verdict")
+    _print_table(console, title, columns, rows, names={"judge", "verdict"})
+    if position.matters:
+        shifts = sorted(position.items, key=lambda item: (-item.theta_with, item.item))
+        _print_table(
+            console,
+            "Scores without and with the order effect",
+            ("item", "without", "with"),
+            ((i.item, _number(i.theta_without), _number(i.theta_with)) for i in shifts),
+            names={"item"},
+        )
 
 
 def _print_quality(console: Console, quality: JudgingQuality) -> None:
+    test = quality.findings.forward_test
+    _print_table(
+        console,
+        "Forward test: each decision predicted from those before it",
+        ("measure", "found", "95 % interval", "chance", "promised by the final scores"),
+        (
+            (
+                f"share predicted, of {test.correct.n}",
+                _percent(test.correct.share),
+                _interval(test.correct),
+                "50.0 %",
+                _percent(test.promised_share),
+            ),
+            (
+                "log score",
+                _number(test.log_score),
+                f"{_number(test.log_score_lower)} to {_number(test.log_score_upper)}",
+                _number(CHANCE_LOG_SCORE),
+                _number(test.promised_log_score),
+            ),
+        ),
+        names={"measure"},
+    )
+    _print_table(
+        console,
+        "Weak links",
+        ("smaller side", "larger side", "decisions", "pairs", "shift se"),
+        (
+            (
+                f"{listed(link.one_side)} ({len(link.one_side)})",
+                f"{listed(link.other_side)} ({len(link.other_side)})",
+                str(link.decisions),
+                ", ".join(f"{first} - {second}" for first, second in link.pairs[:3]),
+                _number(link.shift_se),
+            )
+            for link in quality.findings.weak_links
+        ),
+        names={"smaller side", "larger side", "pairs"},
+    )
     halves = (quality.split_half_by_judges, quality.split_half_by_decisions)
     _print_table(
         console,
@@ -83,9 +206,10 @@ def _print_quality(console: Console, quality: JudgingQuality) -> None:
     )
     _print_agreement(console, quality.agreement)
     flagged = quality.misfits
+    limits = f"judges {_number(flagged.judge_limit)}, items {_number(flagged.item_limit)}"
     _print_table(
         console,
-        "Misfits (infit above mean + 2 sd)",
+        f"Misfits (infit above mean + 2 sd: {limits})",
         ("kind", "name", "infit", "limit"),
         (
             *(("judge", j.judge, _number(j.infit), _number(flagged.judge_limit)) for j in flagged.judges),
@@ -96,17 +220,14 @@ def _print_quality(console: Console, quality: JudgingQuality) -> None:
     _print_table(
         console,
         "Pairs to judge next",
-        ("item", "with", "expected fall of the sum of se^2"),
-        (
-            (
-                p.first,
-                p.second,
-                "joins two groups" if (fall := p.expected_reduction) is None else _number(fall),
-            )
-            for p in quality.next_pairs
-        ),
-        names={"item", "with"},
+        ("item", "with", "why", "expected fall of the sum of se^2"),
+        (_next_pair_row(pair) for pair in quality.next_pairs),
+        names={"item", "with", "why"},
     )
+
+
+def _next_pair_row(pair: NextPair) -> tuple[str, ...]:
+    return (pair.first, pair.second, _REASONS[pair.reason], _number(pair.expected_reduction))
 
 
 def _print_agreement(console: Console, agreement: Agreement) -> None:
@@ -156,11 +277,22 @@ def _print_table(
     for row in rows:
         table.add_row(*(Text(_visible(cell, console.encoding)) for cell in row))
     console.print()
+    if not table.row_count:
+        console.print(f"{title}: none")
+        return
     console.print(table)
 
 
 def _number(number: float | None) -> str:
     return "-" if number is None else f"{number:.3f}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else format(Percent(share), ".")
+
+
+def _interval(share: Share) -> str:
+    return "-" if share.lower is None else f"{_percent(share.lower)} to {_percent(share.upper)}"
 
 
 def _visible(text: str, encoding: str) -> str:
