@@ -125,8 +125,7 @@ ENGLISH: Final[Mapping[Kind, str]] = {
         "test, and do not compare SSR with that of sessions whose pairs were random."
     ),
     Kind.FEW: (
-        "Of {n:item|items}, {few:was|were} compared fewer than {limit} times: such places may well change with more "
-        "decisions."
+        "{few} of {n:item|items} had fewer than {limit} comparisons: such places may well change with more decisions."
     ),
     Kind.LOOK_ALIKES: (
         "Names that look alike are kept apart as different items: {names:and}. If they mean the same item, write "

@@ -6,6 +6,7 @@ What computes and prints (numpy, rich) is imported once the file has been read: 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 def bradley_terry(decisions: str, *, as_json: bool, quality: bool) -> None:
     """Print the scores of the decisions in a file, `-` for standard input. Exit code 2 where it cannot be read."""
     columns = read_decisions(decisions)
+    # One thread: these matrices are small, and on a busy machine threads that wait for each other cost seconds.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     from domain.bradley_terry import estimate_scores, scores_of
     from domain.comparison_graph import Comparisons, PairCounts

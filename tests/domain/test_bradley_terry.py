@@ -152,7 +152,7 @@ def test_an_item_against_itself_counts_on_both_sides_with_a_warning() -> None:
         assert item.infit == pytest.approx(naive.infit[name])
         assert item.outfit == pytest.approx(naive.outfit[name])
     assert scores.warnings == (
-        "1 of 4 decisions compare an item with itself (a); each counts as two comparisons and one win of that item.",
+        "1 decision compares an item with itself (a); each such decision counts as two comparisons and one win of that item.",
     )
     assert scores.judges[0].decisions == 4
 

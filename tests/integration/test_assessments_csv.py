@@ -170,6 +170,6 @@ def test_each_form_of_an_answer_has_an_etag_of_its_own(assessors: Assessors) -> 
 
     assert len(set(etags.values())) == len(paths)
     for path, etag in etags.items():
-        assert "bradley-terry-eps0.3/1" in etag
+        assert "bradley-terry-eps0.3/2" in etag
         unchanged = assessors.api.get(f"{PREFIX}/{path}", If_None_Match=etag)
         assert (unchanged.status_code, unchanged.content) == (304, b"")

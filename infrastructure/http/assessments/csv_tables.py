@@ -40,6 +40,7 @@ _PUBLISHED: Final = (
 _ITEM: Final = (
     *("item", "is_anchor", "component", "rank", *_SCORE),
     *("infit", "outfit", "comparisons", "wins", "flagged"),
+    *("se_full", "best_rank", "worst_rank", "theta_firth"),
 )
 _DECISION: Final = (
     *("outcome", "request_id", "essay_a_id", "essay_b_id", "winner", "provider", "model", "confidence"),

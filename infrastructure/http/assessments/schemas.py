@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from application.assessments import Outcome
+from domain.judge_limits import Verdict
+from domain.next_pairs import Reason
+from domain.notices import Kind
 from infrastructure.http.query.schemas import SCHEMAS as QUERY_SCHEMAS
 
 Schema = dict[str, Any]
@@ -75,6 +78,13 @@ _RATE: Final[dict[str, Schema]] = {
     "rate": _MAYBE_NUMBER,
     "kappa": _MAYBE_NUMBER,
 }
+_SHARE: Final = _object(
+    hits=_NUMBER,
+    n=_COUNT,
+    share=_MAYBE_NUMBER,
+    lower=_described("95 % interval", _MAYBE_NUMBER),
+    upper=_MAYBE_NUMBER,
+)
 _HALVES: Final = _object(
     split_by={"type": "string", "enum": ["judges", "decisions"]},
     splits=_COUNT,
@@ -98,6 +108,7 @@ _RELIABILITY: Final[dict[str, Schema]] = {
         )
     ),
     "warnings": _described("What to know before relying on the numbers", _SENTENCES),
+    "notes": _described("What else was found, in sentences", _SENTENCES),
 }
 
 ASSESSMENT_SCHEMAS: Final[dict[str, Schema]] = {
@@ -146,8 +157,16 @@ ASSESSMENT_SCHEMAS: Final[dict[str, Schema]] = {
                     ),
                     "next_pairs": _described(
                         "The pairs whose next decision takes most off the sum of se squared; null: joins components",
-                        _list(_object(first=_TEXT, second=_TEXT, expected_reduction=_MAYBE_NUMBER)),
+                        _list(
+                            _object(
+                                first=_TEXT,
+                                second=_TEXT,
+                                expected_reduction=_MAYBE_NUMBER,
+                                reason={"type": "string", "enum": list(Reason)},
+                            )
+                        ),
                     ),
+                    "findings": _maybe(_ref("Findings")),
                 },
             },
         ],
@@ -217,6 +236,10 @@ ASSESSMENT_SCHEMAS: Final[dict[str, Schema]] = {
         comparisons=_COUNT,
         wins=_COUNT,
         flagged=_described("Infit above mean + 2 sd", _TRUTH),
+        se_full=_described("Standard error by the whole covariance matrix", _MAYBE_NUMBER),
+        best_rank=_described("95 % interval of the rank, by the whole covariance matrix", _MAYBE_COUNT),
+        worst_rank=_MAYBE_COUNT,
+        theta_firth=_described("Penalised score (Firth, Jeffreys' prior)", _MAYBE_NUMBER),
     ),
     "Matrix": _object(
         items=_SENTENCES,
@@ -231,11 +254,113 @@ ASSESSMENT_SCHEMAS: Final[dict[str, Schema]] = {
         failures=_COUNT,
         infit=_MAYBE_NUMBER,
         outfit=_MAYBE_NUMBER,
-        flagged=_TRUTH,
+        flagged=_described("Infit above mean + 2 sd, or verdict contrary or deviating", _TRUTH),
         mean_confidence=_MAYBE_NUMBER,
         mean_response_time_ms=_MAYBE_NUMBER,
         costs=_ref("Costs"),
     ),
+    "Findings": {
+        "description": "What was checked of the session; `docs/comparative-judgement.md` explains each figure",
+        **_object(
+            notices=_list(_object(kind={"type": "string", "enum": list(Kind)}, warning=_TRUTH, text=_TEXT)),
+            forward_test=_object(
+                correct=_SHARE,
+                promised_share=_MAYBE_NUMBER,
+                log_score=_MAYBE_NUMBER,
+                log_score_lower=_MAYBE_NUMBER,
+                log_score_upper=_MAYBE_NUMBER,
+                promised_log_score=_MAYBE_NUMBER,
+                p_value=_MAYBE_NUMBER,
+                better_than_chance=_described(
+                    "null: too few decisions to tell", {"type": ["boolean", "null"]}
+                ),
+                refits=_COUNT,
+            ),
+            adaptivity=_object(
+                ratio_at_the_time=_described("1: pairs were as far apart as random ones", _MAYBE_NUMBER),
+                z=_MAYBE_NUMBER,
+                ratio_by_final_scores=_MAYBE_NUMBER,
+                adaptive={"type": ["boolean", "null"]},
+            ),
+            items=_list(
+                _object(
+                    item=_TEXT,
+                    se_full=_NUMBER,
+                    lower=_NUMBER,
+                    upper=_NUMBER,
+                    rank=_COUNT,
+                    best_rank=_COUNT,
+                    worst_rank=_COUNT,
+                    above_next=_described("Distance to the next lower item, logits", _MAYBE_NUMBER),
+                    above_next_se=_MAYBE_NUMBER,
+                    above_next_lower=_MAYBE_NUMBER,
+                    above_next_upper=_MAYBE_NUMBER,
+                    theta_firth=_NUMBER,
+                )
+            ),
+            weak_links=_list(
+                _object(
+                    one_side=_SENTENCES,
+                    one_side_size=_COUNT,
+                    other_side=_SENTENCES,
+                    other_side_size=_COUNT,
+                    decisions=_COUNT,
+                    pairs=_list(_SENTENCES),
+                    shift_se=_described("Standard error of moving one side against the other", _NUMBER),
+                    bridge=_TRUTH,
+                )
+            ),
+            separation=_object(
+                won_all=_SENTENCES,
+                lost_all=_SENTENCES,
+                sets=_list(
+                    _object(
+                        winners=_SENTENCES,
+                        winners_size=_COUNT,
+                        losers=_SENTENCES,
+                        losers_size=_COUNT,
+                        decisions=_COUNT,
+                    )
+                ),
+            ),
+            position=_maybe(
+                _object(
+                    known=_COUNT,
+                    unknown=_COUNT,
+                    first=_SHARE,
+                    p_value=_MAYBE_NUMBER,
+                    delta=_described("Advantage of the first-shown text, logits", _MAYBE_NUMBER),
+                    delta_se=_MAYBE_NUMBER,
+                    delta_lower=_MAYBE_NUMBER,
+                    delta_upper=_MAYBE_NUMBER,
+                    matters=_TRUTH,
+                    judges=_list(
+                        _object(
+                            judge=_TEXT,
+                            first=_SHARE,
+                            p_value=_MAYBE_NUMBER,
+                            both_orders=_COUNT,
+                            same_choice=_SHARE,
+                            flagged=_TRUTH,
+                        )
+                    ),
+                    items=_list(_object(item=_TEXT, theta_without=_NUMBER, theta_with=_NUMBER)),
+                )
+            ),
+            judges=_list(
+                _object(
+                    judge=_TEXT,
+                    agreement=_described("With the scores that all other judges made", _SHARE),
+                    agreement_limit=_MAYBE_NUMBER,
+                    infit=_NUMBER,
+                    infit_limit=_MAYBE_NUMBER,
+                    verdict={"type": "string", "enum": list(Verdict)},
+                )
+            ),
+            ties=_maybe(_object(ties=_COUNT, decisions=_COUNT, tie_parameters=_list(_NUMBER))),
+            look_alikes=_object(items=_list(_SENTENCES), judges=_list(_SENTENCES)),
+        ),
+    },
     "Counts": _object(decisions=_COUNT, failures=_COUNT, items=_COUNT, anchors=_COUNT, judges=_COUNT),
     "Costs": _object(usd=_MAYBE_NUMBER, **_TOKENS),
     "Agreement": _object(
