@@ -43,8 +43,7 @@ def _dense_covariance(comparisons: Comparisons, estimate: Estimate) -> NDArray[n
         direction = np.zeros(n)
         direction[i], direction[j] = 1, -1
         information += p * (1 - p) * np.outer(direction, direction)
-    inverse: NDArray[np.float64] = np.linalg.pinv(information, hermitian=True)
-    return inverse
+    return np.linalg.pinv(information, hermitian=True).astype(np.float64, copy=False)
 
 
 def test_full_errors_are_those_of_the_dense_pseudo_inverse() -> None:
@@ -152,7 +151,8 @@ def test_sets_between_which_all_went_one_way_are_named(case: str) -> None:
 
 def test_one_more_decision_for_a_side_never_makes_its_gap_smaller() -> None:
     rows = rows_of(CASES / "quasi.csv")
-    gaps, penalised = [], []
+    gaps: list[float] = []
+    penalised: list[float] = []
     for repeats in range(12):
         session = Comparisons.from_names(*zip(*[*rows, *[rows[-1]] * repeats], strict=True))
         estimate = _estimate(session)
