@@ -29,7 +29,7 @@ from infrastructure.errors import OperatorError
 from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.eventstore.publisher_position import PositionCopy
-from infrastructure.postgres.connections import maintenance_engine
+from infrastructure.postgres.connections import connect_blocking, maintenance_engine
 from infrastructure.publishing.position_topic import read_position, restored
 from infrastructure.settings import Servers
 
@@ -71,7 +71,7 @@ async def check(servers: Servers, transactional_id: str, *, incremental: bool, p
 
 
 def _connected(database_url: str) -> Connection[TupleRow]:
-    connection = psycopg.connect(database_url, connect_timeout=5, autocommit=True)
+    connection = connect_blocking(database_url)
     connection.execute(_END_WITH_CLIENT)
     return connection
 

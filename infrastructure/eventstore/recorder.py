@@ -1,11 +1,15 @@
 """The event store's table, and the one way into it.
 
-Every insert takes the library's EXCLUSIVE lock on the table, so that notification ids are given out in
-the order of the commits and a follower never passes over a gap that is filled later (the reasons are
-argued in the library's `_lock_table`). What differs from the library: rows go in by binary COPY (half
-the cost of the composite array it builds), positions move in the same transaction, nothing is retried
-here (a retry after an unknown outcome must look at the position first), and the database function that
-inserts without the lock is not even created.
+Every insert takes one advisory lock first, until its transaction ends, so that notification ids are given out
+in the order of the commits and a follower never passes over a gap that is filled later. The library locks the
+table in EXCLUSIVE mode for this (the reasons are argued in its `_lock_table`). That mode excludes VACUUM, ANALYZE
+and CREATE INDEX CONCURRENTLY too, which hold SHARE UPDATE EXCLUSIVE for as long as they run: intake stops, or
+autovacuum is cancelled each time. An advisory lock excludes writers alone; `_lock_table` is overridden, so that
+every way into the library's recorder takes it (docs/decisions/0080-advisory-lock-for-writers.md).
+
+What else differs from the library: rows go in by binary COPY (half the cost of the composite array it builds),
+positions move in the same transaction, nothing is retried here (a retry after an unknown outcome must look at
+the position first), and the database function that inserts without the lock is not even created.
 """
 
 from __future__ import annotations
@@ -17,12 +21,17 @@ from typing import Any, Final
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from psycopg import Connection, Cursor
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.rows import DictRow
 from psycopg.sql import SQL, Identifier
 
 EVENTS_TABLE: Final = "stored_events"
 CHANNEL: Final = EVENTS_TABLE
 """The NOTIFY channel: a hint that the log has grown."""
+WRITERS_LOCK_KEY: Final = 0x52415307
+"""Advisory lock of this database: one writer of the log at a time. A tool that inserts must take it too."""
+
+_LOCK: Final = "SELECT pg_advisory_xact_lock(%s)"
 
 
 class EventRecorder(PostgresApplicationRecorder):
@@ -45,11 +54,21 @@ class EventRecorder(PostgresApplicationRecorder):
     def connection(self) -> Iterator[Connection[DictRow]]:
         """Lend a connection; psycopg's errors come out as the library's."""
         with self.datastore.get_connection() as connection:
-            yield connection
+            try:
+                yield connection
+            except ReadOnlySqlTransaction:
+                connection.close()  # to a server that was the primary: the next one looks for the new primary
+                raise
 
     def lock(self, cursor: Cursor[DictRow]) -> None:
-        """Keep every other writer out until the transaction ends. Readers go on."""
+        """Keep every other writer out until the transaction ends. Readers and VACUUM go on.
+
+        Raises psycopg.errors.LockNotAvailable when another writer holds it for longer than `lock_timeout`.
+        """
         self._lock_table(cursor)
+
+    def _lock_table(self, curs: Cursor[DictRow]) -> None:
+        curs.execute(_LOCK, (WRITERS_LOCK_KEY,), prepare=True)
 
     def insert(self, cursor: Cursor[DictRow], stored_events: Sequence[StoredEvent]) -> None:
         """Append to the log, in this order, within the transaction; the lock must be held.

@@ -1,4 +1,20 @@
-"""Events and positions in one transaction."""
+"""Events and positions in one transaction.
+
+Theory of operation. A transaction that writes takes three things, always in this order:
+
+1. The writers' lock. It is the only place where a writer waits for another one while holding nothing, so two
+   writers cannot wait for each other. It is held until the commit is visible: PostgreSQL releases locks after
+   that, so whoever gets it next reads everything that the one before wrote (in READ COMMITTED, where each
+   statement has a snapshot of its own; in REPEATABLE READ the snapshot would be older than the lock).
+2. The positions, by compare-and-set. They come before the rows because a zombie fails here, before it has taken
+   notification ids or written anything. They come after the lock because a writer that held a position and
+   waited for the lock would deadlock with one that holds the lock and wants this position.
+3. The rows. Notification ids are given out here, under the lock, so ids are committed in their order. An insert
+   before the lock would have an id that a later one may overtake.
+
+`claim` and `enrol` insert positions before the lock, but never wait for a writer of the log: what they insert is
+theirs alone, or is there already.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 import httpx
-import psycopg
 import structlog
 
 from infrastructure.eventstore.event_registry import event_codec
@@ -33,6 +32,7 @@ from infrastructure.local.embedded_postgres import EmbeddedPostgres
 from infrastructure.local.processes import EmbeddedServerError, GuardedProcess, free_port, tail
 from infrastructure.local.running_note import noted
 from infrastructure.postgres import schema
+from infrastructure.postgres.connections import connect_blocking
 from infrastructure.rebuild.rebuild import Rebuilding
 from infrastructure.roles.sockets import base_url, close, listening
 from infrastructure.settings import Servers, Settings, SettingsError
@@ -294,7 +294,7 @@ def _begin_with_empty_kafka(database_url: str, settings: Settings) -> int:
     The embedded broker begins empty each time while the database remembers: without this, the ingester
     would wait for offsets that never come, and the publisher would say everything again.
     """
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with connect_blocking(database_url) as connection:
         forget_intake(connection)
         ahead = connection.execute(_BACK_TO_THE_END).fetchall()
         row = connection.execute(

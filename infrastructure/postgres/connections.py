@@ -1,13 +1,25 @@
-"""Connections to PostgreSQL: one URL, three ways in (the event store's pool, psycopg, SQLAlchemy)."""
+"""Connections to PostgreSQL: one URL, four ways in (the event store's pool, psycopg with and without asyncio, SQLAlchemy).
+
+Every one of them is set up by `sessions.py`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from eventsourcing.postgres import PostgresDatastore
-from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import TupleRow
+
+from infrastructure.postgres.sessions import (
+    CONNECT_TIMEOUT_S,
+    ROLE_LIMITS,
+    UNLIMITED,
+    AsyncConnection,
+    Connection,
+    Limits,
+    parameters_of,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -16,49 +28,71 @@ if TYPE_CHECKING:
 SERVICE_SCHEMA: Final = "ras"
 """Where events and positions live; each read model has a schema of its own."""
 
-_CONNECT_TIMEOUT_S: Final = 5
-_LOCK_TIMEOUT_S: Final = 10
-_IDLE_IN_TRANSACTION_TIMEOUT_S: Final = 30
+
+class _Datastore(PostgresDatastore):
+    """The library's datastore with our sessions; the library passes on five settings of a connection only."""
+
+    def __init__(self, database_url: str, limits: Limits, *, pool_size: int, pre_ping: bool) -> None:
+        self._limits = limits
+        super().__init__(
+            *("", "", "", "", ""),
+            connect_timeout=CONNECT_TIMEOUT_S,
+            pool_size=pool_size,
+            pre_ping=pre_ping,
+            schema=SERVICE_SCHEMA,
+            originator_id_type="text",
+        )
+        settings = self.pool.kwargs
+        assert isinstance(settings, dict)
+        self.pool.connection_class = Connection
+        self.pool.kwargs = parameters_of(database_url) | {"row_factory": settings["row_factory"]}
+
+    def after_connect_func(self) -> Callable[[psycopg.Connection[Any]], None]:
+        limits = self._limits  # no reference to self: the pool would keep the datastore alive
+
+        def set_up(connection: psycopg.Connection[Any]) -> None:
+            assert isinstance(connection, Connection)
+            connection.set_up(limits)
+
+        return set_up
 
 
-def event_datastore(database_url: str, *, pool_size: int = 2, pre_ping: bool = False) -> PostgresDatastore:
+def event_datastore(
+    database_url: str, *, limits: Limits = ROLE_LIMITS, pool_size: int = 2, pre_ping: bool = False
+) -> PostgresDatastore:
     """Return the library's datastore for `database_url` (any libpq URL or keyword string).
 
     A writer waits at most ten seconds for the lock on the log, and one that stops in mid-transaction
     loses its session after thirty, so that a hung process cannot stop the others for good. With `pre_ping`
     a connection that died in the pool is found out before it is lent, at the price of a trip.
     """
-    given = {key: value for key, value in conninfo_to_dict(database_url).items() if value is not None}
-    datastore = PostgresDatastore(
-        dbname=str(given.pop("dbname", "postgres")),
-        host=str(given.pop("host", "")),
-        port=str(given.pop("port", "")),
-        user=str(given.pop("user", "")),
-        password=str(given.pop("password", "")),
-        connect_timeout=_CONNECT_TIMEOUT_S,
-        idle_in_transaction_session_timeout=_IDLE_IN_TRANSACTION_TIMEOUT_S,
-        lock_timeout=_LOCK_TIMEOUT_S,
-        pool_size=pool_size,
-        pre_ping=pre_ping,
-        schema=SERVICE_SCHEMA,
-        originator_id_type="text",
-    )
-    # The library passes on five settings of a connection; an operator's others (TLS, names) count too.
-    connection_settings = datastore.pool.kwargs
-    assert isinstance(connection_settings, dict)
-    connection_settings.update(given, connect_timeout=_CONNECT_TIMEOUT_S)
-    return datastore
+    return _Datastore(database_url, limits, pool_size=pool_size, pre_ping=pre_ping)
 
 
-async def connect(database_url: str) -> psycopg.AsyncConnection[TupleRow]:
-    """Open one connection in autocommit mode, for reading the log and for LISTEN."""
-    return await psycopg.AsyncConnection.connect(
-        database_url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S
-    )
+async def connect(
+    database_url: str, *, limits: Limits = ROLE_LIMITS, **settings: Any
+) -> AsyncConnection[Any]:
+    """Open one connection in autocommit mode; `settings` are psycopg's."""
+    connection = await AsyncConnection.connect(**(parameters_of(database_url) | settings))
+    try:
+        return await connection.set_up(limits)
+    except BaseException:
+        await connection.close()
+        raise
+
+
+def connect_blocking(database_url: str, *, limits: Limits = UNLIMITED, **settings: Any) -> Connection[Any]:
+    """Open one blocking connection in autocommit mode; `settings` are psycopg's."""
+    connection = Connection.connect(**(parameters_of(database_url) | settings))
+    try:
+        return connection.set_up(limits)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def read_model_engine(
-    database_url: str, *, pool_size: int = 5, statement_timeout_s: int | None = None, prepared: bool = True
+    database_url: str, *, pool_size: int = 5, limits: Limits = ROLE_LIMITS, prepared: bool = True
 ) -> AsyncEngine:
     """Return SQLAlchemy's engine for the read models behind `database_url`.
 
@@ -69,17 +103,18 @@ def read_model_engine(
     from sqlalchemy import URL
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    given = {key: str(value) for key, value in conninfo_to_dict(database_url).items() if value is not None}
-    given.setdefault("connect_timeout", str(_CONNECT_TIMEOUT_S))
-    if statement_timeout_s is not None:
-        given["options"] = f"{given.get('options', '')} -c statement_timeout={statement_timeout_s}s".strip()
+    async def opened(_conninfo: str = "", **settings: Any) -> AsyncConnection[Any]:
+        connection = await connect(database_url, limits=limits, **settings)
+        await connection.set_autocommit(False)
+        return connection
+
     return create_async_engine(
         URL.create("postgresql+psycopg"),
-        connect_args=given if prepared else {**given, "prepare_threshold": None},
+        connect_args={"async_creator_fn": opened} | ({} if prepared else {"prepare_threshold": None}),
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=False,
-        pool_timeout=_CONNECT_TIMEOUT_S,
+        pool_timeout=CONNECT_TIMEOUT_S,
         hide_parameters=True,  # its errors would show rows, and so people, to whoever reads the log
     )
 
@@ -89,8 +124,11 @@ def maintenance_engine(database_url: str) -> Engine:
     from sqlalchemy import URL, create_engine
     from sqlalchemy.pool import NullPool
 
-    given = {key: str(value) for key, value in conninfo_to_dict(database_url).items() if value is not None}
-    given.setdefault("connect_timeout", str(_CONNECT_TIMEOUT_S))
+    def opened() -> Connection[Any]:
+        connection = connect_blocking(database_url)
+        connection.autocommit = False
+        return connection
+
     return create_engine(
-        URL.create("postgresql+psycopg"), connect_args=given, poolclass=NullPool, hide_parameters=True
+        URL.create("postgresql+psycopg"), creator=opened, poolclass=NullPool, hide_parameters=True
     )

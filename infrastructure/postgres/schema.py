@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import psycopg
+from psycopg.rows import TupleRow
 from sqlalchemy import Connection, text
 from sqlalchemy.schema import CreateSchema
 
@@ -30,6 +32,7 @@ def initialise(database_url: str, *, upgrade: bool = True) -> dict[str, str]:
     an older one.
     """
     with maintenance_engine(database_url).begin() as connection:
+        schema_version.check_encoding(_driver_connection(connection))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
         connection.execute(CreateSchema(SERVICE_SCHEMA, if_not_exists=True))
         revision = _revision(connection)
@@ -43,6 +46,12 @@ def initialise(database_url: str, *, upgrade: bool = True) -> dict[str, str]:
                 if projection.name not in found:
                     _create_read_model(connection, projection)
         return complaints(versions(connection))
+
+
+def _driver_connection(connection: Connection) -> psycopg.Connection[TupleRow]:
+    found = connection.connection.driver_connection
+    assert isinstance(found, psycopg.Connection)
+    return found
 
 
 def _revision(connection: Connection) -> str | None:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
-
-import psycopg
+from typing import TYPE_CHECKING, Final
 
 from infrastructure.errors import OperatorError
+from infrastructure.postgres.connections import connect_blocking
+from infrastructure.postgres.sessions import ROLE_LIMITS
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.rows import TupleRow
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
-_CONNECT_TIMEOUT_S: Final = 5
 _DIGITS: Final = 4
 """Of a revision: of the same length, they are in order as texts."""
 
@@ -37,7 +40,8 @@ def check(database_url: str, *, read_models: Mapping[str, int] | None = None) ->
     of each. Roles name none: what is still to be rebuilt stops nobody but its own projector. Raises psycopg's OperationalError when
     the database does not answer.
     """
-    with psycopg.connect(database_url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S) as connection:
+    with connect_blocking(database_url, limits=ROLE_LIMITS) as connection:
+        check_encoding(connection)
         if connection.execute("SELECT to_regclass('ras.schema_version')").fetchone() == (None,):
             raise SchemaVersionError("The database has no tables of RAS yet: run `ras init`.")
         row = connection.execute("SELECT version_num FROM ras.schema_version").fetchone()
@@ -52,6 +56,17 @@ def check(database_url: str, *, read_models: Mapping[str, int] | None = None) ->
                 f"The read model {name} is of version {found[name]}, this release needs {needed}: "
                 f"run `ras rebuild {name}`."
             )
+
+
+def check_encoding(connection: psycopg.Connection[TupleRow]) -> None:
+    """Raise SchemaVersionError unless the database stores Unicode as it is."""
+    found = connection.info.parameter_status("server_encoding")
+    if found != "UTF8":
+        raise SchemaVersionError(
+            f"The database {connection.info.dbname!r} has the encoding {found}, and RAS needs UTF8: names and texts in "
+            "other scripts could not be stored. An encoding cannot be changed: make a database by CREATE DATABASE … "
+            "ENCODING 'UTF8' TEMPLATE template0, and set RAS_DATABASE_URL to it."
+        )
 
 
 def check_revision(found: str | None) -> None:

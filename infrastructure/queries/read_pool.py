@@ -13,23 +13,20 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 
-_CONNECT_TIMEOUT_S: Final = 5
+from infrastructure.postgres.connections import connect
+from infrastructure.postgres.sessions import ROLE_LIMITS, Limits
+
+_BUSY_TIMEOUT_S: Final = 5
 
 
 class ReadConnections:
     """At most `size` connections, opened when they are needed."""
 
-    def __init__(self, database_url: str, *, size: int, statement_timeout_s: int | None = None) -> None:
-        given = {k: str(v) for k, v in conninfo_to_dict(database_url).items() if v is not None}
-        given.setdefault("connect_timeout", str(_CONNECT_TIMEOUT_S))
-        if statement_timeout_s is not None:
-            given["options"] = (
-                f"{given.get('options', '')} -c statement_timeout={statement_timeout_s}s".strip()
-            )
-        self._given = given
+    def __init__(self, database_url: str, *, size: int, limits: Limits = ROLE_LIMITS) -> None:
+        self._database_url = database_url
+        self._limits = limits
         self._turns = asyncio.Semaphore(size)
         self._idle: list[psycopg.AsyncConnection[DictRow]] = []
 
@@ -58,7 +55,7 @@ class ReadConnections:
             await self._turns.acquire()  # at once: a timer for each question would cost a tenth of it
             return
         try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            async with asyncio.timeout(_BUSY_TIMEOUT_S):
                 await self._turns.acquire()
         except TimeoutError:
             raise psycopg.OperationalError("every connection is busy") from None
@@ -90,11 +87,7 @@ class ReadConnections:
         return rows
 
     async def _connected(self) -> psycopg.AsyncConnection[DictRow]:
-        return await psycopg.AsyncConnection.connect(
-            **self._given,  # type: ignore[arg-type]  # names and values of libpq, all texts
-            autocommit=True,
-            row_factory=dict_row,
-        )
+        return await connect(self._database_url, limits=self._limits, row_factory=dict_row)
 
 
 def is_outlived(error: BaseException | None) -> bool:

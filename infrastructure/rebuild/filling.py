@@ -19,13 +19,13 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar
 
-import psycopg
 from psycopg.rows import scalar_row
 from sqlalchemy import Connection
 
 from infrastructure.eventstore.codec import EventCodec, StoredRow, UndecodableEventError
 from infrastructure.eventstore.log_slices import SliceQuery, as_stored_row
 from infrastructure.gc_pacing import GcPacer
+from infrastructure.postgres.connections import connect_blocking
 from infrastructure.postgres.rows import encoded
 from infrastructure.rebuild import sides
 from infrastructure.rebuild.session import RebuildError, writer_session
@@ -73,9 +73,7 @@ class LogReader:
     ) -> None:
         self._codec = codec
         # Each query for itself: a transaction around all would keep the server from cleaning up for as long.
-        self._connection = psycopg.connect(
-            database_url, connect_timeout=5, autocommit=True, row_factory=as_stored_row
-        )
+        self._connection = connect_blocking(database_url, row_factory=as_stored_row)
         topics = dict.fromkeys(topic for projection in projections for topic in projection.topics)
         self._chunk = SliceQuery(codec.stored_under(topics), max_bytes=CHUNK_BYTES)
 

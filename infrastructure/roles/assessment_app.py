@@ -23,7 +23,6 @@ from infrastructure.settings import Servers, Settings
 from projections.assessments import assessments
 
 _POOL_SIZE = 5
-_STATEMENT_TIMEOUT_S = 10
 
 
 def assessment_app(
@@ -38,9 +37,7 @@ def assessment_app(
 
     `kept_bytes` bounds each kind of kept answers; with 0 each request is computed anew.
     """
-    engine = read_model_engine(
-        servers.database_url, pool_size=_POOL_SIZE, statement_timeout_s=_STATEMENT_TIMEOUT_S, prepared=False
-    )
+    engine = read_model_engine(servers.database_url, pool_size=_POOL_SIZE, prepared=False)
     queries = PostgresAssessments(engine)
     answers = JudgingAnswers(queries, JudgingMetrics(registry), kept_bytes=kept_bytes)
     health = HealthChecks()

@@ -31,6 +31,7 @@ from infrastructure.http.query.app import create_app
 from infrastructure.http.query.history import Past
 from infrastructure.http.waiting import Waiting
 from infrastructure.operations.outbox import read_outbox
+from infrastructure.postgres.sessions import READ_LIMITS
 from infrastructure.queries.batches import PostgresQueries
 from infrastructure.queries.read_pool import ReadConnections
 from infrastructure.queries.watch import ReadModelWatch
@@ -52,7 +53,7 @@ def query_app(
 
     When `stopping` is set, requests that wait for something are answered at once.
     """
-    reads = ReadConnections(servers.database_url, size=_POOL_SIZE, statement_timeout_s=5)
+    reads = ReadConnections(servers.database_url, size=_POOL_SIZE, limits=READ_LIMITS)
     queries = PostgresQueries(reads.rows)
     health = HealthChecks()
 

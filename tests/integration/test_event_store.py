@@ -16,6 +16,7 @@ from infrastructure.local.processes import free_port
 from infrastructure.postgres import connections as postgres_connections
 from infrastructure.postgres.connections import event_datastore
 from infrastructure.postgres.schema import initialise
+from infrastructure.postgres.sessions import ROLE_LIMITS
 from infrastructure.roles.bootstrap import event_store
 from tests.application.event_store_contract import EventStoreContract, append, loaded, recorded_by
 from tests.support.given import registered, spellchecked
@@ -58,7 +59,7 @@ def test_a_writer_waits_for_the_one_before_it(store: EventStore, database: Postg
     with store.transaction() as first:
         first.lock()
         second.start()
-        wait_until(lambda: bool(database.waiting("relation")), what="the second writer asks for the lock")
+        wait_until(lambda: bool(database.writers_waiting()), what="the second writer asks for the lock")
         first.append(recorded_by(registered("e1"), batch_id="first"), [])
     second.join()
 
@@ -74,11 +75,8 @@ def test_readers_do_not_wait_for_a_writer(store: EventStore) -> None:
         assert loaded(store, "batch-b1", "batch-b2") == {"batch-b1": events}
 
 
-def test_a_lock_that_is_held_too_long_is_a_transient_fault(
-    database: PostgresProbe, store_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(postgres_connections, "_LOCK_TIMEOUT_S", 1)
-    with opened_store(store_url) as impatient:
+def test_a_lock_that_is_held_too_long_is_a_transient_fault(database: PostgresProbe, store_url: str) -> None:
+    with opened_store(store_url, limits=ROLE_LIMITS._replace(lock_s=1)) as impatient:
         with impatient.transaction() as writer:
             writer.lock()
             with pytest.raises(TRANSIENT_ERRORS, match="lock timeout"):
@@ -89,10 +87,9 @@ def test_a_lock_that_is_held_too_long_is_a_transient_fault(
 
 
 def test_a_writer_that_hangs_loses_its_session_and_frees_the_others(
-    database: PostgresProbe, store_url: str, monkeypatch: pytest.MonkeyPatch
+    database: PostgresProbe, store_url: str
 ) -> None:
-    monkeypatch.setattr(postgres_connections, "_IDLE_IN_TRANSACTION_TIMEOUT_S", 0.2)
-    with opened_store(store_url) as store:
+    with opened_store(store_url, limits=ROLE_LIMITS._replace(idle_in_transaction_s=0.2)) as store:
 
         def hang() -> None:
             with store.transaction() as hung:
@@ -124,7 +121,7 @@ def test_a_session_that_is_ended_in_mid_transaction_is_a_transient_fault(
 
 
 def test_no_server_is_a_transient_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_connections, "_CONNECT_TIMEOUT_S", 1)
+    monkeypatch.setattr(postgres_connections, "CONNECT_TIMEOUT_S", 1)
     with pytest.raises(TRANSIENT_ERRORS):
         event_store(f"postgresql://nobody@127.0.0.1:{free_port()}/nothing")
 

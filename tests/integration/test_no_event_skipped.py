@@ -126,7 +126,7 @@ def test_a_reader_cannot_pass_an_insert_that_is_still_open(
             first = pool.submit(append, store, recorded_by(registered("e1"), batch_id="held"))
             wait_until(lambda: bool(held.waiting("advisory")), what="the first insert is held open")
             second = pool.submit(append, store, recorded_by(registered("e1"), batch_id="later"))
-            wait_until(lambda: bool(held.waiting("relation")), what="the second writer waits for the first")
+            wait_until(lambda: bool(held.writers_waiting()), what="the second writer waits for the first")
 
             assert reader.read_on() == ["batch-early"]
             assert reader.position == 1

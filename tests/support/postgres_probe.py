@@ -11,14 +11,17 @@ from eventsourcing.persistence import StoredEvent
 from psycopg.rows import TupleRow
 
 from application.ports import IntakeCounts
+from infrastructure.eventstore.event_registry import event_codec
+from infrastructure.eventstore.recorder import WRITERS_LOCK_KEY
 from infrastructure.eventstore.store import EventStore
-from infrastructure.roles.bootstrap import event_store
+from infrastructure.postgres.connections import event_datastore
+from infrastructure.postgres.sessions import ROLE_LIMITS, Limits
 
 
 @contextmanager
-def opened_store(database_url: str) -> Iterator[EventStore]:
+def opened_store(database_url: str, *, limits: Limits = ROLE_LIMITS) -> Iterator[EventStore]:
     """The event store of an initialised database."""
-    store = event_store(database_url)
+    store = EventStore(event_datastore(database_url, limits=limits), event_codec())
     try:
         yield store
     finally:
@@ -104,13 +107,20 @@ class PostgresProbe:
         ]
 
     def sessions_with_the_lock(self) -> list[int]:
-        """Return the process ids of the sessions that hold the lock on the table of events."""
+        """Return the process ids of the sessions that hold the lock of those who write the log."""
+        return self._at_the_lock(granted=True)
+
+    def writers_waiting(self) -> list[int]:
+        """Return the process ids of the sessions that wait for the lock of those who write the log."""
+        return self._at_the_lock(granted=False)
+
+    def _at_the_lock(self, *, granted: bool) -> list[int]:
         return [
             pid
             for (pid,) in self.rows(
-                "SELECT pid FROM pg_locks WHERE granted AND mode = 'ExclusiveLock'"
-                " AND relation = 'ras.stored_events'::regclass"
-                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND granted = %s"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+                *(WRITERS_LOCK_KEY, granted),
             )
         ]
 
