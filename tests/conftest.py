@@ -76,6 +76,12 @@ def _broker_is_given() -> bool:
 
 
 @pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Return the event loop of async tests: the one that RAS's libraries are made for."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServerUnderTest]:
     """One PostgreSQL for all tests of this process; use `database_url` for a database to write in."""
     if given := os.environ.get("RAS_TEST_DATABASE_URL"):

@@ -161,7 +161,7 @@ def test_a_server_that_does_not_end_is_killed(tmp_path: Path) -> None:
     assert "killed" in log.read_text()
 
 
-def test_kafka_topics_have_the_partitions_asked_for() -> None:
+async def test_kafka_topics_have_the_partitions_asked_for() -> None:
     async def partitions(address: str, topic: str) -> set[int]:
         producer = AIOKafkaProducer(bootstrap_servers=address)
         await producer.start()
@@ -175,14 +175,14 @@ def test_kafka_topics_have_the_partitions_asked_for() -> None:
         kafka.create_topic("results")
         kafka.create_topic("later")
         address = kafka.bootstrap_servers
-        assert asyncio.run(partitions(address, "results")) == {0, 1, 2}
-        assert asyncio.run(partitions(address, "positions")) == {0}
-        assert asyncio.run(partitions(address, "later")) == set(range(DEFAULT_PARTITIONS))
+        assert await partitions(address, "results") == {0, 1, 2}
+        assert await partitions(address, "positions") == {0}
+        assert await partitions(address, "later") == set(range(DEFAULT_PARTITIONS))
     with pytest.raises(EmbeddedServerError, match="not running"):
         _ = kafka.bootstrap_servers
 
 
-def test_kafka_carries_transactions_to_a_consumer_group() -> None:
+async def test_kafka_carries_transactions_to_a_consumer_group() -> None:
     async def exchange(address: str) -> set[bytes]:
         producer = AIOKafkaProducer(bootstrap_servers=address, transactional_id="publisher")
         consumer = AIOKafkaConsumer(
@@ -212,19 +212,19 @@ def test_kafka_carries_transactions_to_a_consumer_group() -> None:
             await producer.stop()
 
     with EmbeddedKafka({"results": 3}) as kafka:
-        assert asyncio.run(exchange(kafka.bootstrap_servers)) == {b"1", b"2", b"3"}
+        assert await exchange(kafka.bootstrap_servers) == {b"1", b"2", b"3"}
 
 
-def test_a_broker_that_cannot_set_up_topics_is_named() -> None:
+async def test_a_broker_that_cannot_set_up_topics_is_named() -> None:
     """Whoever gives his `ras up` the broker of another one."""
     with (
         EmbeddedKafka(partitions_by_topic()) as kafka,
         pytest.raises(UnfitBrokerError, match="unset RAS_KAFKA_BOOTSTRAP_SERVERS"),
     ):
-        asyncio.run(create_missing_topics(kafka.bootstrap_servers))
+        await create_missing_topics(kafka.bootstrap_servers)
 
 
-def test_two_messages_of_the_largest_size_in_a_row_are_both_there() -> None:
+async def test_two_messages_of_the_largest_size_in_a_row_are_both_there() -> None:
     """Larger ones would not be: the broker says that the second is gone, too."""
 
     async def send(address: str) -> list[tuple[int, int]]:
@@ -246,4 +246,4 @@ def test_two_messages_of_the_largest_size_in_a_row_are_both_there() -> None:
         return there
 
     with EmbeddedKafka({"large": 1}) as kafka:
-        assert asyncio.run(send(kafka.bootstrap_servers)) == [(0, 1), (0, 2), (1, 3)]
+        assert await send(kafka.bootstrap_servers) == [(0, 1), (0, 2), (1, 3)]

@@ -62,30 +62,27 @@ def check_each_once(ledger: Ledger, database: PostgresProbe) -> None:
     assert all(earlier[1] == later[0] for earlier, later in pairwise([(0, 0), *ledger.moves]))
 
 
-def test_a_follower_takes_what_is_there_and_what_comes(
+async def test_a_follower_takes_what_is_there_and_what_comes(
     store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
 ) -> None:
     write(store, 30)
 
-    async def follow() -> None:
-        async with crew(store_url, max_events=7) as members:
-            follower = members.follower()
-            conditions = [follower.status.condition]
-            async with at_work(members, follower):
-                await caught_up(ledger, database)
-                conditions.append(follower.status.condition)
-                await asyncio.to_thread(write, store, 5, name="later")
-                await caught_up(ledger, database)
+    async with crew(store_url, max_events=7) as members:
+        follower = members.follower()
+        conditions = [follower.status.condition]
+        async with at_work(members, follower):
+            await caught_up(ledger, database)
             conditions.append(follower.status.condition)
-            assert conditions == [Condition.STARTING, Condition.OK, Condition.STOPPED]
-
-    asyncio.run(follow())
+            await asyncio.to_thread(write, store, 5, name="later")
+            await caught_up(ledger, database)
+        conditions.append(follower.status.condition)
+        assert conditions == [Condition.STARTING, Condition.OK, Condition.STOPPED]
 
     check_each_once(ledger, database)
     assert len(ledger.entries) == 70
 
 
-def test_a_follower_goes_on_where_the_last_one_stopped(
+async def test_a_follower_goes_on_where_the_last_one_stopped(
     store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
 ) -> None:
     async def follow() -> None:
@@ -94,27 +91,24 @@ def test_a_follower_goes_on_where_the_last_one_stopped(
 
     for name in ("first", "second"):
         write(store, 3, name=name)
-        asyncio.run(follow())
+        await follow()
 
     check_each_once(ledger, database)
 
 
-def test_what_is_of_other_topics_moves_the_position_too(
+async def test_what_is_of_other_topics_moves_the_position_too(
     store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
 ) -> None:
     append(store, recorded_by(spellchecked("e1"), spellchecked("e2")))
 
-    async def follow() -> None:
-        async with crew(store_url) as members, at_work(members, members.follower()):
-            await caught_up(ledger, database)
-
-    asyncio.run(follow())
+    async with crew(store_url) as members, at_work(members, members.follower()):
+        await caught_up(ledger, database)
 
     assert ledger.entries == []
     assert ledger.moves == [(0, 2)]
 
 
-def test_a_follower_waits_at_an_event_that_cannot_be_read_and_goes_on_once_it_can(
+async def test_a_follower_waits_at_an_event_that_cannot_be_read_and_goes_on_once_it_can(
     store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
 ) -> None:
     write(store, 10)
@@ -123,68 +117,57 @@ def test_a_follower_waits_at_an_event_that_cannot_be_read_and_goes_on_once_it_ca
         " AND o.notification_id = e.notification_id RETURNING e.notification_id, e.originator_id, o.state"
     )
 
-    async def follow() -> None:
-        async with crew(store_url) as members:
-            follower = members.follower()
-            status = follower.status
-            async with at_work(members, follower):
-                await until(lambda: status.last_error_at is not None, what="the follower waits")
-                since = status.last_error_at
-                await until(lambda: status.last_error_at != since, what="it has looked again")
-                assert (ledger.position, status.condition) == (number - 1, Condition.DEGRADED)
-                assert status.reason.startswith(
-                    f"Event 2 of stream {stream_id} (topic 'ras.batch.essay-slot-assigned.v1') cannot be read:"
-                )
-                await until(lambda: status.lag > 0, what="it says how far behind it is")
-                database.execute(
-                    "UPDATE ras.stored_events SET state = %s WHERE notification_id = %s", state, number
-                )
-                await caught_up(ledger, database)
-                await until(lambda: status.condition is Condition.OK, what="all is well again")
-
-    asyncio.run(follow())
+    async with crew(store_url) as members:
+        follower = members.follower()
+        status = follower.status
+        async with at_work(members, follower):
+            await until(lambda: status.last_error_at is not None, what="the follower waits")
+            since = status.last_error_at
+            await until(lambda: status.last_error_at != since, what="it has looked again")
+            assert (ledger.position, status.condition) == (number - 1, Condition.DEGRADED)
+            assert status.reason.startswith(
+                f"Event 2 of stream {stream_id} (topic 'ras.batch.essay-slot-assigned.v1') cannot be read:"
+            )
+            await until(lambda: status.lag > 0, what="it says how far behind it is")
+            database.execute(
+                "UPDATE ras.stored_events SET state = %s WHERE notification_id = %s", state, number
+            )
+            await caught_up(ledger, database)
+            await until(lambda: status.condition is Condition.OK, what="all is well again")
 
     check_each_once(ledger, database)
 
 
-def test_two_followers_of_one_projection_enter_each_event_once(
+async def test_two_followers_of_one_projection_enter_each_event_once(
     store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
 ) -> None:
-    async def follow() -> None:
-        async with crew(store_url, max_events=3) as members:
-            async with at_work(members, *(members.follower() for _ in range(3))):
-                await asyncio.to_thread(write, store, 60)
-                await caught_up(ledger, database)
-            assert members.faults == 0
-
-    asyncio.run(follow())
+    async with crew(store_url, max_events=3) as members:
+        async with at_work(members, *(members.follower() for _ in range(3))):
+            await asyncio.to_thread(write, store, 60)
+            await caught_up(ledger, database)
+        assert members.faults == 0
 
     check_each_once(ledger, database)
 
 
-def test_a_session_that_is_ended_in_mid_transaction_loses_nothing_and_doubles_nothing(
+async def test_a_session_that_is_ended_in_mid_transaction_loses_nothing_and_doubles_nothing(
     store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
 ) -> None:
     ledger.hold_entries()
     write(store, 4)
 
-    async def follow() -> None:
-        async with crew(store_url) as members, at_work(members, members.follower()):
-            with database.holding(HELD):
-                await until(
-                    lambda: bool(database.waiting("advisory")), what="entries are made, not committed"
-                )
-                [session] = database.waiting("advisory")
-                await asyncio.to_thread(database.terminate, session)
-            await caught_up(ledger, database)
-            assert members.faults == 1
-
-    asyncio.run(follow())
+    async with crew(store_url) as members, at_work(members, members.follower()):
+        with database.holding(HELD):
+            await until(lambda: bool(database.waiting("advisory")), what="entries are made, not committed")
+            [session] = database.waiting("advisory")
+            await asyncio.to_thread(database.terminate, session)
+        await caught_up(ledger, database)
+        assert members.faults == 1
 
     check_each_once(ledger, database)
 
 
-def test_sessions_that_are_ended_again_and_again_lose_nothing_and_double_nothing(
+async def test_sessions_that_are_ended_again_and_again_lose_nothing_and_double_nothing(
     store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
 ) -> None:
     def end_sessions() -> None:
@@ -195,16 +178,13 @@ def test_sessions_that_are_ended_again_and_again_lose_nothing_and_double_nothing
             " OR query LIKE 'SELECT%%ras.stored_events%%')"
         )
 
-    async def follow() -> None:
-        async with crew(store_url, max_events=4) as members:
-            async with at_work(members, members.follower(), members.follower()):
-                for number in range(12):
-                    await asyncio.to_thread(write, store, 5, name=str(number))
-                    await asyncio.to_thread(end_sessions)
-                await caught_up(ledger, database)
-            assert members.faults > 0
-
-    asyncio.run(follow())
+    async with crew(store_url, max_events=4) as members:
+        async with at_work(members, members.follower(), members.follower()):
+            for number in range(12):
+                await asyncio.to_thread(write, store, 5, name=str(number))
+                await asyncio.to_thread(end_sessions)
+            await caught_up(ledger, database)
+        assert members.faults > 0
 
     check_each_once(ledger, database)
 
@@ -221,24 +201,21 @@ class ForgetfulSink(ProjectionSink):
             raise TransientSinkError("the answer is lost")
 
 
-def test_a_lost_answer_is_not_a_lost_commit(
+async def test_a_lost_answer_is_not_a_lost_commit(
     store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
 ) -> None:
     write(store, 10)
 
-    async def follow() -> None:
-        async with crew(store_url, max_events=5) as members:
-            sink = ForgetfulSink(LEDGER, members.engine, idle_interval_s=0)
-            async with at_work(members, members.follower(sink=sink)):
-                await caught_up(ledger, database)
-            assert members.faults == 1
-
-    asyncio.run(follow())
+    async with crew(store_url, max_events=5) as members:
+        sink = ForgetfulSink(LEDGER, members.engine, idle_interval_s=0)
+        async with at_work(members, members.follower(sink=sink)):
+            await caught_up(ledger, database)
+        assert members.faults == 1
 
     check_each_once(ledger, database)
 
 
-def test_a_fault_of_our_own_ends_the_follower_and_moves_no_position(
+async def test_a_fault_of_our_own_ends_the_follower_and_moves_no_position(
     store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
 ) -> None:
     class Wrong:
@@ -256,42 +233,34 @@ def test_a_fault_of_our_own_ends_the_follower_and_moves_no_position(
             await members.follower(wrong_ledger).run()
 
     with pytest.raises(Exception, match="no_such_table"):
-        asyncio.run(follow())
+        await follow()
     assert ledger.position == 0
 
 
-def test_a_follower_whose_position_lies_beyond_the_end_of_the_log_says_so_and_waits(
+async def test_a_follower_whose_position_lies_beyond_the_end_of_the_log_says_so_and_waits(
     store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
 ) -> None:
     write(store, 1)
     database.execute("INSERT INTO ras.positions (name, position) VALUES ('projection/ledger', 1000)")
 
-    async def follow() -> None:
-        async with crew(store_url) as members:
-            follower = members.follower()
-            async with at_work(members, follower):
-                await until(lambda: follower.status.condition is Condition.DEGRADED, what="it is degraded")
-                assert "position 1000 lies beyond the end of the event store" in follower.status.reason
-                database.execute("UPDATE ras.positions SET position = 0 WHERE name = 'projection/ledger'")
-                await caught_up(ledger, database)
-
-    asyncio.run(follow())
+    async with crew(store_url) as members:
+        follower = members.follower()
+        async with at_work(members, follower):
+            await until(lambda: follower.status.condition is Condition.DEGRADED, what="it is degraded")
+            assert "position 1000 lies beyond the end of the event store" in follower.status.reason
+            database.execute("UPDATE ras.positions SET position = 0 WHERE name = 'projection/ledger'")
+            await caught_up(ledger, database)
 
 
-def test_a_follower_without_its_server_says_so_and_can_be_stopped(store_url: str) -> None:
+async def test_a_follower_without_its_server_says_so_and_can_be_stopped(store_url: str) -> None:
     gone = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
 
-    async def follow() -> None:
-        async with crew(gone) as members:
-            follower = members.follower()
-            async with at_work(members, follower):
-                await until(lambda: follower.status.condition is Condition.DEGRADED, what="it is degraded")
-                assert "The database does not answer" in follower.status.reason
-                await until(
-                    lambda: "circuit breaker open" in follower.status.reason, what="the breaker opens"
-                )
-
-    asyncio.run(follow())
+    async with crew(gone) as members:
+        follower = members.follower()
+        async with at_work(members, follower):
+            await until(lambda: follower.status.condition is Condition.DEGRADED, what="it is degraded")
+            assert "The database does not answer" in follower.status.reason
+            await until(lambda: "circuit breaker open" in follower.status.reason, what="the breaker opens")
 
 
 # Being woken.
@@ -306,70 +275,58 @@ async def listening(database: PostgresProbe) -> int:
     return database.listening()[0]
 
 
-def test_a_commit_wakes_a_follower_that_hardly_ever_looks(
+async def test_a_commit_wakes_a_follower_that_hardly_ever_looks(
     store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
 ) -> None:
-    async def follow() -> None:
-        async with (
-            crew(store_url, poll_interval_s=LONG_S) as members,
-            at_work(members, members.follower()),
-        ):
-            await listening(database)
-            for name in ("one", "two", "three"):
-                await asyncio.to_thread(write, store, 1, name=name)
-                await caught_up(ledger, database)
-
-    asyncio.run(follow())
+    async with (
+        crew(store_url, poll_interval_s=LONG_S) as members,
+        at_work(members, members.follower()),
+    ):
+        await listening(database)
+        for name in ("one", "two", "three"):
+            await asyncio.to_thread(write, store, 1, name=name)
+            await caught_up(ledger, database)
 
     check_each_once(ledger, database)
 
 
-def test_a_follower_whose_listener_is_gone_still_looks_by_itself(
+async def test_a_follower_whose_listener_is_gone_still_looks_by_itself(
     store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
 ) -> None:
-    async def follow() -> None:
-        deaf = crew(store_url, listener_backoff_s=LONG_S)
-        async with deaf as members, at_work(members, members.follower()):
+    deaf = crew(store_url, listener_backoff_s=LONG_S)
+    async with deaf as members, at_work(members, members.follower()):
+        database.terminate(await listening(database))
+        for name in ("one", "two", "three"):  # the first may still be woken by what was said before
+            await asyncio.to_thread(write, store, 1, name=name)
+            await caught_up(ledger, database)
+        assert database.listening() == []
+
+    check_each_once(ledger, database)
+
+
+async def test_a_lost_listener_listens_again_and_what_came_meanwhile_is_seen(
+    store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
+) -> None:
+    async with (
+        crew(store_url, poll_interval_s=LONG_S) as members,
+        at_work(members, members.follower()),
+    ):
+        for name in ("one", "two"):
             database.terminate(await listening(database))
-            for name in ("one", "two", "three"):  # the first may still be woken by what was said before
-                await asyncio.to_thread(write, store, 1, name=name)
-                await caught_up(ledger, database)
-            assert database.listening() == []
-
-    asyncio.run(follow())
+            await asyncio.to_thread(write, store, 1, name=name)
+            await caught_up(ledger, database)
 
     check_each_once(ledger, database)
 
 
-def test_a_lost_listener_listens_again_and_what_came_meanwhile_is_seen(
-    store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
-) -> None:
-    async def follow() -> None:
-        async with (
-            crew(store_url, poll_interval_s=LONG_S) as members,
-            at_work(members, members.follower()),
-        ):
-            for name in ("one", "two"):
-                database.terminate(await listening(database))
-                await asyncio.to_thread(write, store, 1, name=name)
-                await caught_up(ledger, database)
-
-    asyncio.run(follow())
-
-    check_each_once(ledger, database)
-
-
-def test_a_listener_that_is_asked_to_stop_ends_and_wakes_those_who_wait(
+async def test_a_listener_that_is_asked_to_stop_ends_and_wakes_those_who_wait(
     database: PostgresProbe, store_url: str
 ) -> None:
-    async def listen() -> None:
-        async with crew(store_url) as members:
-            task = asyncio.create_task(members.listener.run())
-            await listening(database)
-            waiting = asyncio.create_task(members.listener.wait(LONG_S))
-            await asyncio.sleep(0)  # it waits from here on
-            members.listener.stop()
-            async with asyncio.timeout(LONG_S / 2):
-                await asyncio.gather(task, waiting)
-
-    asyncio.run(listen())
+    async with crew(store_url) as members:
+        task = asyncio.create_task(members.listener.run())
+        await listening(database)
+        waiting = asyncio.create_task(members.listener.wait(LONG_S))
+        await asyncio.sleep(0)  # it waits from here on
+        members.listener.stop()
+        async with asyncio.timeout(LONG_S / 2):
+            await asyncio.gather(task, waiting)

@@ -62,7 +62,7 @@ async def read(bootstrap: str, topic: str, *, isolation: str = "read_committed")
         await consumer.stop()
 
 
-def test_only_committed_records_are_seen_by_read_committed(kafka_bootstrap: str, topic: str) -> None:
+async def test_only_committed_records_are_seen_by_read_committed(kafka_bootstrap: str, topic: str) -> None:
     async def exchange() -> tuple[list[bytes], list[bytes]]:
         await create(kafka_bootstrap, topic, {})
         producer = AIOKafkaProducer(bootstrap_servers=kafka_bootstrap, transactional_id=topic)
@@ -79,27 +79,31 @@ def test_only_committed_records_are_seen_by_read_committed(kafka_bootstrap: str,
             kafka_bootstrap, topic, isolation="read_uncommitted"
         )
 
-    committed, everything = asyncio.run(exchange())
+    committed, everything = await exchange()
     assert committed == [b"committed"]
     assert everything == [b"aborted", b"committed"]
 
 
-def test_what_was_acknowledged_survives_a_stop_and_a_kill(restartable_kafka: KafkaServer, topic: str) -> None:
+async def test_what_was_acknowledged_survives_a_stop_and_a_kill(
+    restartable_kafka: KafkaServer, topic: str
+) -> None:
     address = restartable_kafka.bootstrap_servers
-    asyncio.run(create(address, topic, {}))
-    asyncio.run(send(address, topic, b"before the stop"))
+    await create(address, topic, {})
+    await send(address, topic, b"before the stop")
     restartable_kafka.stop()
     assert not broker_answers(address, timeout_s=0.5)
     restartable_kafka.start()
     assert restartable_kafka.bootstrap_servers == address
     # Only the log in memory is lost by a kill of the process: the system's page cache is not.
-    asyncio.run(send(address, topic, b"before the kill"))
+    await send(address, topic, b"before the kill")
     restartable_kafka.kill()
     restartable_kafka.start()
-    assert asyncio.run(read(address, topic)) == [b"before the stop", b"before the kill"]
+    assert await read(address, topic) == [b"before the stop", b"before the kill"]
 
 
-def test_a_topic_that_asks_for_it_is_compacted_within_the_deadline(kafka_bootstrap: str, topic: str) -> None:
+async def test_a_topic_that_asks_for_it_is_compacted_within_the_deadline(
+    kafka_bootstrap: str, topic: str
+) -> None:
     configs = {
         "cleanup.policy": "compact",
         "segment.ms": "100",
@@ -119,7 +123,7 @@ def test_a_topic_that_asks_for_it_is_compacted_within_the_deadline(kafka_bootstr
                 if len(values) < sent:
                     return values
 
-    values = asyncio.run(values_once_compacted())
+    values = await values_once_compacted()
     assert values == sorted(values, key=int)
 
 

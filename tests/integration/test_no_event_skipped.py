@@ -171,7 +171,7 @@ def test_rolled_back_inserts_leave_gaps_that_nobody_waits_for(
     assert [number for number, _, _ in database.log()] == [1, 7]
 
 
-def test_a_reader_of_few_topics_moves_over_the_others(store: EventStore, store_url: str) -> None:
+async def test_a_reader_of_few_topics_moves_over_the_others(store: EventStore, store_url: str) -> None:
     append(store, recorded_by(registered("e1"), slot_assigned("e1"), batch_id="b1"))
 
     async def read() -> tuple[int, int]:
@@ -182,7 +182,7 @@ def test_a_reader_of_few_topics_moves_over_the_others(store: EventStore, store_u
         finally:
             await log.close()
 
-    assert asyncio.run(read()) == (1, 2)
+    assert await read() == (1, 2)
 
 
 def registration(*, batch_id: str) -> StoredEvent:

@@ -28,42 +28,39 @@ async def read_all(log: NotificationLog, after: int = 0, limit: int = 1000) -> l
         await log.close()
 
 
-def test_a_stretch_ends_where_its_last_event_or_the_log_does(store: EventStore, store_url: str) -> None:
+async def test_a_stretch_ends_where_its_last_event_or_the_log_does(store: EventStore, store_url: str) -> None:
     append(store, recorded_by(registered("e1"), spellchecked("e1"), spellchecked("e2"), slot_assigned("e1")))
 
-    async def read() -> None:
-        log = NotificationLog(store_url, event_codec(), [BatchRegistered.topic, EssaySlotAssigned.topic])
-        try:
-            first = await log.read(0, 1)
-            assert ([r.notification_id for r in first.events], first.reached, first.is_full) == ([1], 1, True)
-            assert await log.count_after(first.reached) == 1
-            second = await log.read(1, 2)
-            assert ([r.notification_id for r in second.events], second.reached, second.is_full) == (
-                [4],
-                4,
-                False,
-            )
-            nothing = await log.read(4, 2)
-            assert (nothing.events, nothing.reached, nothing.is_full) == ([], 4, False)
-            assert await log.head() == 4
-            assert await log.count_after(4) == 0
-        finally:
-            await log.close()
-
-    asyncio.run(read())
+    log = NotificationLog(store_url, event_codec(), [BatchRegistered.topic, EssaySlotAssigned.topic])
+    try:
+        first = await log.read(0, 1)
+        assert ([r.notification_id for r in first.events], first.reached, first.is_full) == ([1], 1, True)
+        assert await log.count_after(first.reached) == 1
+        second = await log.read(1, 2)
+        assert ([r.notification_id for r in second.events], second.reached, second.is_full) == (
+            [4],
+            4,
+            False,
+        )
+        nothing = await log.read(4, 2)
+        assert (nothing.events, nothing.reached, nothing.is_full) == ([], 4, False)
+        assert await log.head() == 4
+        assert await log.count_after(4) == 0
+    finally:
+        await log.close()
 
 
-def test_an_empty_log_ends_at_zero(database: PostgresProbe, store_url: str) -> None:
+async def test_an_empty_log_ends_at_zero(database: PostgresProbe, store_url: str) -> None:
     log = NotificationLog(store_url, event_codec(), [BatchRegistered.topic])
 
-    assert asyncio.run(read_all(log)) == []
+    assert await read_all(log) == []
 
 
-def test_events_of_older_versions_are_followed_too(database: PostgresProbe, store_url: str) -> None:
+async def test_events_of_older_versions_are_followed_too(database: PostgresProbe, store_url: str) -> None:
     database.put(old_registration("ras.batch.registered.v0", essays=["e2", "e1"], course="SV2/class-9"))
     log = NotificationLog(store_url, EventCodec(EVENT_CLASSES, RETIRED), [BatchRegistered.topic])
 
-    [recorded] = asyncio.run(read_all(log))
+    [recorded] = await read_all(log)
 
     assert (recorded.event.essay_ids, recorded.event.class_id) == (("e1", "e2"), "class-9")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -81,7 +80,7 @@ def test_tables_of_a_newer_release_are_left_alone(database_url: str) -> None:
         schema.initialise(database_url)
 
 
-def test_followers_and_aggregates_read_both_versions_of_an_event(database_url: str) -> None:
+async def test_followers_and_aggregates_read_both_versions_of_an_event(database_url: str) -> None:
     schema.initialise(database_url)
     with probe(database_url) as database:
         put(database, V1, V2)
@@ -97,7 +96,7 @@ def test_followers_and_aggregates_read_both_versions_of_an_event(database_url: s
         finally:
             await log.close()
 
-    assert asyncio.run(followed()) == wanted
+    assert await followed() == wanted
     stream = str(golden(V1).originator_id)
     with opened_store(database_url) as store, store.transaction() as transaction:
         assert transaction.load({stream: 0}, most=10)[stream] == wanted

@@ -40,46 +40,42 @@ def move(database: PostgresProbe, offset: int) -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_what_is_unread_stays_within_the_bound(store_url: str, database: PostgresProbe) -> None:
-    async def send() -> None:
-        async with paced(store_url, {}) as pace:
-            for offset in range(3):
-                await pace.make_room(_PLACE, _THIRD)
-                pace.sent(_PLACE, offset, _THIRD)
-            await pace.make_room((SPELLCHECK_RESULTS, 2), _THIRD)  # another partition has room of its own
-            waiting = asyncio.create_task(pace.make_room(_PLACE, _THIRD))
-            assert not (await asyncio.wait({waiting}, timeout=0.3))[0]
-            await asyncio.to_thread(move, database, 0)
-            async with asyncio.timeout(20):
-                await waiting
+async def test_what_is_unread_stays_within_the_bound(store_url: str, database: PostgresProbe) -> None:
+    async with paced(store_url, {}) as pace:
+        for offset in range(3):
+            await pace.make_room(_PLACE, _THIRD)
+            pace.sent(_PLACE, offset, _THIRD)
+        await pace.make_room((SPELLCHECK_RESULTS, 2), _THIRD)  # another partition has room of its own
+        waiting = asyncio.create_task(pace.make_room(_PLACE, _THIRD))
+        assert not (await asyncio.wait({waiting}, timeout=0.3))[0]
+        await asyncio.to_thread(move, database, 0)
+        async with asyncio.timeout(20):
+            await waiting
 
-            large = asyncio.create_task(pace.make_room(_PLACE, 2 * UNREAD_BYTES))
-            pace.sent(_PLACE, 3, _THIRD)
-            await asyncio.to_thread(move, database, 2)
-            assert not (await asyncio.wait({large}, timeout=0.3))[0]
-            await asyncio.to_thread(move, database, 3)
-            async with asyncio.timeout(20):
-                await large
-
-    asyncio.run(send())
+        large = asyncio.create_task(pace.make_room(_PLACE, 2 * UNREAD_BYTES))
+        pace.sent(_PLACE, 3, _THIRD)
+        await asyncio.to_thread(move, database, 2)
+        assert not (await asyncio.wait({large}, timeout=0.3))[0]
+        await asyncio.to_thread(move, database, 3)
+        async with asyncio.timeout(20):
+            await large
 
 
 @pytest.mark.usefixtures("store")
-def test_what_lay_there_before_is_waited_for(store_url: str, database: PostgresProbe) -> None:
-    async def send() -> None:
-        async with paced(store_url, {_PLACE: 8}) as pace:
-            waiting = asyncio.create_task(pace.make_room(_PLACE, 10))
-            await asyncio.to_thread(move, database, 7)
-            assert not (await asyncio.wait({waiting}, timeout=0.3))[0]
-            await asyncio.to_thread(move, database, 8)
-            async with asyncio.timeout(20):
-                await waiting
-
-    asyncio.run(send())
+async def test_what_lay_there_before_is_waited_for(store_url: str, database: PostgresProbe) -> None:
+    async with paced(store_url, {_PLACE: 8}) as pace:
+        waiting = asyncio.create_task(pace.make_room(_PLACE, 10))
+        await asyncio.to_thread(move, database, 7)
+        assert not (await asyncio.wait({waiting}, timeout=0.3))[0]
+        await asyncio.to_thread(move, database, 8)
+        async with asyncio.timeout(20):
+            await waiting
 
 
 @pytest.mark.usefixtures("store")
-def test_an_ingester_that_does_not_go_on_is_named(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_ingester_that_does_not_go_on_is_named(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pacing, "_STANDSTILL_S", 0.2)
 
     async def send() -> None:
@@ -87,4 +83,4 @@ def test_an_ingester_that_does_not_go_on_is_named(store_url: str, monkeypatch: p
             await pace.make_room(_PLACE, 10)
 
     with pytest.raises(NotTakenInError, match=f"nothing of {SPELLCHECK_RESULTS}, partition 1"):
-        asyncio.run(send())
+        await send()

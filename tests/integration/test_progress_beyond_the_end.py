@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from infrastructure.eventstore.positions import projection_position
 from infrastructure.eventstore.publisher_position import publisher_position
 from infrastructure.eventstore.store import EventStore
@@ -13,7 +11,7 @@ from tests.support.ingesting import Ingestion, intakes_of, messages_of, small_ba
 from tests.support.postgres_probe import PostgresProbe
 
 
-def test_a_position_beyond_the_end_of_the_store_is_called_so(
+async def test_a_position_beyond_the_end_of_the_store_is_called_so(
     store: EventStore, database: PostgresProbe, store_url: str
 ) -> None:
     Ingestion(store).insist(intakes_of(messages_of(small_batch())))
@@ -25,7 +23,7 @@ def test_a_position_beyond_the_end_of_the_store_is_called_so(
     ):
         database.execute("INSERT INTO ras.positions (name, position) VALUES (%s, %s)", name, position)
 
-    rows, _ = asyncio.run(read_progress(Servers(store_url, ""), "publisher"))
+    rows, _ = await read_progress(Servers(store_url, ""), "publisher")
 
     shown = {row.source: (row.condition, row.lag) for row in rows}
     assert shown["publisher"] == shown["batch_results"] == ("ahead of the store", None)

@@ -75,86 +75,74 @@ def moved(looking: PostgresProbe, number: int, position: int) -> None:
     )
 
 
-def test_one_question_for_all_batches_that_are_waited_for(database: tuple[str, PostgresProbe]) -> None:
+async def test_one_question_for_all_batches_that_are_waited_for(database: tuple[str, PostgresProbe]) -> None:
     url, looking = database
 
-    async def run() -> None:
-        stopping = asyncio.Event()
-        async with watching(url, stopping) as (watch, asked):
-            waits = {
-                number: asyncio.create_task(
-                    watch.until_changed(f"b{number}", Edition(1, number), timeout_s=LONG_S)
-                )
-                for number in range(1, BATCHES + 1)
-            }
-            await until(
-                lambda: any(len(q.get("ids", ())) == BATCHES for q in asked.questions),
-                what="the watch has looked",
+    stopping = asyncio.Event()
+    async with watching(url, stopping) as (watch, asked):
+        waits = {
+            number: asyncio.create_task(
+                watch.until_changed(f"b{number}", Edition(1, number), timeout_s=LONG_S)
             )
-            moved(looking, 7, 301)
-            assert await waits[7]
-            assert [number for number, wait in waits.items() if wait.done()] == [7]
-            assert watch.waiting == BATCHES - 1
+            for number in range(1, BATCHES + 1)
+        }
+        await until(
+            lambda: any(len(q.get("ids", ())) == BATCHES for q in asked.questions),
+            what="the watch has looked",
+        )
+        moved(looking, 7, 301)
+        assert await waits[7]
+        assert [number for number, wait in waits.items() if wait.done()] == [7]
+        assert watch.waiting == BATCHES - 1
 
-            # While nothing moves, batches are not looked at: only positions are.
-            await until(
-                lambda: not any(q.get("ids") for q in asked.questions[-3:]),
-                what="only positions are looked at",
-            )
+        # While nothing moves, batches are not looked at: only positions are.
+        await until(
+            lambda: not any(q.get("ids") for q in asked.questions[-3:]),
+            what="only positions are looked at",
+        )
 
-            stopping.set()
-            others = await asyncio.gather(*(wait for number, wait in waits.items() if number != 7))
-            assert not any(others)
-            assert watch.waiting == 0
-
-    asyncio.run(run())
+        stopping.set()
+        others = await asyncio.gather(*(wait for number, wait in waits.items() if number != 7))
+        assert not any(others)
+        assert watch.waiting == 0
 
 
-def test_nobody_looks_while_nobody_waits(database: tuple[str, PostgresProbe]) -> None:
+async def test_nobody_looks_while_nobody_waits(database: tuple[str, PostgresProbe]) -> None:
     url, looking = database
 
-    async def run() -> None:
-        async with watching(url, asyncio.Event()) as (watch, asked):
-            assert await watch.until_reached("batch_results", 300, timeout_s=LONG_S)
-            assert len(asked.questions) == 1
-            assert not await watch.until_changed("b1", Edition(1, 1), timeout_s=0.01)
-            await until(lambda: len(looking.listening()) == 1, what="the watch has looked")
-            ended = len(asked.questions)
-            looking.execute("NOTIFY stored_events")
-            await asyncio.gather(*(watch.position("batch_results") for _ in range(20)))
-            assert len(asked.questions) - ended <= 21  # the look that was under way, at most
-
-    asyncio.run(run())
+    async with watching(url, asyncio.Event()) as (watch, asked):
+        assert await watch.until_reached("batch_results", 300, timeout_s=LONG_S)
+        assert len(asked.questions) == 1
+        assert not await watch.until_changed("b1", Edition(1, 1), timeout_s=0.01)
+        await until(lambda: len(looking.listening()) == 1, what="the watch has looked")
+        ended = len(asked.questions)
+        looking.execute("NOTIFY stored_events")
+        await asyncio.gather(*(watch.position("batch_results") for _ in range(20)))
+        assert len(asked.questions) - ended <= 21  # the look that was under way, at most
 
 
-def test_what_changed_before_the_wait_began_is_seen(database: tuple[str, PostgresProbe]) -> None:
+async def test_what_changed_before_the_wait_began_is_seen(database: tuple[str, PostgresProbe]) -> None:
     url, _ = database
 
-    async def run() -> None:
-        async with watching(url, asyncio.Event()) as (watch, _):
-            waiting = asyncio.create_task(watch.until_changed("b2", Edition(1, 2), timeout_s=LONG_S))
-            await until(lambda: watch.waiting == 1, what="the watch has looked")
-            assert await watch.until_changed("b1", Edition(1, 0), timeout_s=LONG_S)
-            assert await watch.until_changed("b1", Edition(0, 1), timeout_s=LONG_S)
-            assert await watch.until_changed("nobody", Edition(1, 1), timeout_s=LONG_S)
-            assert not waiting.done()
-
-    asyncio.run(run())
+    async with watching(url, asyncio.Event()) as (watch, _):
+        waiting = asyncio.create_task(watch.until_changed("b2", Edition(1, 2), timeout_s=LONG_S))
+        await until(lambda: watch.waiting == 1, what="the watch has looked")
+        assert await watch.until_changed("b1", Edition(1, 0), timeout_s=LONG_S)
+        assert await watch.until_changed("b1", Edition(0, 1), timeout_s=LONG_S)
+        assert await watch.until_changed("nobody", Edition(1, 1), timeout_s=LONG_S)
+        assert not waiting.done()
 
 
-def test_a_database_that_is_away_is_waited_out(database: tuple[str, PostgresProbe]) -> None:
+async def test_a_database_that_is_away_is_waited_out(database: tuple[str, PostgresProbe]) -> None:
     url, looking = database
 
-    async def run() -> None:
-        async with watching(url, asyncio.Event()) as (watch, asked):
-            waiting = asyncio.create_task(watch.until_changed("b7", Edition(1, 7), timeout_s=LONG_S))
-            await until(lambda: len(asked.questions) > 1, what="the watch has looked")
-            asked.fails = True
-            tried = len(asked.questions)
-            await until(lambda: len(asked.questions) > tried, what="the watch has looked")
-            moved(looking, 7, 301)
-            assert not waiting.done()
-            asked.fails = False
-            assert await waiting
-
-    asyncio.run(run())
+    async with watching(url, asyncio.Event()) as (watch, asked):
+        waiting = asyncio.create_task(watch.until_changed("b7", Edition(1, 7), timeout_s=LONG_S))
+        await until(lambda: len(asked.questions) > 1, what="the watch has looked")
+        asked.fails = True
+        tried = len(asked.questions)
+        await until(lambda: len(asked.questions) > tried, what="the watch has looked")
+        moved(looking, 7, 301)
+        assert not waiting.done()
+        asked.fails = False
+        assert await waiting

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -83,30 +82,27 @@ def test_the_outbox_shows_everything_else_and_notes_it(damaged: tuple[Models, st
     assert any(note.startswith(sentence) for note in shown["notes"])
 
 
-def test_the_projections_that_follow_its_topic_wait_and_the_others_go_on(
+async def test_the_projections_that_follow_its_topic_wait_and_the_others_go_on(
     damaged: tuple[Models, str],
 ) -> None:
     models, sentence = damaged
     models.database.execute("DELETE FROM ras.positions WHERE name LIKE 'projection/%%'")
     head = models.database.value("SELECT max(notification_id) FROM ras.stored_events")
 
-    async def follow() -> None:
-        async with crew(models.url) as members:
-            followers = [members.follower(projection) for projection in PROJECTIONS]
-            async with at_work(members, *followers):
+    async with crew(models.url) as members:
+        followers = [members.follower(projection) for projection in PROJECTIONS]
+        async with at_work(members, *followers):
+            await until(
+                lambda: models.lagging().keys() == {"batch_results", "teacher_inbox"},
+                what=f"the others are at {head}",
+                state=models.lagging,
+            )
+            for follower in followers:
+                is_stuck = follower.name in models.lagging()
                 await until(
-                    lambda: models.lagging().keys() == {"batch_results", "teacher_inbox"},
-                    what=f"the others are at {head}",
-                    state=models.lagging,
+                    lambda f=follower, stuck=is_stuck: (  # type: ignore[misc]
+                        f.status.condition is (Condition.DEGRADED if stuck else Condition.OK)
+                    ),
+                    what=f"{follower.name} says how it is",
                 )
-                for follower in followers:
-                    is_stuck = follower.name in models.lagging()
-                    await until(
-                        lambda f=follower, stuck=is_stuck: (  # type: ignore[misc]
-                            f.status.condition is (Condition.DEGRADED if stuck else Condition.OK)
-                        ),
-                        what=f"{follower.name} says how it is",
-                    )
-                    assert follower.status.reason.startswith(sentence if is_stuck else "")
-
-    asyncio.run(follow())
+                assert follower.status.reason.startswith(sentence if is_stuck else "")
