@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from infrastructure.cli.judging_csv import read_decisions
+from infrastructure.cli.judging_csv import DecisionsFileError, FileForm, read_decisions
+from infrastructure.spreadsheet_csv import CsvForm
 
 if TYPE_CHECKING:
     from domain.bradley_terry import JudgingScores
@@ -20,17 +21,38 @@ if TYPE_CHECKING:
     from domain.judging_quality import JudgingQuality
 
 
-def bradley_terry(decisions: str, *, as_json: bool, quality: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What is printed: tables for people, one JSON document, or one table as CSV (items, judges, next-pairs)."""
+
+    as_json: bool = False
+    quality: bool = False
+    csv_table: str | None = None
+    csv_form: CsvForm = field(default_factory=CsvForm)
+    locale: str = ""
+
+
+def bradley_terry(decisions: str, form: FileForm, output: Output) -> None:
     """Print the scores of the decisions in a file, `-` for standard input. Exit code 2 where it cannot be read."""
-    columns = read_decisions(decisions)
+    columns = read_decisions(decisions, form)
+    quality = output.quality or output.csv_table == "next-pairs"
     # One thread: these matrices are small, and on a busy machine threads that wait for each other cost seconds.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     from domain.bradley_terry import estimate_scores, scores_of
-    from domain.comparison_graph import Comparisons, PairCounts
+    from domain.comparison_graph import Comparisons, JudgingDataError, PairCounts
     from domain.findings import find
 
-    comparisons = Comparisons.from_names(*columns)
+    try:
+        comparisons = Comparisons.from_names(
+            columns.judges,
+            columns.chosen,
+            columns.not_chosen,
+            shown_first=columns.shown_first,
+            tied=columns.tied,
+        )
+    except JudgingDataError as error:
+        raise DecisionsFileError(f"{decisions}: {error}.") from error
     estimate = estimate_scores(PairCounts.of(comparisons))
     scores = scores_of(comparisons, estimate)
     findings = find(comparisons, estimate, scores)
@@ -39,14 +61,33 @@ def bradley_terry(decisions: str, *, as_json: bool, quality: bool) -> None:
         from domain.judging_quality import assess_quality
 
         assessed = assess_quality(comparisons, scores, estimate=estimate, findings=findings)
-    if as_json:
+    if output.csv_table is not None:
+        from infrastructure.cli.judging_tables import judging_table
+
+        typer.echo(
+            judging_table(
+                output.csv_table,
+                scores,
+                findings,
+                assessed,
+                locale=output.locale,
+                form=output.csv_form,
+            ),
+            nl=False,
+        )
+    elif output.as_json:
         answer = judging_document(scores, findings, assessed)
         # Bytes, because standard output may be set to an encoding that cannot write every name.
         typer.echo(json.dumps(answer, ensure_ascii=False, allow_nan=False).encode())
     else:
         from infrastructure.cli.judging_tables import print_judging
 
-        print_judging(scores, findings, assessed)
+        print_judging(scores, findings, assessed, read_as=columns.found, locale=output.locale)
+
+
+def locale_of_terminal() -> str:
+    """The language by which names are sorted, as POSIX has it: LC_ALL, LC_COLLATE or LANG; empty if none is set."""
+    return next((set_ for name in ("LC_ALL", "LC_COLLATE", "LANG") if (set_ := os.environ.get(name))), "")
 
 
 def judging_document(

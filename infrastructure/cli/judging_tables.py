@@ -8,15 +8,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from domain.bradley_terry import JudgingScores, ranked
+from domain.bradley_terry import JudgeFit, JudgingScores, ranked
+from domain.collation import sort_key
 from domain.findings import Findings
 from domain.forward_test import CHANCE_LOG_SCORE
 from domain.judge_agreement import Agreement
+from domain.judge_limits import JudgeCheck
 from domain.judging_quality import JudgingQuality, SplitHalf
 from domain.next_pairs import NextPair, Reason
 from domain.position_effect import PositionEffect
 from domain.proportions import Share
 from domain.wording import Percent, counted, listed
+from infrastructure.spreadsheet_csv import CsvForm, csv_bytes
 
 _WIDE_ENOUGH_FOR_ANY_NAME = 100_000
 DOCUMENTATION = "docs/comparative-judgement.md"
@@ -35,7 +38,69 @@ _REASONS = {
 }
 
 
-def print_judging(scores: JudgingScores, findings: Findings, quality: JudgingQuality | None) -> None:
+_ITEM_COLUMNS = (
+    *("component", "rank", "item", "theta", "se", "se_full", "best_rank", "worst_rank", "theta_firth"),
+    *("infit", "outfit", "comparisons", "wins"),
+)
+_JUDGE_COLUMNS = (
+    *("judge", "decisions", "infit", "infit_limit", "outfit", "agreements", "comparable"),
+    *("agreement", "agreement_lower", "agreement_upper", "agreement_limit", "verdict"),
+)
+
+
+def judging_table(
+    name: str,
+    scores: JudgingScores,
+    findings: Findings,
+    quality: JudgingQuality | None,
+    *,
+    locale: str,
+    form: CsvForm,
+) -> bytes:
+    """One table as CSV: `items`, `judges` (by name, in the order of `locale`) or `next-pairs`."""
+    header: tuple[str, ...]
+    rows: list[tuple[object, ...]]
+    if name == "items":
+        header = _ITEM_COLUMNS
+        rows = [
+            (
+                *(item.component, rank, item.item, item.theta, item.se, more.se_full, more.best_rank),
+                *(more.worst_rank, more.theta_firth, item.infit, item.outfit, item.comparisons, item.wins),
+            )
+            for (item, rank), more in zip(ranked(scores.items), findings.items, strict=True)
+        ]
+    elif name == "judges":
+        header = _JUDGE_COLUMNS
+        rows = [
+            (
+                *(fit.judge, fit.decisions, fit.infit, check.infit_limit, fit.outfit, check.agreement.hits),
+                *(check.agreement.n, check.agreement.share, check.agreement.lower, check.agreement.upper),
+                *(check.agreement_limit, check.verdict.value),
+            )
+            for fit, check in _judges_in_order(scores, findings, locale)
+        ]
+    else:
+        header = ("first", "second", "reason", "expected_reduction")
+        pairs = () if quality is None else quality.next_pairs
+        rows = [(pair.first, pair.second, pair.reason.value, pair.expected_reduction) for pair in pairs]
+    return csv_bytes(header, rows, form)
+
+
+def _judges_in_order(
+    scores: JudgingScores, findings: Findings, locale: str
+) -> list[tuple[JudgeFit, JudgeCheck]]:
+    key = sort_key(locale)
+    return sorted(zip(scores.judges, findings.judges, strict=True), key=lambda pair: key(pair[0].judge))
+
+
+def print_judging(
+    scores: JudgingScores,
+    findings: Findings,
+    quality: JudgingQuality | None,
+    *,
+    read_as: str | None = None,
+    locale: str = "",
+) -> None:
     """Write the tables to standard output. Into a pipe or a file, names are never cut or wrapped."""
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
@@ -47,12 +112,14 @@ def print_judging(scores: JudgingScores, findings: Findings, quality: JudgingQua
         f"{counted(len(scores.judges), 'judge')}; "
         f"SSR {_number(scores.ssr)}, separation G {_number(scores.separation_g)}"
     )
+    if read_as is not None:
+        console.print(_visible(read_as, console.encoding))
     for warning in findings.warnings:
         console.print(f"Warning: {_visible(warning, console.encoding)}")
     for note in findings.notes:
         console.print(f"Note: {_visible(note, console.encoding)}")
     _print_items(console, scores, findings)
-    _print_judges(console, scores, findings)
+    _print_judges(console, scores, findings, locale)
     if quality is not None:
         _print_quality(console, quality)
     console.print()
@@ -86,7 +153,7 @@ def _print_items(console: Console, scores: JudgingScores, findings: Findings) ->
         _print_table(console, title, (*columns, "comparisons", "wins"), rows, names={"item"})
 
 
-def _print_judges(console: Console, scores: JudgingScores, findings: Findings) -> None:
+def _print_judges(console: Console, scores: JudgingScores, findings: Findings, locale: str) -> None:
     rows = (
         (
             j.judge,
@@ -99,7 +166,7 @@ def _print_judges(console: Console, scores: JudgingScores, findings: Findings) -
             _percent(check.agreement_limit),
             check.verdict.value.replace("_", " "),
         )
-        for j, check in zip(scores.judges, findings.judges, strict=True)
+        for j, check in _judges_in_order(scores, findings, locale)
     )
     columns = (
         "judge",
@@ -115,10 +182,11 @@ def _print_judges(console: Console, scores: JudgingScores, findings: Findings) -
     title = "Judges, each against the scores that all others made"
     _print_table(console, title, columns, rows, names={"judge", "verdict"})
     if findings.position is not None:
-        _print_position(console, findings.position)
+        _print_position(console, findings.position, locale)
 
 
-def _print_position(console: Console, position: PositionEffect) -> None:
+def _print_position(console: Console, position: PositionEffect, locale: str) -> None:
+    key = sort_key(locale)
     rows = (
         (
             judge.judge,
@@ -128,7 +196,7 @@ def _print_position(console: Console, position: PositionEffect) -> None:
             f"{judge.same_choice.hits:g} of {judge.same_choice.n}" if judge.both_orders else "-",
             "position decides" if judge.flagged else "-",
         )
-        for judge in position.judges
+        for judge in sorted(position.judges, key=lambda judge: key(judge.judge))
     )
     title = (
         f"First-shown item chosen ({_number(position.delta)} logits in the model, 95 % interval "

@@ -124,9 +124,30 @@ def test_a_job_without_texts_has_a_line_in_the_summary(assessors: Assessors) -> 
     assert (line["job_id"], line["state"], line["item"]) == ("csv-failures", "running", "")
 
 
-def test_names_and_texts_are_data_whatever_they_hold(assessors: Assessors) -> None:
+def test_cells_that_a_spreadsheet_would_run_are_guarded(assessors: Assessors) -> None:
     [decision] = assessors.table("awkward/detailed.csv?table=decisions")
-    answer = assessors.api.get(f"{PREFIX}/awkward/detailed.csv")
+
+    assert (decision["judge"], decision["chosen"], decision["not_chosen"]) == (
+        "'+judge",
+        f"'{AWKWARD}",
+        "'-e2",
+    )
+    assert decision["justification"] == f"'{AWKWARD}"
+    assert float(assessors.table("awkward/detailed.csv")[1]["theta"]) < 0  # numbers are no formulas
+
+
+@pytest.mark.parametrize("path", ["awkward/detailed.csv", "b-awkward/summary.csv"])
+def test_a_byte_order_mark_comes_when_it_is_asked_for(assessors: Assessors, path: str) -> None:
+    plain = assessors.api.get(f"{PREFIX}/{path}")
+    marked = assessors.api.get(f"{PREFIX}/{path}?bom=true")
+
+    assert marked.content == b"\xef\xbb\xbf" + plain.content
+    assert marked.headers["ETag"] != plain.headers["ETag"]
+
+
+def test_raw_tables_have_names_and_texts_as_they_are(assessors: Assessors) -> None:
+    [decision] = assessors.table("awkward/detailed.csv?table=decisions&raw=true")
+    answer = assessors.api.get(f"{PREFIX}/awkward/detailed.csv?raw=true")
 
     assert (decision["judge"], decision["chosen"], decision["not_chosen"]) == ("+judge", AWKWARD, "-e2")
     assert decision["justification"] == AWKWARD

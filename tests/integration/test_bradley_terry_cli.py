@@ -104,6 +104,102 @@ def test_harmless_differences_of_the_file_do_not_matter(tmp_path: Path, text: st
     assert _json(tmp_path, text) == _json(tmp_path, _FEW)
 
 
+_SWEDISH = _FEW.replace("teacher-0001", "Åsa").replace("model-x", "Örjan")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        _SWEDISH.replace(",", ";").encode(),
+        _SWEDISH.replace(",", ";").encode("cp1252"),
+        _SWEDISH.replace(",", "\t").encode("utf-16"),
+        _SWEDISH.replace(",", ";").encode("utf-16-le"),
+        _SWEDISH.replace(",", "|").encode("utf-16-be"),
+        b"sep=;\r\n" + _SWEDISH.replace(",", ";").replace("\n", "\r\n").encode("utf-8"),
+        _SWEDISH.replace("judge,chosen,not_chosen", "Assessor,Winner,Loser").encode(),
+        _SWEDISH.replace("judge,chosen,not_chosen", "Bedömare,Vald,Ej vald")
+        .replace(",", ";")
+        .encode("cp1252"),
+        _SWEDISH.replace("chosen\n", "chosen;poäng\n").replace(",", ";").replace("c\n", "c;1,5\n").encode(),
+    ],
+    ids=[
+        "semicolons",
+        "Windows-1252",
+        "UTF-16",
+        "UTF-16 LE",
+        "UTF-16 BE",
+        "sep=;",
+        "winner",
+        "Swedish",
+        "decimals",
+    ],
+)
+def test_what_other_programs_export_is_read_as_what_it_is(tmp_path: Path, raw: bytes) -> None:
+    expected, found = _json(tmp_path, _SWEDISH), _json(tmp_path, raw)
+    for member in ("items", "judges", "ssr"):
+        assert found[member] == expected[member]
+    printed = _run(_file(tmp_path, raw))
+    assert "The file was read as " in printed.stdout
+
+
+def test_separator_encoding_and_columns_can_be_given(tmp_path: Path) -> None:
+    raw = "who~up~down\nÅsa~a~b\nÅsa~b~c\n".encode("cp850")
+    options = ("--separator", "~", "--encoding", "cp850", "--columns", "who=judge,up=chosen,down=not_chosen")
+    answer = _json(tmp_path, raw, *options)
+    assert [judge["judge"] for judge in answer["judges"]] == ["Åsa"]
+    path = _file(tmp_path, raw)
+    assert "no column 'winner'" in _refusal(
+        _run(path, "--separator", "~", "--encoding", "cp850", "--columns", "winner=chosen")
+    )
+    assert "is not NAME=COLUMN" in _refusal(_run(path, "--columns", "winner"))
+    assert "not the name of an encoding" in _refusal(_run(path, "--encoding", "nonsense"))
+    assert _run(path, "--separator", "ab").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "judge,chosen,not_chosen,shown_first,tied\nt,a,b,a,\nt,b,c,c,no\nt,c,a,c,yes\n",
+        "judge,left,right,winner\nt,a,b,a\nt,c,b,right\nt,c,a,no difference\n",
+        "judge;first;second;chosen\nt;a;b;first\nt;c;b;b\nt;c;a;tie\n",
+    ],
+)
+def test_undecided_comparisons_and_the_text_shown_first_are_read(tmp_path: Path, text: str) -> None:
+    answer = _json(tmp_path, text)
+    assert {item["item"]: item["wins"] for item in answer["items"]} == {"a": 1.5, "b": 1, "c": 0.5}
+    assert answer["findings"]["ties"]["ties"] == 1
+    assert answer["findings"]["position"]["first"]["hits"] == 1
+    assert answer["findings"]["position"]["first"]["n"] == 2
+
+
+def test_tables_as_csv_are_safe_to_open_and_raw_on_demand(tmp_path: Path) -> None:
+    path = _file(tmp_path, _HEADER + "t,=1+1,-b\nt,-b,@c\nt,'=x,@c\n")
+    guarded = _run(path, "--csv", "items").stdout_bytes
+    assert {line.split(b",")[2] for line in guarded.splitlines()[1:]} == {b"'=1+1", b"'-b", b"'@c", b"''=x"}
+    raw = _run(path, "--csv", "items", "--raw", "--bom").stdout_bytes
+    assert raw.startswith(b"\xef\xbb\xbfcomponent,rank,item,")
+    assert {line.split(b",")[2] for line in raw.splitlines()[1:]} == {b"=1+1", b"-b", b"@c", b"'=x"}
+    assert _run(path, "--csv", "next-pairs").stdout.startswith("first,second,reason,expected_reduction")
+    assert _run(path, "--raw").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("locale", "order"),
+    [
+        ("sv", ["Adam", "Zoe", "Åke", "Älva", "Östen"]),
+        ("sv_SE.UTF-8", ["Adam", "Zoe", "Åke", "Älva", "Östen"]),
+        ("en", ["Adam", "Åke", "Älva", "Östen", "Zoe"]),
+    ],
+)
+def test_judges_are_sorted_by_the_language_of_the_reader(
+    tmp_path: Path, locale: str, order: list[str]
+) -> None:
+    names = ["Östen", "Zoe", "Älva", "Adam", "Åke"]
+    path = _file(tmp_path, _HEADER + "".join(f"{name},a,b\n" for name in names))
+    lines = _run(path, "--csv", "judges", "--locale", locale).stdout.splitlines()[1:]
+    assert [line.split(",")[0] for line in lines] == order
+
+
 def test_names_are_text_and_never_values(tmp_path: Path) -> None:
     answer = _json(
         tmp_path,
@@ -175,7 +271,20 @@ def test_quality_adds_its_tables(tmp_path: Path) -> None:
         ("", "the file is empty"),
         ("\n\n", "the file is empty"),
         (_HEADER, "there are no decisions below the header"),
-        ("judge,winner,loser\nt,a,b\n", "line 1: the header names chosen not"),
+        (
+            "judge,picked,loser\nt,a,b\n",
+            "line 1: the header names chosen not; it needs the columns judge, chosen and not_chosen. Found: judge, picked, loser (read as UTF-8, separated by commas)",
+        ),
+        (
+            "judge;picked;loser\nt;a;b\n",
+            "Found: judge, picked, loser (read as UTF-8, separated by semicolons)",
+        ),
+        (
+            _HEADER.strip() + ",tied\nt,a,b,perhaps\n",
+            "line 2: the column for undecided comparisons is 'perhaps'",
+        ),
+        (_HEADER.strip() + ",shown_first\nt,a,b,c\n", "line 2: shown_first is 'c'"),
+        ("judge,first,second,chosen\nt,a,b,c\n", "line 2: chosen is 'c'"),
         ("judge,chosen,chosen,not_chosen\nt,a,a,b\n", "line 1: the header names chosen more than once"),
         ("t,a,b\nt,b,a\n", "line 1: the header names judge not"),
         (_FEW + "\nteacher-0001,a\n", "line 7: not_chosen is missing (2 of 3 cells)"),
@@ -183,7 +292,7 @@ def test_quality_adds_its_tables(tmp_path: Path) -> None:
         (_FEW + "  ,a,b\n", "line 6: judge is empty"),
         (_FEW + "t,essay, one,b\n", "line 6: there are 4 cells, but the header has 3"),
         (_FEW + 't,"a,b\n', "line 6: not CSV"),
-        (_FEW.encode() + b"t,\xff,b\n", "line 6: the text is not UTF-8"),
+        (_FEW.encode() + b"t,\x81,b\n", "line 6: the text is neither UTF-8 nor Windows-1252"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence_with_its_place(

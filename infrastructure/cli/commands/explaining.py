@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -58,12 +59,23 @@ def explain(
     work.explain(batch_id, most=None if show_all else NAMED, json_output=json_output)
 
 
+class CsvTable(StrEnum):
+    """The tables of `--csv`."""
+
+    ITEMS = "items"
+    JUDGES = "judges"
+    NEXT_PAIRS = "next-pairs"
+
+
 def bradley_terry(
     decisions: Annotated[
         str,
         typer.Argument(
             metavar="DECISIONS.csv",
-            help="CSV, UTF-8, with the columns judge, chosen and not_chosen; - reads standard input.",
+            help=(
+                "CSV with the columns judge, chosen and not_chosen, and if known shown_first (the text shown first) "
+                "and tied (yes: undecided); - reads standard input."
+            ),
             show_default=False,
         ),
     ],
@@ -72,14 +84,60 @@ def bradley_terry(
         bool,
         typer.Option(
             "--quality",
-            help="Add split-half reliability, growth, agreement of judges, misfits and the next pairs.",
+            help="Add forward test, weak links, split-half reliability, growth, agreement, misfits and the next pairs.",
         ),
     ] = False,
+    csv_table: Annotated[
+        CsvTable | None, typer.Option("--csv", help="Print one table as CSV.", show_default=False)
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=COLUMN,...",
+            help="Which columns of the file to read, such as winner=chosen,loser=not_chosen. Usual names are found.",
+            show_default=False,
+        ),
+    ] = None,
+    separator: Annotated[
+        str | None,
+        typer.Option(help="Between cells: one character, or tab. Detected unless given.", show_default=False),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="Such as utf-8, utf-16, cp1252. Detected unless given.", show_default=False),
+    ] = None,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="With --csv: names as they are, also those that a spreadsheet takes for formulas."
+        ),
+    ] = False,
+    bom: Annotated[bool, typer.Option("--bom", help="With --csv: begin with a byte order mark.")] = False,
+    locale: Annotated[
+        str | None,
+        typer.Option(
+            help="The language by which names of judges are sorted, such as sv. By default that of the terminal.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Score a judging session from a CSV file. Prints Bradley-Terry scores, standard errors, fit and reliability.
+    """Bradley-Terry scores, errors, fit and reliability from comparative judgements, and what they rest on.
 
-    Names are text (NA and 007 are names), equal rows are separate decisions.
+    Names are text (NA and 007 are names), equal rows are separate decisions. docs/comparative-judgement.md explains
+    every figure.
     """
     from infrastructure.cli import bradley_terry as work
+    from infrastructure.cli.judging_csv import FileForm, parse_columns
+    from infrastructure.spreadsheet_csv import CsvForm
 
-    work.bradley_terry(decisions, as_json=as_json, quality=quality)
+    if separator is not None:
+        separator = {"tab": "\t", "\\t": "\t"}.get(separator, separator)
+        if len(separator) != 1 or separator in '"\r\n':
+            raise typer.BadParameter("give one character, or tab", param_hint="--separator")
+    if csv_table is None and (raw or bom):
+        raise typer.BadParameter("goes with --csv", param_hint="--raw" if raw else "--bom")
+    if csv_table is not None and as_json:
+        raise typer.BadParameter("choose one of --csv and --json", param_hint="--csv")
+    form = FileForm(separator, encoding, None if columns is None else parse_columns(columns))
+    output = work.Output(as_json, quality, csv_table, CsvForm(raw, bom), locale or work.locale_of_terminal())
+    work.bradley_terry(decisions, form, output)

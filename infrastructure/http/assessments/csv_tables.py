@@ -1,20 +1,19 @@
 """The answers as CSV: the same numbers, because a table is made from the JSON that is sent otherwise.
 
-RFC 4180, UTF-8, a header line; nothing is an empty cell, truth is `true` and `false`. Names and texts are
-data and stand there as they are: a cell that a spreadsheet would take for a formula (it begins with =, +, -
-or @) is not changed, or the table would name texts that do not exist. `docs/comparative-judgement.md` says
-how to open such a file.
+RFC 4180, UTF-8, a header line; nothing is an empty cell, truth is `true` and `false`. Cells that a spreadsheet
+would take for formulas are guarded (`infrastructure.spreadsheet_csv`) unless a raw table is asked for, which programs
+read: a guarded name is another name.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
 import orjson
+
+from infrastructure.spreadsheet_csv import CsvForm, csv_bytes
 
 
 class Table(StrEnum):
@@ -68,16 +67,16 @@ _RANKING: Final = (
 )
 
 
-def table_of(table: Table, content: bytes) -> bytes:
+def table_of(table: Table, content: bytes, form: CsvForm) -> bytes:
     """Return one table of a job from its JSON: the detailed answer, or a page of decisions for those."""
     header, rows = _MAKERS[table]
-    return _csv(header, rows(orjson.loads(content)))
+    return csv_bytes(header, rows(orjson.loads(content)), form)
 
 
-def summary_table(content: bytes) -> bytes:
+def summary_table(content: bytes, form: CsvForm) -> bytes:
     """Return a batch's summary with a line per job and text; a job without texts has one line."""
     header = ("batch_id", *_JOB, "ssr", "separation_g", *_RANKING)
-    return _csv(header, _summary(orjson.loads(content)))
+    return csv_bytes(header, _summary(orjson.loads(content)), form)
 
 
 def _items(body: Mapping[str, Any]) -> Iterator[Cells]:
@@ -88,9 +87,13 @@ def _items(body: Mapping[str, Any]) -> Iterator[Cells]:
 def _decisions(body: Mapping[str, Any]) -> Iterator[Cells]:
     for each in body["decisions"]:
         sides = (each["essay_a_id"], each["essay_b_id"])
-        # The first three columns are what `ras bradley-terry` reads.
+        # The first four columns are what `ras bradley-terry` reads.
         chosen = {"essay_a": sides, "essay_b": sides[::-1]}.get(each["winner"], (None, None))
-        yield [each["judge"], *chosen, *_picked(each, _DECISION), *_picked(each["provenance"], _SOURCE)]
+        shown_first = each["essay_a_id"] if each["winner"] else None
+        yield [
+            *(each["judge"], *chosen, shown_first),
+            *(*_picked(each, _DECISION), *_picked(each["provenance"], _SOURCE)),
+        ]
 
 
 def _matrix(body: Mapping[str, Any]) -> Iterator[Cells]:
@@ -117,7 +120,7 @@ def _summary(body: Mapping[str, Any]) -> Iterator[Cells]:
 
 _MAKERS: Final = {
     Table.ITEMS: ((*_ITEM, *(f"published_{name}" for name in _PUBLISHED)), _items),
-    Table.DECISIONS: (("judge", "chosen", "not_chosen", *_DECISION, *_SOURCE), _decisions),
+    Table.DECISIONS: (("judge", "chosen", "not_chosen", "shown_first", *_DECISION, *_SOURCE), _decisions),
     Table.MATRIX: (("item_a", "item_b", "judged", "a_wins", "b_wins"), _matrix),
     Table.JUDGES: (
         (*_JUDGE, *(f"cost_{name}" if name == "usd" else name for name in _COST), *_RATE),
@@ -128,15 +131,3 @@ _MAKERS: Final = {
 
 def _picked(row: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
     return [row.get(name) for name in names]
-
-
-def _csv(header: Sequence[str], rows: Iterable[Cells]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(header)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return text.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value

@@ -22,6 +22,14 @@ def assessments_document() -> dict[str, Any]:
         "Which table, where CSV is sent",
         {"type": "string", "enum": list(Table), "default": Table.ITEMS},
     )
+    raw = query(
+        "raw",
+        "Where CSV is sent: cells as they are, without the apostrophe that keeps spreadsheets from running formulas",
+        {"type": "boolean", "default": False},
+    )
+    bom = query(
+        "bom", "Where CSV is sent: begin with a byte order mark", {"type": "boolean", "default": False}
+    )
     job, batch = f"{PREFIX}/{{job_id}}/detailed", f"{PREFIX}/{{batch_id}}/summary"
     return document(
         title="RAS assessments",
@@ -33,7 +41,7 @@ def assessments_document() -> dict[str, Any]:
                     "Everything about a judging job",
                     "Detailed",
                     path=["job_id"],
-                    query=[CURSOR, limit(PAGE, LARGEST_PAGE), outcome, table],
+                    query=[CURSOR, limit(PAGE, LARGEST_PAGE), outcome, table, raw, bom],
                     problems=[400, 404],
                     description="Unfinished jobs answer with what is known. With a cursor: decisions only.",
                     media_types=[JSON, _CSV],
@@ -44,7 +52,7 @@ def assessments_document() -> dict[str, Any]:
                     "A table of a judging job",
                     "Detailed",
                     path=["job_id"],
-                    query=[table, CURSOR, limit(LARGEST_TABLE, LARGEST_TABLE), outcome],
+                    query=[table, CURSOR, limit(LARGEST_TABLE, LARGEST_TABLE), outcome, raw, bom],
                     problems=[400, 404],
                     description=f"{_AS_TABLE} A further page of decisions stands in the header `Link`.",
                     media_types=[_CSV],
@@ -55,6 +63,7 @@ def assessments_document() -> dict[str, Any]:
                     "The judging jobs of a batch",
                     "Summary",
                     path=["batch_id"],
+                    query=[raw, bom],
                     problems=[400, 404],
                     media_types=[JSON, _CSV],
                 )
@@ -64,6 +73,7 @@ def assessments_document() -> dict[str, Any]:
                     "The rankings of a batch's jobs",
                     "Summary",
                     path=["batch_id"],
+                    query=[raw, bom],
                     problems=[400, 404],
                     description=_AS_TABLE,
                     media_types=[_CSV],

@@ -19,7 +19,8 @@ from application.assessments import Outcome, PageRequest
 from infrastructure.http.assessments.answers import Computed, JudgingAnswers
 from infrastructure.http.assessments.csv_tables import Table, summary_table, table_of
 from infrastructure.http.problems import Problem
-from infrastructure.http.responses import cursor, id_param, int_param, tagged_response
+from infrastructure.http.responses import bool_param, cursor, id_param, int_param, tagged_response
+from infrastructure.spreadsheet_csv import CsvForm
 
 PREFIX: Final = "/internal/v1/assessments"
 PAGE: Final = 100
@@ -88,17 +89,25 @@ class _Reply:
     def as_json(self, request: Request) -> Response:
         return self._sent(request, self.answer.content, _JSON, {})
 
-    async def as_csv(self, request: Request, made: Callable[[bytes], bytes], *, name: str) -> Response:
-        content = await asyncio.to_thread(made, self.answer.content)
+    async def as_csv(
+        self, request: Request, made: Callable[[bytes, CsvForm], bytes], *, name: str
+    ) -> Response:
+        form = CsvForm(raw=bool_param(request, "raw"), byte_order_mark=bool_param(request, "bom"))
+        content = await asyncio.to_thread(made, self.answer.content, form)
         file = "".join(each if each.isascii() and (each.isalnum() or each in "-_") else "_" for each in name)
-        return self._sent(
-            request, content, _CSV, {"Content-Disposition": f'attachment; filename="{file}.csv"'}
-        )
+        headers = {"Content-Disposition": f'attachment; filename="{file}.csv"'}
+        return self._sent(request, content, _CSV, headers, form)
 
     def _sent(
-        self, request: Request, content: bytes, media_type: str, headers: Mapping[str, str]
+        self,
+        request: Request,
+        content: bytes,
+        media_type: str,
+        headers: Mapping[str, str],
+        form: CsvForm | None = None,
     ) -> Response:
-        digest = blake2b(self.query.encode(), digest_size=6).hexdigest()
+        query = self.query if form in (None, CsvForm()) else f"{self.query}{form}"
+        digest = blake2b(query.encode(), digest_size=6).hexdigest()
         sent = {"Vary": "Accept", **headers}
         if self.paged and self.answer.next_cursor is not None:
             following = dict(request.query_params) | {"cursor": str(self.answer.next_cursor)}
