@@ -13,6 +13,7 @@ from domain.dead_letters import PARKED, STATES, LetterState, Reason
 
 REASONS: Final = (*(reason.value for reason in Reason), PARKED)
 ANY_STATE: Final = "all"
+_LONGEST_ID: Final = 500
 SELECTABLE_STATES: Final = (*STATES, ANY_STATE)
 
 
@@ -31,6 +32,8 @@ def letter_filter(
     state: str = LetterState.OPEN.value,
     since: str | None = None,
     until: str | None = None,
+    batch: str | None = None,
+    essay: str | None = None,
 ) -> LetterFilter:
     """Return the filter that the texts describe; `since` is included, `until` is not. Empty texts are none.
 
@@ -48,6 +51,8 @@ def letter_filter(
         state=None if state == ANY_STATE else state or LetterState.OPEN.value,
         since=_time("since", since),
         until=_time("until", until),
+        batch=_id("batch", batch),
+        essay=_id("essay", essay),
     )
 
 
@@ -61,3 +66,9 @@ def _time(name: str, text: str | None) -> datetime | None:
         return None if text is None else moment(text)
     except ValueError as error:
         raise ImpossibleFilterError(name, str(error)) from error
+
+
+def _id(name: str, text: str | None) -> str | None:
+    if text is not None and (not text.strip() or len(text) > _LONGEST_ID or "\0" in text):
+        raise ImpossibleFilterError(name, f"must be an id of 1 to {_LONGEST_ID} characters")
+    return text

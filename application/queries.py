@@ -88,20 +88,33 @@ class InboxQueries(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetterFilter:
-    """Which letters are asked for; None leaves a choice open. Received in [`since`, `until`)."""
+    """Which letters are asked for; None leaves a choice open. Received in [`since`, `until`).
+
+    `batch` chooses messages that carry the id of this batch or of one of its essays, `essay` those that carry this id.
+    """
 
     reason: str | None = None
     topic: str | None = None
     state: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    batch: str | None = None
+    essay: str | None = None
+
+    @property
+    def by_id(self) -> bool:
+        """Whether only messages are wanted that carry an id."""
+        return self.batch is not None or self.essay is not None
 
 
 class DeadLetterQueries(Protocol):
     """Messages that were put aside."""
 
     async def letters(self, wanted: LetterFilter, *, limit: int, before: int | None) -> Mapping[str, Any]:
-        """Return a page, newest first, without the bytes."""
+        """Return a page, newest first, without the bytes.
+
+        By an id, some letters are searched at a time: a page may hold fewer than `limit` and still have a cursor.
+        """
 
     async def letter(self, position: int) -> Mapping[str, Any] | None:
         """Return one with its bytes in base64."""

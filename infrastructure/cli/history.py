@@ -14,21 +14,26 @@ from rich.table import Table
 
 from application.explanation import ExplainReadiness
 from application.history import BatchHistory, UnknownBatchError, UnreadableEventError
+from application.put_aside import not_searched, put_aside, sentences
+from application.queries import LetterFilter
 from application.time_travel import By
-from domain.narrative import counted
+from domain.narrative import NAMED, counted
 from infrastructure.cli.failures import CommandError
+from infrastructure.cli.letters import ask
 from infrastructure.cli.standard_output import console
 from infrastructure.cli.starting import prepared
+from infrastructure.errors import OperatorError
 from infrastructure.eventstore.streams import StreamReader
 from infrastructure.local.running_note import servers_to_look_at
 from infrastructure.postgres import schema_version
+from infrastructure.postgres.read_models import ReadModelUnavailableError
 from infrastructure.queries.bodies import batch_body
 from infrastructure.roles.bootstrap import stream_reader
 
 
 def history(batch_id: str, *, as_of: datetime | None, by: By, most: int | None, json_output: bool) -> None:
     """Print what happened to a batch up to `as_of`, at most `most` events."""
-    with _streams() as streams:
+    with _streams(batch_id) as streams:
         told = BatchHistory(streams.read)
         counts: Counter[str] = Counter()
         events: list[dict[str, Any]] = []
@@ -44,7 +49,8 @@ def history(batch_id: str, *, as_of: datetime | None, by: By, most: int | None, 
             "by": by.value if as_of else None,
             "count": counts.total(),
         }
-        typer.echo(orjson.dumps({**summary, "counts": counts, "events": events, "status": status}))
+        body = {**summary, "counts": counts, "events": events, "status": status}
+        typer.echo(orjson.dumps({**body, "put_aside": _put_aside(batch_id)}))
         return
     table = Table("version", "happened", "recorded", "what", "message", "event id", "correlation id")
     for event in events:
@@ -57,12 +63,16 @@ def history(batch_id: str, *, as_of: datetime | None, by: By, most: int | None, 
             out.print(f"{number:>8,}  {name}")
     if as_of is not None:
         out.print(_standing(status, as_of))
+    for sentence in sentences(_put_aside(batch_id)):
+        out.print(sentence)
 
 
 def explain(batch_id: str, *, most: int | None, json_output: bool) -> None:
     """Print why a batch is ready, or is not; at most `most` names of each list."""
-    with _streams() as streams:
+    with _streams(batch_id) as streams:
         body = ExplainReadiness(streams.read)(batch_id, most=most)
+    found = _put_aside(batch_id)
+    body = {**body, "put_aside": found, "sentences": [*body["sentences"], *sentences(found)]}
     if json_output:
         typer.echo(orjson.dumps(body))
         return
@@ -75,15 +85,30 @@ def explain(batch_id: str, *, most: int | None, json_output: bool) -> None:
         )
 
 
+def _put_aside(batch_id: str) -> dict[str, Any]:
+    """Return the open dead letters and parked messages that carry the batch's ids, as far as can be known."""
+    try:
+        page = ask(
+            lambda queries: queries.letters(
+                LetterFilter(state="open", batch=batch_id), limit=NAMED, before=None
+            )
+        )
+    except (OperatorError, ReadModelUnavailableError) as error:
+        return not_searched(batch_id, str(error))
+    return put_aside(batch_id, page)
+
+
 @contextmanager
-def _streams() -> Iterator[StreamReader]:
+def _streams(batch_id: str) -> Iterator[StreamReader]:
     """Lend a reader; that something is unknown or unreadable becomes a sentence."""
     servers = servers_to_look_at(prepared())
     schema_version.check(servers.database_url)
     streams = stream_reader(servers.database_url)
     try:
         yield streams
-    except (UnknownBatchError, UnreadableEventError) as error:
+    except UnknownBatchError as error:
+        raise CommandError("\n".join([str(error), *sentences(_put_aside(batch_id))])) from error
+    except UnreadableEventError as error:
         raise CommandError(str(error)) from error
     finally:
         streams.close()

@@ -7,12 +7,14 @@ succeed decides. A property test holds the two against each other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 from uuid import UUID
 
 from application.queries import Answer, Edition, LetterFilter
+from domain.dead_letters import LetterState
 from infrastructure.queries.bodies import batch_body, dead_letter_body, essay_body, notification_body
+from infrastructure.queries.letters_by_id import Found, carriers
 from infrastructure.queries.read_model_queries import ReadModelQueries
 
 _STATUS: Final = """
@@ -144,6 +146,7 @@ _WANTED_LETTERS: Final = """
     (%(reason)s ::text IS NULL OR reason = %(reason)s) AND (%(topic)s ::text IS NULL OR topic = %(topic)s)
         AND (%(since)s ::timestamptz IS NULL OR received_at >= %(since)s)
         AND (%(until)s ::timestamptz IS NULL OR received_at < %(until)s)
+        AND (%(positions)s ::bigint[] IS NULL OR position = ANY (%(positions)s))
 """
 _LETTERS: Final = f"""
     SELECT position, stream_id, reason, detail, topic, partition, "offset", received_at,
@@ -226,18 +229,29 @@ class PostgresQueries(ReadModelQueries):
 
     async def letters(self, wanted: LetterFilter, *, limit: int, before: int | None) -> Mapping[str, Any]:
         """Return a page of dead letters, newest first."""
-        rows = await self._rows(_LETTERS, **asdict(wanted), limit=limit + 1, before=before)
+        found = await self._carriers(wanted, before)
+        rows = await self._rows(
+            _LETTERS, **asdict(wanted), positions=found and found.positions, limit=limit + 1, before=before
+        )
         page = rows[:limit]
+        behind = page[-1]["position"] if len(rows) > limit else found and found.searched_to
         return {
             "dead_letters": [dead_letter_body(row) for row in page],
-            "next_cursor": str(page[-1]["position"]) if len(rows) > limit else None,
+            "next_cursor": None if behind is None else str(behind),
         }
+
+    async def _carriers(self, wanted: LetterFilter, before: int | None) -> Found | None:
+        """Return the letters that carry the ids wanted, None where no id is."""
+        return await carriers(self._rows, _WANTED_LETTERS, wanted, before=before) if wanted.by_id else None
 
     async def settleable(
         self, wanted: LetterFilter, *, after: int, limit: int
     ) -> tuple[int, Sequence[Mapping[str, Any]]]:
         """Return how many open letters behind `after` fit, and position and stream of the oldest of them."""
-        rows = await self._rows(_SETTLEABLE, **asdict(wanted), after=after, limit=limit)
+        found = await self._carriers(replace(wanted, state=LetterState.OPEN.value), None)
+        rows = await self._rows(
+            _SETTLEABLE, **asdict(wanted), positions=found and found.positions, after=after, limit=limit
+        )
         return (rows[0]["matches"] if rows else 0), rows
 
     async def letter(self, position: int) -> Mapping[str, Any] | None:

@@ -52,11 +52,20 @@ def list_letters(
     ] = LetterState.OPEN.value,
     since: SinceOption = None,
     until: UntilOption = None,
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            "--batch", metavar="ID", help="Only messages that carry this batch's or its essays' ids."
+        ),
+    ] = None,
+    essay: Annotated[
+        str | None, typer.Option("--essay", metavar="ID", help="Only messages that carry this essay's id.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, newest first.")] = 50,
     json_output: JsonOption = False,
 ) -> None:
     """List dead letters, newest first. Shows open letters unless --state selects others."""
-    wanted = _filter(reason, topic, since, until, state=state)
+    wanted = _filter(reason, topic, since, until, state=state, batch=batch, essay=essay)
     from infrastructure.cli import dead_letters as work
 
     work.list_letters(wanted, limit=limit, json_output=json_output)
@@ -207,8 +216,12 @@ def _filter(
     until: str | None,
     *,
     state: str = LetterState.OPEN.value,
+    batch: str | None = None,
+    essay: str | None = None,
 ) -> LetterFilter:
     try:
-        return letter_filter(reason=reason, topic=topic, state=state, since=since, until=until)
+        return letter_filter(
+            reason=reason, topic=topic, state=state, since=since, until=until, batch=batch, essay=essay
+        )
     except ImpossibleFilterError as error:
         raise typer.BadParameter(str(error), param_hint=f"--{error.name}") from error
