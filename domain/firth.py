@@ -53,7 +53,10 @@ def _firth(part: PairCounts) -> FloatArray:
             variance = 1 / laplacian.diagonal[low] + 1 / laplacian.diagonal[high]
         leverage = np.clip(weights * variance, 0.0, 1.0)
         surplus = wins - judged * p + leverage * (0.5 - p)
-        step = laplacian.solve(sums_by(low, surplus, n) - sums_by(high, surplus, n))
+        # The slope of the surplus is that of the likelihood and of the penalty. Without the penalty's share the step
+        # over a bridge (leverage 1, one decision) is twice too long, and the search swings about its end for ever.
+        slopes = Laplacian(n, low, high, (judged + leverage) * p * (1 - p))
+        step = slopes.solve(sums_by(low, surplus, n) - sums_by(high, surplus, n))
         longest = float(np.abs(step).max())
         theta = theta + step * min(1.0, _LONGEST_STEP / max(longest, 1e-12))
         if longest < _CONVERGED:

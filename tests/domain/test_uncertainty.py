@@ -189,3 +189,11 @@ def test_penalised_scores_maximise_the_likelihood_times_jeffreys_prior(seed: int
 
     best = optimize.minimize(objective, np.zeros(5), method="BFGS", options={"gtol": 1e-8}).x
     assert firth_scores(estimate) == pytest.approx(np.append(best, -best.sum()), abs=1e-4)
+
+
+def test_over_a_bridge_of_one_decision_the_penalised_gap_is_that_of_this_decision_alone() -> None:
+    session = field_case("weak1")
+    theta = dict(zip(session.items, firth_scores(_estimate(session)), strict=True))
+
+    # Half a win more on each side: log(1.5 / 0.5). What happened within the two groups does not bear on it.
+    assert theta["a4"] - theta["b4"] == pytest.approx(np.log(3), abs=1e-6)
