@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from domain.aggregate import DomainEvent
 from infrastructure.errors import OperatorError
 
@@ -13,8 +15,11 @@ class UnwritableEventError(OperatorError):
     """
 
     def __init__(self, event: DomainEvent, writer: str, reason: str) -> None:
-        super().__init__(
+        self.sentence: Final = (
             f"Event {event.originator_version} of stream {event.originator_id} (topic {event.topic!r}) cannot be "
-            f"written by {writer}: {reason}. Nothing is lost: {writer} waits at it. Report it, and run a release "
-            "of RAS that writes it."
+            f"written by {writer}: {reason}."
+        )
+        super().__init__(
+            f"{self.sentence} Nothing is lost: {writer} waits at it. Report it, and run a release of RAS that "
+            "writes it."
         )

@@ -21,14 +21,16 @@ from typing import Any, Final, Protocol, Self, TypeVar
 
 from psycopg.rows import scalar_row
 from sqlalchemy import Connection
+from sqlalchemy.exc import StatementError
 
 from infrastructure.eventstore.codec import EventCodec, StoredRow, UndecodableEventError
 from infrastructure.eventstore.log_slices import SliceQuery, as_stored_row
 from infrastructure.gc_pacing import GcPacer
 from infrastructure.postgres.connections import connect_blocking
+from infrastructure.postgres.refusals import refusal
 from infrastructure.postgres.rows import encoded
 from infrastructure.rebuild import sides
-from infrastructure.rebuild.session import RebuildError, writer_session
+from infrastructure.rebuild.session import RebuildError, RefusedStretchError, writer_session
 from projections.projection import Projection, Statement
 from projections.recorded import Recorded
 
@@ -202,7 +204,7 @@ class _Lane:
     def write(self, reached: int) -> None:
         """Begin to write what was folded up to `reached`, once what is being written is."""
         side = self.settled()
-        self._writing = self._pool.submit(_write, self._connection, side, *self.fold.ended(reached))
+        self._writing = self._pool.submit(write, self._connection, side, *self.fold.ended(reached))
 
     def settled(self) -> Any:
         """Wait for what is being written, and return the side as it is then."""
@@ -259,12 +261,16 @@ def fill_within(connection: Connection, log: LogReader, side: _Side, goal: int) 
     standing: Any = side
     fold = _Fold(side, goal)
     folds = _Folds(log, [fold])
-    for rows in log.chunks(side.position, goal):
-        folds.take(rows)
-        if fold.is_full:
-            standing = _carry_out(connection, standing, *fold.ended(rows[-1].notification_id))
-    if fold.is_behind(goal):
-        standing = _carry_out(connection, standing, *fold.ended(goal))
+    try:
+        for rows in log.chunks(side.position, goal):
+            folds.take(rows)
+            if fold.is_full:
+                standing = _carry_out(connection, standing, *fold.ended(rows[-1].notification_id))
+        if fold.is_behind(goal):
+            standing = _carry_out(connection, standing, *fold.ended(goal))
+    except RefusedStretchError as error:
+        # The transaction is void, and with it what moved the side so far.
+        raise RefusedStretchError(side, error.to, error.reason) from error
     filled: _Side = standing
     return filled
 
@@ -277,7 +283,8 @@ def _read_ahead(reader: Executor, chunks: Iterator[_Rows]) -> Iterator[_Rows]:
         yield some
 
 
-def _write(connection: Connection, side: Any, statements: Sequence[Statement], to: int) -> Any:
+def write(connection: Connection, side: Any, statements: Sequence[Statement], to: int) -> Any:
+    """Carry out `statements` and move the side's position to `to`, in a transaction; return the side as it is then."""
     with connection.begin():
         return _carry_out(connection, side, statements, to)
 
@@ -285,6 +292,11 @@ def _write(connection: Connection, side: Any, statements: Sequence[Statement], t
 def _carry_out(connection: Connection, side: Any, statements: Sequence[Statement], to: int) -> Any:
     advanced = side.advanced(connection, to)
     elsewhere = sides.instead_of_live(side.projection, side.schema)
-    for executable, parameters in statements:
-        connection.execute(executable, parameters, execution_options=elsewhere)
+    try:
+        for executable, parameters in statements:
+            connection.execute(executable, parameters, execution_options=elsewhere)
+    except StatementError as error:
+        if (reason := refusal(error)) is None:
+            raise
+        raise RefusedStretchError(side, to, reason) from error
     return advanced

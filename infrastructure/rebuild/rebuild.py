@@ -31,9 +31,10 @@ from infrastructure.rebuild.comparing import Comparison, compare
 from infrastructure.rebuild.filling import LogReader, fill
 from infrastructure.rebuild.journal import Build, Kept
 from infrastructure.rebuild.outcomes import Rebuilt, Reporter, Silent, Speed, TurnedBack, Verdict
-from infrastructure.rebuild.session import RebuildError, only_session
+from infrastructure.rebuild.session import RebuildError, RefusedStretchError, only_session
 from infrastructure.rebuild.states import State, Step
 from infrastructure.rebuild.switching import locked_position, swap, turn
+from infrastructure.rebuild.unwritable import named
 from projections.projection import Projection
 
 _NEAR: Final = 2_000
@@ -94,7 +95,10 @@ class Rebuilding:
             only_session(self.database_url) as session,
             LogReader(self.database_url, self.codec, projections) as log,
         ):
-            yield session, log
+            try:
+                yield session, log
+            except RefusedStretchError as error:
+                raise named(self.database_url, log, error) from error
 
     def _filled(self, session: Connection, log: LogReader, builds: Sequence[Build]) -> list[Build]:
         """Return the builds filled: to the live position where they are compared, else to the end."""

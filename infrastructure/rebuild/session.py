@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from sqlalchemy import Connection, text
@@ -36,6 +36,16 @@ _PATIENCE: Final = text("SET LOCAL lock_timeout = '3s'")
 
 class RebuildError(OperatorError):
     """A rebuild cannot be done, or not now; the text says why and what to do. The live side is as it was."""
+
+
+class RefusedStretchError(Exception):
+    """PostgreSQL refuses what a stretch after the position of `side`, up to `to`, comes to. Nothing was written."""
+
+    def __init__(self, side: Any, to: int, reason: str) -> None:
+        super().__init__(reason)
+        self.side: Final = side
+        self.to: Final = to
+        self.reason: Final = reason
 
 
 _ANOTHER: Final = "Another `ras rebuild` is running on this database: wait for its end. Nothing was changed."

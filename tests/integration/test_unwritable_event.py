@@ -98,6 +98,21 @@ def test_the_projection_waits_at_it_and_names_it_and_the_others_go_on(models: Mo
     asyncio.run(follow())
 
 
+@pytest.mark.parametrize("topic", TOO_LARGE_FOR_A_COLUMN)
+def test_a_rebuild_ends_with_the_sentence(models: Models, topic: str) -> None:
+    field, value, name = TOO_LARGE_FOR_A_COLUMN[topic]
+    stream_id, version, _ = alter(models, topic, field, value)
+
+    ran = ras("rebuild", database_url=models.url)
+
+    assert (ran.exit_code, ran.output) == (1, "")
+    assert (
+        f"Event {version} of stream {stream_id} (topic '{topic}') cannot be written by {name}: " in ran.errors
+    )
+    assert "Nothing was switched" in ran.errors
+    assert len(ran.errors.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     "time",
     [
