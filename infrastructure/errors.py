@@ -12,3 +12,5 @@ class OperatorError(Exception):
     """
 
     exit_code: ClassVar = 1
+    has_lines: ClassVar = False
+    """Whether the newlines of the text are ours. Where not, one can only come from outside, and is escaped."""

@@ -14,10 +14,12 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import REGISTRY
+from structlog.typing import EventDict, Processor
 
 from domain.dead_letters import Reason
 from infrastructure.resilience import BreakerState, CircuitBreaker
 from infrastructure.role_status import Condition, RoleStatus
+from infrastructure.visible import visible, visible_lines
 
 _SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 _DELAYS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
@@ -136,14 +138,17 @@ def _is_in_state(breaker: CircuitBreaker, state: BreakerState) -> float:
 def configure_logging(level: str, form: str) -> None:
     """Send structured logs to standard error: JSON lines, or readable text on a terminal (`auto`)."""
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
-    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    # JSON has escapes of its own.
+    rendering: list[Processor] = (
+        [structlog.processors.JSONRenderer()] if as_json else [_escape, structlog.dev.ConsoleRenderer()]
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -152,3 +157,11 @@ def configure_logging(level: str, form: str) -> None:
     # Libraries say the same faults in their own words, many times a second while a server is away.
     for noisy in ("aiokafka", "eventsourcing", "psycopg.pool", "alembic"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
+
+
+def _escape(_logger: object, _method: str, entry: EventDict) -> EventDict:
+    """Escape the texts of a log entry for a terminal; only a stack trace has lines of its own."""
+    return {
+        name: (visible_lines if name == "exception" else visible)(value) if isinstance(value, str) else value
+        for name, value in entry.items()
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from application.settle import SettleDeadLetters, UnknownLetterError, Unreadable
 from domain.dead_letters import PARKED, LetterSettledError, LetterState, RetryOutcome
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.letters import ask, bar, confirm, opened_store, plain
-from infrastructure.cli.standard_output import console
+from infrastructure.cli.standard_output import console, say
 
 _PAGE = 500
 _SHOWN = ("position", "reason", "state", "topic", "partition", "offset", "received_at", "detail")
@@ -29,7 +30,7 @@ def list_letters(wanted: LetterFilter, *, limit: int, json_output: bool) -> None
         typer.echo(orjson.dumps(rows))
         return
     if not rows:
-        typer.echo("There are no such dead letters.")
+        say("There are no such dead letters.")
         return
     table = Table("id", *_SHOWN[1:])
     for row in map(plain, rows):
@@ -43,7 +44,13 @@ def show_letter(letter_id: int, *, raw: bool, json_output: bool) -> None:
     if row is None:
         raise CommandError(f"There is no dead letter {letter_id}; `ras dead-letters list` shows the ids.")
     if raw:
-        typer.get_binary_stream("stdout").write(base64.b64decode(row["value"] or ""))
+        value = base64.b64decode(row["value"] or "")
+        if sys.stdout.isatty() and not _is_text(value):
+            raise CommandError(
+                "The bytes of this letter would drive the terminal: send them into a file or a pipe. "
+                "Without --raw they are shown with escapes."
+            )
+        typer.get_binary_stream("stdout").write(value)
         return
     if json_output:
         typer.echo(orjson.dumps(dict(row)))
@@ -52,7 +59,15 @@ def show_letter(letter_id: int, *, raw: bool, json_output: bool) -> None:
         shown = value
         if name in {"key", "value"} and value is not None:
             shown = base64.b64decode(value).decode("utf-8", "backslashreplace")
-        typer.echo(f"{name:14} {shown}")
+        say(f"{name:14} {shown}")
+
+
+def _is_text(value: bytes) -> bool:
+    """Whether a terminal shows these bytes as they are."""
+    try:
+        return all(map(str.isprintable, value.decode().split("\n")))
+    except UnicodeDecodeError:
+        return False
 
 
 def retry_letters(ids: Sequence[int], wanted: LetterFilter, *, by: str, yes: bool, json_output: bool) -> None:
@@ -142,13 +157,13 @@ def _each(
     if json_output:
         typer.echo(orjson.dumps({"counts": counts, "letters": outcomes}))
     elif not letters:
-        typer.echo("There are no such dead letters.")
+        say("There are no such dead letters.")
     else:
         summary = ", ".join(f"{number:,} {outcome}" for outcome, number in counts.items())
-        typer.echo(f"{_count(letters)} {done}: {summary}.")
+        say(f"{_count(letters)} {done}: {summary}.")
         for each in outcomes:
             if each["detail"] is not None:
-                typer.echo(f"{each['id']}: {each['outcome']}: {each['detail']}")
+                say(f"{each['id']}: {each['outcome']}: {each['detail']}")
     if counts["not possible"] or (failing is not None and counts[failing]):
         raise typer.Exit(1)
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import typer
 
+from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared, run, until_interrupted
 from infrastructure.demo.display import Display
 from infrastructure.demo.performance import perform
@@ -58,7 +59,7 @@ async def _interruptible(options: Options, settings: Settings) -> None:
         await asyncio.wait({showing, asked}, return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
         if interrupted.is_set():
-            typer.echo("Stopping …", err=True)
+            say("Stopping …", err=True)
             showing.cancel()
         await asyncio.gather(showing, asked, return_exceptions=True)
     if not showing.cancelled():
@@ -125,13 +126,13 @@ def _tell(options: Options, deployment: Deployment, result: Document, headers: d
         print_report(console, result)
         if options.keep:
             console.print()
-            for line in _places(deployment, sample, headers):
-                typer.echo(line)
+            for line in "\n".join(_places(deployment, sample, headers)).split("\n"):
+                say(line)
     elif options.keep:
         place = {name: sample[name] for name in ("batch_id", "user_id", "essay_id")}
         typer.echo(json.dumps(deployment.as_json() | place | {"agrees": result["agrees"]}))
         for line in disagreement_lines(result):
-            typer.echo(line, err=True)
+            say(line, err=True)
     else:
         typer.echo(json.dumps(result))
 

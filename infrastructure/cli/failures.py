@@ -10,6 +10,7 @@ from typing import Final
 from typer import Abort
 
 from infrastructure.errors import OperatorError
+from infrastructure.visible import visible, visible_lines
 
 _DATABASE_AWAY: Final = (
     ("psycopg", "OperationalError"),
@@ -39,12 +40,12 @@ def exit_code_of(error: BaseException) -> tuple[int, str | None]:
     if isinstance(error, BaseExceptionGroup):
         return exit_code_of(error.exceptions[0])
     if isinstance(error, OperatorError):
-        return error.exit_code, str(error)
+        return error.exit_code, (visible_lines if error.has_lines else visible)(str(error))
     if isinstance(error, Abort):
         return 1, "Not confirmed. Nothing was changed."
     for cause in _causes(error):
         if (sentence := _of_a_server(cause) or _of_this_machine(cause)) is not None:
-            return 1, sentence
+            return 1, visible(sentence)
     return 1, None
 
 

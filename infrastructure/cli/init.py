@@ -7,6 +7,7 @@ import json
 
 import typer
 
+from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared
 from infrastructure.kafka.topics import create_missing_topics
 from infrastructure.local.running_note import kafka_to_send_to, servers_to_look_at
@@ -25,8 +26,8 @@ def init(*, upgrade: bool, json_output: bool) -> None:
     if json_output:
         typer.echo(json.dumps({"tables": "ready", "topics_created": created, "to_rebuild": list(to_rebuild)}))
     else:
-        typer.echo(
+        say(
             f"The tables are ready; {len(created)} topics created{': ' if created else ''}{', '.join(created)}."
         )
         for sentence in to_rebuild.values():
-            typer.echo(sentence)
+            say(sentence)

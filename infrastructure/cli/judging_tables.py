@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from domain.bradley_terry import JudgeFit, JudgingScores, ranked
 from domain.collation import sort_key
@@ -19,9 +18,9 @@ from domain.next_pairs import NextPair, Reason
 from domain.position_effect import PositionEffect
 from domain.proportions import Share
 from domain.wording import Percent, counted, listed
+from infrastructure.cli.standard_output import console as visible_console
 from infrastructure.spreadsheet_csv import CsvForm, csv_bytes
 
-_WIDE_ENOUGH_FOR_ANY_NAME = 100_000
 DOCUMENTATION = "docs/comparative-judgement.md"
 _LEGEND = (
     "theta is the score in logits, 0 in the middle; 1 apart: the higher one is chosen in 73 % of comparisons.",
@@ -102,22 +101,18 @@ def print_judging(
     locale: str = "",
 ) -> None:
     """Write the tables to standard output. Into a pipe or a file, names are never cut or wrapped."""
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console = Console(
-            highlight=False, markup=False, emoji=False, width=_WIDE_ENOUGH_FOR_ANY_NAME, soft_wrap=True
-        )
+    console = visible_console()
     console.print(
         f"{counted(scores.decisions, 'decision')}, {counted(len(scores.items), 'item')}, "
         f"{counted(len(scores.judges), 'judge')}; "
         f"SSR {_number(scores.ssr)}, separation G {_number(scores.separation_g)}"
     )
     if read_as is not None:
-        console.print(_visible(read_as, console.encoding))
+        console.print(read_as)
     for warning in findings.warnings:
-        console.print(f"Warning: {_visible(warning, console.encoding)}")
+        console.print(f"Warning: {warning}")
     for note in findings.notes:
-        console.print(f"Note: {_visible(note, console.encoding)}")
+        console.print(f"Note: {note}")
     _print_items(console, scores, findings)
     _print_judges(console, scores, findings, locale)
     if quality is not None:
@@ -300,7 +295,8 @@ def _next_pair_row(pair: NextPair) -> tuple[str, ...]:
 
 def _print_agreement(console: Console, agreement: Agreement) -> None:
     if not agreement.overall.shared_pairs:
-        console.print("\nNo pair of items was judged by two judges: their agreement is unknown.")
+        console.print()
+        console.print("No pair of items was judged by two judges: their agreement is unknown.")
         return
     compared = (
         ("all", "all", agreement.overall),
@@ -343,7 +339,7 @@ def _print_table(
             overflow="fold",
         )
     for row in rows:
-        table.add_row(*(Text(_visible(cell, console.encoding)) for cell in row))
+        table.add_row(*row)
     console.print()
     if not table.row_count:
         console.print(f"{title}: none")
@@ -361,12 +357,3 @@ def _percent(share: float | None) -> str:
 
 def _interval(share: Share) -> str:
     return "-" if share.lower is None else f"{_percent(share.lower)} to {_percent(share.upper)}"
-
-
-def _visible(text: str, encoding: str) -> str:
-    """The text with control characters, and what the output cannot encode, written out as escapes.
-
-    A name must neither drive the terminal nor end the command half way through its table.
-    """
-    shown = text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    return shown.encode(encoding, "backslashreplace").decode(encoding)

@@ -14,7 +14,7 @@ from application.drain import STREAM_PREFIXES, Drained, DrainParked, StillUnread
 from domain.batch import batch_stream_id
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.letters import ask, bar, confirm, opened_store, plain
-from infrastructure.cli.standard_output import console
+from infrastructure.cli.standard_output import console, say
 from infrastructure.eventstore.store import EventStore
 
 _LONGEST_NAME = 300
@@ -28,7 +28,7 @@ def list_parked(*, json_output: bool) -> None:
         typer.echo(orjson.dumps(streams))
         return
     if not streams:
-        typer.echo("Nothing is parked.")
+        say("Nothing is parked.")
         return
     table = Table("stream", *_COLUMNS[1:])
     for row in map(plain, streams):
@@ -104,7 +104,7 @@ def _report(results: dict[str, Drained], refusals: dict[str, str], *, json_outpu
         typer.echo(orjson.dumps(body))
         return
     if not results and not refusals:
-        typer.echo("Nothing is parked.")
+        say("Nothing is parked.")
     for stream, result in results.items():
         done = sum(result.outcomes.values())
         kinds = ", ".join(
@@ -112,8 +112,8 @@ def _report(results: dict[str, Drained], refusals: dict[str, str], *, json_outpu
             for outcome, number in result.outcomes.items()
             if number
         )
-        typer.echo(f"{stream}: {done:,} taken in{f' ({kinds})' if kinds else ''}, {result.left:,} left.")
+        say(f"{stream}: {done:,} taken in{f' ({kinds})' if kinds else ''}, {result.left:,} left.")
         if result.fault is not None:
-            typer.echo(f"  Stopped: {result.fault}")
+            say(f"  Stopped: {result.fault}")
     for stream, fault in refusals.items():
-        typer.echo(f"{stream}: {fault}")
+        say(f"{stream}: {fault}")

@@ -23,6 +23,7 @@ from rich.progress import (
 from rich.text import Text
 
 from infrastructure.cli.failures import CommandError
+from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared
 from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.local.running_note import servers_to_look_at
@@ -97,7 +98,7 @@ def _roll_back(
         typer.echo(json.dumps({"rolled_back": [asdict(each) for each in turned]}))
         return
     for each in turned:
-        typer.echo(_turned_line(each))
+        say(_turned_line(each))
 
 
 def _turned_line(turned: TurnedBack) -> str:
@@ -125,15 +126,13 @@ def _show(outcomes: Sequence[Rebuilt], speed: Speed, *, json_output: bool) -> No
         )
         return
     for outcome in outcomes:
-        typer.echo(_line(outcome))
+        say(_line(outcome))
         for difference in outcome.comparison.differences if outcome.comparison else ():
-            typer.echo(f"  {difference}")
+            say(f"  {difference}")
         more = outcome.comparison.differing - len(outcome.comparison.differences) if outcome.comparison else 0
         if more > 0:
-            typer.echo(f"  and {more} more (the first {NAMED_AT_MOST} of each table are named)")
-    typer.echo(
-        f"{speed.events} events in {speed.seconds:.1f} s, {speed.events_per_second:,.0f} events a second."
-    )
+            say(f"  and {more} more (the first {NAMED_AT_MOST} of each table are named)")
+    say(f"{speed.events} events in {speed.seconds:.1f} s, {speed.events_per_second:,.0f} events a second.")
 
 
 def _line(outcome: Rebuilt) -> str:

@@ -20,6 +20,7 @@ from rich.progress import Progress
 from application.topics import INPUT_TOPICS
 from infrastructure.addresses import kafka_servers
 from infrastructure.cli.failures import CommandError
+from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared, run
 from infrastructure.cli.stream_file import RecordedMessage, read_stream
 from infrastructure.kafka.topics import MAX_MESSAGE_BYTES
@@ -49,7 +50,7 @@ def replay(file: Path, *, bootstrap_servers: str | None, rate: float, json_outpu
     if json_output:
         typer.echo(json.dumps({"sent": len(messages), "topics": sorted({m.topic for m in messages})}))
     else:
-        typer.echo(f"{len(messages)} messages sent.")
+        say(f"{len(messages)} messages sent.")
 
 
 def _refuse_too_large(messages: Sequence[RecordedMessage]) -> None:

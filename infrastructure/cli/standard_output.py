@@ -14,9 +14,11 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from infrastructure.errors import OperatorError
+from infrastructure.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 _WIDE_ENOUGH: Final = 100_000
 
@@ -44,7 +46,7 @@ def watch_output() -> None:
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(_Descriptor(given.fileno(), "w", closefd=False)),
         encoding=given.encoding,
-        errors=given.errors,
+        errors="backslashreplace",  # an encoding that lacks a character of an id does not end a command
         line_buffering=given.line_buffering,
         write_through=given.write_through,
     )
@@ -83,10 +85,28 @@ class _Descriptor(io.FileIO):
 
 
 def console() -> Console:
-    """Return standard output as wide as the terminal; into a pipe or a file nothing is cut or wrapped."""
+    """Return standard output as wide as the terminal; into a pipe or a file nothing is cut or wrapped.
+
+    What it prints is escaped (`visible`): give it texts and tables of texts.
+    """
     from rich.console import Console  # heavy: `ras --help` prints without it
 
-    on_terminal = Console(highlight=False, markup=False, emoji=False)
+    class Visible(Console):
+        """Escapes every text that it is given, in tables too: whatever is printed comes through `render_str`."""
+
+        def render_str(self, text: str, **form: Any) -> Text:
+            # What the output cannot encode is escaped before the width of its column is known.
+            shown = visible(text).encode(self.encoding, "backslashreplace").decode(self.encoding)
+            return super().render_str(shown, **form)
+
+    on_terminal = Visible(highlight=False, markup=False, emoji=False)
     if on_terminal.is_terminal:
         return on_terminal
-    return Console(highlight=False, markup=False, emoji=False, width=_WIDE_ENOUGH, soft_wrap=True)
+    return Visible(highlight=False, markup=False, emoji=False, width=_WIDE_ENOUGH, soft_wrap=True)
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """Print one line to standard output, or to standard error."""
+    from typer import echo
+
+    echo(visible(line), err=err)

@@ -13,7 +13,6 @@ import typer
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
-from rich.text import Text
 
 from infrastructure.cli.standard_output import console
 from infrastructure.cli.starting import prepared, run, until_interrupted
@@ -93,4 +92,4 @@ def _shown(rows: Sequence[Progress], faults: Sequence[str]) -> Group:
             row.updated_at or "",
             error,
         )
-    return Group(table, *(Text(fault) for fault in faults))
+    return Group(table, *faults)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import typer
 
+from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared, run, until_interrupted
 from infrastructure.local.deployment import Deployment, deployed
 from infrastructure.settings import Settings
+from infrastructure.visible import visible_lines
 
 
 def up(*, json_output: bool) -> None:
@@ -22,15 +24,15 @@ def up(*, json_output: bool) -> None:
 async def _up(settings: Settings, *, json_output: bool) -> None:
     async with until_interrupted() as interrupted:
         if not json_output:
-            typer.echo("Starting …", err=True)
+            say("Starting …", err=True)
         async with deployed(settings, settings.home) as deployment:
             if json_output:
                 typer.echo(json.dumps(deployment.as_json()))
             else:
-                typer.echo(_described(deployment, settings.home))
+                typer.echo(visible_lines(_described(deployment, settings.home)))
             await supervised(deployment, interrupted)
         if not json_output:
-            typer.echo("Stopped.", err=True)
+            say("Stopped.", err=True)
 
 
 async def supervised(deployment: Deployment, interrupted: asyncio.Event) -> None:

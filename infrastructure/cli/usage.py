@@ -9,6 +9,8 @@ from typer import Context, Typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageError
 from typer.main import get_command
 
+from infrastructure.visible import visible
+
 
 def is_usage(error: BaseException) -> bool:
     """Whether the command line was not understood, or a command refused what it said."""
@@ -25,7 +27,7 @@ def shown_usage(app: Typer, error: BaseException) -> tuple[int, str]:
     context = context or _context_of(app, sys.argv[1:])
     help_option = context.help_option_names[0]
     return error.exit_code, (
-        f"{context.get_usage()}\nTry '{context.command_path} {help_option}' for help.\n\nras: {sentence}\n"
+        f"{context.get_usage()}\nTry '{context.command_path} {help_option}' for help.\n\nras: {visible(sentence)}\n"
     )
 
 

@@ -9,11 +9,13 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from application import topics
 from infrastructure.demo.announcements import Announced
 from infrastructure.demo.performance import Performance
 from infrastructure.demo.script import ExpectedBatch
+from infrastructure.visible import visible
 
 _SHOWN_DISAGREEMENTS: Final = 10
 _PLAIN_WIDTH: Final = 100
@@ -85,7 +87,7 @@ def print_report(console: Console, result: Document) -> None:
         return
     console.print(f"[bold red]{len(result['disagreements'])} disagreements:[/]")
     for line in disagreement_lines(result):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def report_console() -> Console:
@@ -164,7 +166,7 @@ def _essays(sample: Document) -> Table:
         score = essay["score"]
         table.add_row(
             *(
-                "-" if value is None else str(value)
+                Text("-" if value is None else visible(str(value)))
                 for value in (
                     essay["file_name"],
                     essay["spellcheck"],
@@ -179,7 +181,7 @@ def _essays(sample: Document) -> Table:
 
 
 def _table(title: str, *columns: tuple[str, Any]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=Text(visible(title)), title_justify="left", title_style="bold")
     for name, justify in columns:
         table.add_column(name, justify=justify)
     return table

@@ -18,6 +18,8 @@ _POLL_INTERVAL_S = 0.02
 class EmbeddedServerError(OperatorError):
     """A server that RAS starts itself did not start or stop; the message holds the end of its log."""
 
+    has_lines = True
+
 
 class GuardedProcess:
     """A running server process, ended at the latest when this process ends (see `guard.py`)."""
