@@ -5,8 +5,10 @@ each other. An account holds two counts that must agree; a finding names one thi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Final
+
+from application.responses.check import Check
 
 MOST_FINDINGS: Final = 1000
 """A report names no more than this many; beyond, their number is told."""
@@ -60,14 +62,26 @@ class Report:
             else:
                 self.unnamed_findings += 1
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Check:
         """Return the report as plain JSON values."""
         return {
             "consistent": self.consistent,
             "since": self.since,
             "position": self.position,
-            "accounts": [{**asdict(account), "agrees": account.agrees} for account in self.accounts],
-            "findings": [asdict(finding) for finding in self.findings],
+            "accounts": [
+                {
+                    "name": account.name,
+                    "expected": account.expected,
+                    "found": account.found,
+                    "unit": account.unit,
+                    "agrees": account.agrees,
+                }
+                for account in self.accounts
+            ],
+            "findings": [
+                {"account": finding.account, "id": finding.id, "detail": finding.detail}
+                for finding in self.findings
+            ],
             "unnamed_findings": self.unnamed_findings,
             "notes": self.notes,
         }

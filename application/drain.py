@@ -18,12 +18,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from application.aggregates import Kind, Load, catch_up, load_aggregates
 from application.ingest import dead_letter, letter_id
 from application.kept_message import message_of
 from application.ports import EventStorePort, StoreTransaction, UnreadableEvents, UnstorableError
+from application.responses import dead_letters as responses
 from application.translate import Rejection, translate
 from application.translated_messages import READERS
 from domain.aggregate import DomainEvent
@@ -58,7 +59,7 @@ class Drained:
     left: int = 0
     fault: str | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> responses.Drained:
         """Return it as plain JSON values."""
         outcomes = {outcome.value: number for outcome, number in self.outcomes.items()}
         return {"outcomes": outcomes, "left": self.left, "fault": self.fault}

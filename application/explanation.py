@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Final, Literal
 
 from application import topics
 from application.batch_at import BatchAt
 from application.history import ReadStream, UnknownBatchError, UnreadableEvent, fold
+from application.responses import history as responses
 from domain.batch import batch_stream_id
 from domain.batch_events import MessageDrained, MessageParked
 from domain.narrative import NAMED
@@ -29,7 +30,7 @@ class ExplainReadiness:
     def __init__(self, read: ReadStream) -> None:
         self._read = read
 
-    def __call__(self, batch_id: str, *, most: int | None = NAMED) -> dict[str, Any]:
+    def __call__(self, batch_id: str, *, most: int | None = NAMED) -> responses.Readiness:
         """Return the explanation; lists of essays hold the first `most`, all of them for None.
 
         Raises UnknownBatchError when nothing at all is recorded of the batch.
@@ -55,14 +56,18 @@ class ExplainReadiness:
         if position == 0:
             raise UnknownBatchError("Nothing is recorded of a batch of this id.")
         parked = list(waiting.values())
-        head = {"batch_id": batch_id, "position": position}
         if fault is not None:
-            return head | _unfoldable(fault, parked)
-        return head | _body(explain(batch.state, batch.expected, parked, named=most), parked, most)
+            return _unfoldable(batch_id, position, fault, parked)
+        readiness = explain(batch.state, batch.expected, parked, named=most)
+        return _body(batch_id, position, readiness, parked, most)
 
 
-def _body(readiness: Readiness, parked: Sequence[MessageParked], most: int | None) -> dict[str, Any]:
+def _body(
+    batch_id: str, position: int, readiness: Readiness, parked: Sequence[MessageParked], most: int | None
+) -> responses.Readiness:
     return {
+        "batch_id": batch_id,
+        "position": position,
         "state": _state(readiness),
         "is_ready": readiness.is_ready,
         "overall_status": readiness.overall_status,
@@ -77,7 +82,7 @@ def _body(readiness: Readiness, parked: Sequence[MessageParked], most: int | Non
         },
         "pipeline_status": readiness.pipeline_status,
         "assessment": None
-        if readiness.assessment_job_id is None
+        if readiness.assessment_job_id is None or readiness.ranked is None
         else {"job_id": readiness.assessment_job_id, "ranked": readiness.ranked},
         "phases": [_phase(phase, most) for phase in readiness.phases],
         "awaited": [
@@ -94,13 +99,13 @@ def _body(readiness: Readiness, parked: Sequence[MessageParked], most: int | Non
     }
 
 
-def _state(readiness: Readiness) -> str:
+def _state(readiness: Readiness) -> Literal["ready", "not_ready", "not_registered"]:
     if readiness.is_ready:
         return "ready"
     return "not_ready" if readiness.is_registered else "not_registered"
 
 
-def _phase(phase: PhaseReadiness, most: int | None) -> dict[str, Any]:
+def _phase(phase: PhaseReadiness, most: int | None) -> responses.Phase:
     return {
         "phase": phase.phase,
         "required": phase.required,
@@ -112,9 +117,13 @@ def _phase(phase: PhaseReadiness, most: int | None) -> dict[str, Any]:
     }
 
 
-def _unfoldable(fault: str, parked: Sequence[MessageParked]) -> dict[str, Any]:
+def _unfoldable(
+    batch_id: str, position: int, fault: str, parked: Sequence[MessageParked]
+) -> responses.Readiness:
     """Return what can be said where the state is not known: that, and what waits behind."""
     return {
+        "batch_id": batch_id,
+        "position": position,
         "state": "unreadable",
         "is_ready": None,
         "overall_status": None,
@@ -133,7 +142,7 @@ def _unfoldable(fault: str, parked: Sequence[MessageParked]) -> dict[str, Any]:
     }
 
 
-def _parked(parked: Sequence[MessageParked], most: int | None) -> dict[str, Any]:
+def _parked(parked: Sequence[MessageParked], most: int | None) -> responses.ParkedMessages:
     return {
         "count": len(parked),
         "messages": [
@@ -149,5 +158,5 @@ def _parked(parked: Sequence[MessageParked], most: int | None) -> dict[str, Any]
     }
 
 
-def _some(essay_ids: Sequence[str], most: int | None) -> dict[str, Any]:
+def _some(essay_ids: Sequence[str], most: int | None) -> responses.EssayIds:
     return {"count": len(essay_ids), "essay_ids": list(islice(essay_ids, most))}

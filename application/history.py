@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from application.batch_at import BatchAt
+from application.batch_status import batch_status
+from application.responses import history as responses
+from application.responses.batches import BatchStatus
 from application.time_travel import By, up_to
 from domain.aggregate import DomainEvent
 from domain.batch import batch_stream_id
@@ -63,7 +66,7 @@ class BatchHistory:
 
     def events(
         self, batch_id: str, *, after: int = 0, at: datetime | None = None, by: By = By.RECORDED
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[responses.HistoryEvent]:
         """Yield what happened after the version `after`, up to `at` where that is given.
 
         Raises UnknownBatchError when there is nothing at all, and UnreadableEventError when `at` asks for
@@ -88,20 +91,20 @@ class BatchHistory:
 
     def page(
         self, batch_id: str, *, after: int, limit: int, at: datetime | None = None, by: By = By.RECORDED
-    ) -> dict[str, Any]:
+    ) -> responses.History:
         """Return at most `limit` events after the version `after`, and the cursor to what follows."""
         events = list(islice(self.events(batch_id, after=after, at=at, by=by), limit + 1))
         page = events[:limit]
         return {
             "batch_id": batch_id,
             "as_of": at,
-            "by": by.value if at is not None else None,
+            "by": by if at is not None else None,
             "events": page,
             "next_cursor": str(page[-1]["version"]) if len(events) > limit else None,
         }
 
-    def status_at(self, batch_id: str, at: datetime, by: By) -> dict[str, Any]:
-        """Return how the batch stood, as a row of the read model; its essays are a list.
+    def status_at(self, batch_id: str, at: datetime, by: By) -> BatchStatus:
+        """Return how the batch stood, in the words of the status route.
 
         Raises UnknownBatchError where it was not registered yet, UnreadableEventError.
         """
@@ -125,7 +128,7 @@ class BatchHistory:
             raise UnknownBatchError(
                 f"The batch was not registered yet at {_text(at)}: its registration {verb} at {_text(min(times))}."
             )
-        return row
+        return batch_status(row, row["essays"])
 
     def _up_to(self, batch_id: str, at: datetime, by: By) -> Iterator[RecordedEvent]:
         return up_to(readable(self._read(batch_stream_id(batch_id), 0)), at, by)
@@ -155,7 +158,7 @@ def fold(batch: BatchAt, event: DomainEvent) -> str | None:
     return None
 
 
-def as_entry(entry: Entry) -> dict[str, Any]:
+def as_entry(entry: Entry) -> responses.HistoryEvent:
     """Return an event in plain words, with when and why it was recorded."""
     if isinstance(entry, UnreadableEvent):
         return {

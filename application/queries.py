@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
+from application.responses import batches as responses
+from application.responses.dead_letters import DeadLetter, DeadLetterPage, Parked
+from application.responses.inbox import Notifications
+from application.responses.kinds import ClientStatus
 from domain.values import BatchStatus
 
-CLIENT_STATUS: Final[Mapping[str, str]] = {
+_Body = TypeVar("_Body")
+
+CLIENT_STATUS: Final[Mapping[str, ClientStatus]] = {
     BatchStatus.AWAITING_CONTENT_VALIDATION: "pending_content",
     BatchStatus.CONTENT_INGESTION_FAILED: "failed",
     BatchStatus.AWAITING_PIPELINE_CONFIGURATION: "pending_content",
@@ -28,14 +34,14 @@ CLIENT_STATUS: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A JSON value and what it was computed from: the notification id of the newest event in it.
+class Answer(Generic[_Body]):
+    """A body and what it was computed from: the notification id of the newest event in it.
 
     `generation` tells which side of the read model it came from: after a rebuild the same position may
     have another answer.
     """
 
-    body: Mapping[str, Any]
+    body: _Body
     position: int
     generation: int = 0
 
@@ -59,7 +65,7 @@ class Edition(NamedTuple):
 class BatchQueries(Protocol):
     """Batches and essays."""
 
-    async def status(self, batch_id: str) -> Answer | None:
+    async def status(self, batch_id: str) -> Answer[responses.BatchStatus] | None:
         """Return how a batch stands, None if it is not known."""
 
     async def edition(self, batch_id: str) -> Edition | None:
@@ -67,10 +73,10 @@ class BatchQueries(Protocol):
 
     async def batches_of(
         self, user_id: str, *, limit: int, offset: int, status: str | None
-    ) -> Mapping[str, Any]:
+    ) -> responses.UserBatches:
         """Return a page of a user's batches, newest first; `status` is a BatchStatus value."""
 
-    async def essay_analysis(self, essay_id: str) -> Answer | None:
+    async def essay_analysis(self, essay_id: str) -> Answer[responses.EssayAnalysis] | None:
         """Return everything known of an essay, in its newest batch; None if it is not known."""
 
 
@@ -79,7 +85,7 @@ class InboxQueries(Protocol):
 
     async def notifications(
         self, teacher_id: str, *, limit: int, before: int | None, unread: bool
-    ) -> Mapping[str, Any]:
+    ) -> Notifications:
         """Return a page, newest first, of those with a position less than `before`."""
 
     async def teacher_of(self, notification_id: UUID) -> str | None:
@@ -110,13 +116,13 @@ class LetterFilter:
 class DeadLetterQueries(Protocol):
     """Messages that were put aside."""
 
-    async def letters(self, wanted: LetterFilter, *, limit: int, before: int | None) -> Mapping[str, Any]:
+    async def letters(self, wanted: LetterFilter, *, limit: int, before: int | None) -> DeadLetterPage:
         """Return a page, newest first, without the bytes.
 
         By an id, some letters are searched at a time: a page may hold fewer than `limit` and still have a cursor.
         """
 
-    async def letter(self, position: int) -> Mapping[str, Any] | None:
+    async def letter(self, position: int) -> DeadLetter | None:
         """Return one with its bytes in base64."""
 
     async def settleable(
@@ -127,5 +133,5 @@ class DeadLetterQueries(Protocol):
         What waits in a stream is not among them: that is drained, in order. The state in `wanted` is not looked at.
         """
 
-    async def parked(self) -> Mapping[str, Any]:
+    async def parked(self) -> Parked:
         """Return the streams in which messages wait, the longest waiting first."""

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import WithJsonSchema
 
 from application.aggregates import Streams, catch_up, load_aggregates
 from application.ingest import Intake, decide
@@ -38,7 +41,7 @@ class Retried:
     """What came of a retry; `reason` and `detail` say why it was refused."""
 
     outcome: RetryOutcome
-    reason: Reason | None = None
+    reason: Annotated[Reason | None, WithJsonSchema({"type": ["string", "null"]})] = None
     detail: str | None = None
 
 

@@ -18,12 +18,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Annotated, Final
 from uuid import uuid4
 
 import orjson
 import structlog
+from pydantic import Field
+from typing_extensions import TypedDict
 
+from application.responses.check import Check
+from application.responses.kinds import Count
 from infrastructure.settings import Servers, Settings
 
 _log = structlog.get_logger(__name__)
@@ -42,31 +46,28 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class _Progress(TypedDict):
+    what: str
+    done: Count
+    total: Count
+
+
 @dataclass(slots=True, kw_only=True)
 class CheckRun:
-    """One whole check. `progress` has for each thing looked at how much of it is done, and how much there is."""
+    """A check of everything"""
 
     id: str
     started_at: datetime
     state: RunState = RunState.RUNNING
     ended_at: datetime | None = None
-    progress: dict[str, tuple[int, int]] = field(default_factory=dict)
-    report: dict[str, Any] | None = None
-    fault: str | None = None
+    progress: list[_Progress] = field(default_factory=list)
+    report: Annotated[Check | None, Field(description="Once it is finished")] = None
+    fault: Annotated[str | None, Field(description="Why it failed")] = None
 
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
-        return {
-            "id": self.id,
-            "state": self.state,
-            "started_at": self.started_at,
-            "ended_at": self.ended_at,
-            "progress": [
-                {"what": what, "done": done, "total": total} for what, (done, total) in self.progress.items()
-            ],
-            "report": self.report,
-            "fault": self.fault,
-        }
+    def note(self, what: str, done: int, total: int) -> None:
+        """Note how much of one thing is looked at."""
+        self.progress = [each for each in self.progress if each["what"] != what]
+        self.progress.append({"what": what, "done": done, "total": total})
 
 
 class RunUnderWayError(Exception):
@@ -163,7 +164,7 @@ class CheckRuns:
         async for line in process.stdout:
             match orjson.loads(line):
                 case {"progress": [what, done, total]}:
-                    run.progress[what] = (done, total)
+                    run.note(what, done, total)
                 case {"report": report}:
                     run.report = report
                 case {"fault": fault}:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
 
 import orjson
 import typer
@@ -16,6 +15,8 @@ from application.explanation import ExplainReadiness
 from application.history import BatchHistory, UnknownBatchError, UnreadableEventError
 from application.put_aside import not_searched, put_aside, sentences
 from application.queries import LetterFilter
+from application.responses.batches import BatchStatus
+from application.responses.history import HistoryEvent
 from application.time_travel import By
 from domain.narrative import NAMED, counted
 from infrastructure.cli.failures import CommandError
@@ -27,7 +28,6 @@ from infrastructure.eventstore.streams import StreamReader
 from infrastructure.local.running_note import servers_to_look_at
 from infrastructure.postgres import schema_version
 from infrastructure.postgres.read_models import ReadModelUnavailableError
-from infrastructure.queries.bodies import batch_body
 from infrastructure.roles.bootstrap import stream_reader
 
 
@@ -36,7 +36,7 @@ def history(batch_id: str, *, as_of: datetime | None, by: By, most: int | None, 
     with _streams(batch_id) as streams:
         told = BatchHistory(streams.read)
         counts: Counter[str] = Counter()
-        events: list[dict[str, Any]] = []
+        events: list[HistoryEvent] = []
         for event in told.events(batch_id, at=as_of, by=by):
             counts[event["event"]] += 1
             if most is None or len(events) < most:
@@ -114,16 +114,15 @@ def _streams(batch_id: str) -> Iterator[StreamReader]:
         streams.close()
 
 
-def _status_at(told: BatchHistory, batch_id: str, at: datetime, by: By) -> dict[str, Any] | None:
+def _status_at(told: BatchHistory, batch_id: str, at: datetime, by: By) -> BatchStatus | None:
     """Return how the batch stood, None while it was not registered."""
     try:
-        row = told.status_at(batch_id, at, by)
+        return told.status_at(batch_id, at, by)
     except UnknownBatchError:
         return None
-    return batch_body({**row, "essays": orjson.dumps(row["essays"]).decode()})
 
 
-def _standing(status: dict[str, Any] | None, at: datetime) -> str:
+def _standing(status: BatchStatus | None, at: datetime) -> str:
     if status is None:
         return f"At {at.isoformat()} the batch was not registered."
     return (
@@ -133,12 +132,12 @@ def _standing(status: dict[str, Any] | None, at: datetime) -> str:
     )
 
 
-def _row(event: dict[str, Any]) -> Iterator[str]:
-    cause = event["cause"] or {}
+def _row(event: HistoryEvent) -> Iterator[str]:
+    cause = event["cause"]
     yield str(event["version"])
-    for name in ("happened_at", "recorded_at"):
-        yield event[name].isoformat() if event[name] else ""
+    for time in (event["happened_at"], event["recorded_at"]):
+        yield time.isoformat() if time else ""
     yield event["text"]
     yield f"{cause['topic']}/{cause['partition']}/{cause['offset']}" if cause else ""
-    yield cause.get("event_id") or ""
-    yield cause.get("correlation_id") or ""
+    yield (cause["event_id"] if cause else None) or ""
+    yield (cause["correlation_id"] if cause else None) or ""

@@ -6,8 +6,8 @@ import json
 
 import typer
 
-from infrastructure.http.assessments.openapi import assessments_document
-from infrastructure.http.query.openapi import openapi_document
+from infrastructure.http.assessments.routes import assessments_document
+from infrastructure.http.query.app import openapi_document
 from infrastructure.settings import load_settings
 
 

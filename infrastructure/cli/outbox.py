@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import typer
 from rich.table import Table
@@ -12,7 +13,7 @@ from rich.table import Table
 from infrastructure.cli.standard_output import console
 from infrastructure.cli.starting import prepared
 from infrastructure.local.running_note import servers_to_look_at
-from infrastructure.operations.outbox import Entry, read_outbox
+from infrastructure.operations.outbox import OutboxEntry, read_outbox
 from infrastructure.postgres import schema_version
 
 
@@ -29,7 +30,7 @@ def outbox(*, limit: int, json_output: bool) -> None:
         )
     )
     if json_output:
-        typer.echo(json.dumps(found.as_json()))
+        typer.echo(json.dumps(asdict(found)))
         return
     out = console()
     out.print(f"Published up to {found.position}; {found.pending_events} events are waiting.")
@@ -39,7 +40,7 @@ def outbox(*, limit: int, json_output: bool) -> None:
         out.print(note)
 
 
-def _print(title: str, entries: Sequence[Entry]) -> None:
+def _print(title: str, entries: Sequence[OutboxEntry]) -> None:
     if not entries:
         return
     table = Table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
@@ -10,7 +11,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from application.responses.service import Health as HealthBody
 from infrastructure.health import Health, HealthChecks, overall
+from infrastructure.http.operation import OpenOperation
+
+HEALTHZ: Final = OpenOperation("/healthz", "Health, as upstream asks for it", answer=HealthBody, also=[503])
+LIVE: Final = OpenOperation("/healthz/live", "The process lives", answer=HealthBody)
+READY: Final = OpenOperation("/healthz/ready", "Ready, with reasons", answer=HealthBody, also=[503])
+METRICS: Final = OpenOperation[None]("/metrics", "Prometheus metrics", answer=None, media_type="text/plain")
+HEALTH_OPERATIONS: Final = (HEALTHZ, LIVE, READY, METRICS)
 
 
 def health_routes(
@@ -57,12 +66,7 @@ def health_routes(
     async def metrics(_request: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    return [
-        Route("/healthz", healthz),
-        Route("/healthz/live", live),
-        Route("/healthz/ready", ready),
-        Route("/metrics", metrics),
-    ]
+    return [HEALTHZ.route(healthz), LIVE.route(live), READY.route(ready), METRICS.route(metrics)]
 
 
 def health_app(checks: HealthChecks, registry: CollectorRegistry) -> Starlette:

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from application.responses.service import Problem as ProblemBody
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
 from infrastructure.postgres.read_models import ReadModelUnavailableError
 
@@ -45,7 +46,7 @@ class Problem(Exception):  # noqa: N818 - the standard's word for it
 
 def problem_response(request: Request, problem: Problem) -> Response:
     """Return `problem` as application/problem+json."""
-    body = {
+    body: ProblemBody = {
         "type": "about:blank",
         "title": _TITLES.get(problem.status, "Error"),
         "status": problem.status,

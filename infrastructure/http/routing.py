@@ -3,7 +3,7 @@
 Ids are any texts, and `/` in one is sent as `%2F`. The server hands on the decoded path, in which it would divide
 segments; where one was sent, segments are told apart in the path as it was sent (ASGI: `raw_path`).
 
-A query is held against the API's own description: a parameter that is not there would be ignored, and one that
+A query is held against the operation's description: a parameter that is not there would be ignored, and one that
 is given twice be ignored half, and whoever misspelt `as_of` would take the present for the past. Only the routes
 that upstream's clients know ignore a parameter that is not there, as the service does whose place RAS takes.
 """
@@ -11,15 +11,18 @@ that upstream's clients know ignore a parameter that is not there, as the servic
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 from urllib.parse import unquote
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from infrastructure.http.problems import Problem
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 UPSTREAMS: Final = frozenset(
     {
@@ -34,28 +37,14 @@ _REPEATABLE: Final = frozenset({"include"})
 """Parameters that list something, over again or with commas."""
 
 
-def described_route(route: Route, paths: Mapping[str, Any]) -> Route:
-    """Return `route`, which refuses what `paths` of an OpenAPI document do not describe of its query.
+class CheckedRoute(Route):
+    """A route that refuses a query with anything but `known` in it; None takes any."""
 
-    What a document does not describe (itself, for one) is as it was, and health takes any query: probes add to it.
-    """
-    operations = paths.get(route.path, {})
-    described = {
-        method.upper(): frozenset(
-            parameter["name"]
-            for parameter in operation.get("parameters", ())
-            if parameter.get("in") == "query"
-        )
-        for method, operation in operations.items()
-        if operation["security"]
-    }
-    return _DescribedRoute(route, described)
-
-
-class _DescribedRoute(Route):
-    def __init__(self, route: Route, queries: Mapping[str, frozenset[str]]) -> None:
-        super().__init__(route.path, route.endpoint, methods=list(route.methods or ()))
-        self._queries = queries
+    def __init__(
+        self, path: str, endpoint: Handler, *, methods: Sequence[str], known: frozenset[str] | None
+    ) -> None:
+        super().__init__(path, endpoint, methods=list(methods))
+        self._known = known
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match the path, in which `%2F` divides nothing."""
@@ -72,10 +61,8 @@ class _DescribedRoute(Route):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or raise Problem 400 for a query that is not described."""
-        if scope["query_string"]:
-            method = "GET" if scope["method"] == "HEAD" else scope["method"]
-            if (known := self._queries.get(method)) is not None:
-                _check_query(Request(scope), known, ignores_unknown=self.path in UPSTREAMS)
+        if scope["query_string"] and self._known is not None:
+            _check_query(Request(scope), self._known, ignores_unknown=self.path in UPSTREAMS)
         await super().handle(scope, receive, send)
 
 

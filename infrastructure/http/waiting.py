@@ -18,15 +18,31 @@ from starlette.requests import Request
 
 from application.queries import Edition
 from infrastructure.http.middleware import WAITED_S
+from infrastructure.http.parameters import Header, Parameter, Position
 from infrastructure.http.problems import Problem
 
 POSITION: Final = "RAS-Position"
+AFTER: Final = Position(
+    "after",
+    f"Answer from what is known of all events up to this position: `{POSITION}` of an earlier answer, or of a change."
+    " 503 where that is not so in time (`wait`, else 5 s)",
+    refusal=f"after must be a position, as in the header {POSITION}.",
+)
+WAIT: Final = Parameter(
+    "wait",
+    "Seconds to hold a 304 back until there is another answer (with `If-None-Match`), and to wait for `after`; bounded by the"
+    " server, 30 s unless set otherwise",
+    {"type": "number", "minimum": 0},
+)
+PREFER: Final = Header(
+    "Prefer",
+    "`wait=SECONDS` (RFC 7240) instead of the parameter; `Preference-Applied` says what was heeded",
+)
 _READ_MODEL_LAGS_S: Final = 5.0
 """How long `after` is waited for where the client does not say."""
 
 _PREFERRED: Final = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE | re.ASCII)
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
-_POSITION_DIGITS: Final = 18
 
 Head = Callable[[], Awaitable[int]]
 """Returns the highest notification id of the log."""
@@ -61,7 +77,7 @@ class Waiting:
         """
         if not request.scope["query_string"]:
             return 0.0
-        asked_s, position = self._asked_s(request), _after(request)
+        asked_s, position = self._asked_s(request), AFTER.of(request)
         if position is None:
             return 0.0
         if await self._watch.position(read_model) >= position:
@@ -108,7 +124,7 @@ class Waiting:
     def _asked_s(self, request: Request) -> float | None:
         if not request.scope["query_string"]:
             return None
-        given = request.query_params.get("wait")
+        given = WAIT.text(request)
         if given is None:
             return None
         if not _SECONDS.fullmatch(given):
@@ -132,17 +148,8 @@ def _noted(request: Request, begun: float) -> float:
     return waited_s
 
 
-def _after(request: Request) -> int | None:
-    given = request.query_params.get("after")
-    if given is None:
-        return None
-    if not given.isascii() or not given.isdigit() or len(given) > _POSITION_DIGITS:
-        raise Problem(400, f"after must be a position, as in the header {POSITION}.")
-    return int(given)
-
-
 def asks_to_wait(request: Request) -> bool:
     """Whether the query names a time to wait or a position, as it rarely does."""
     return bool(request.scope["query_string"]) and not request.query_params.keys().isdisjoint(
-        ("wait", "after")
+        (WAIT.name, AFTER.name)
     )

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, LiteralString
+from typing import Final, LiteralString
 
 from aiokafka.errors import KafkaError
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from application.envelopes import OUTBOX_EVENTS, OutgoingMessage, outgoing_messages
+from application.responses.kinds import Count, UtcText, UuidText
 from application.topics import OUTPUT_TOPICS
 from infrastructure.eventstore.codec import StoredRow, UndecodableEventError
 from infrastructure.eventstore.event_registry import event_codec
@@ -57,33 +58,29 @@ _OFFSETS_A_RECORD: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class OutboxEntry:
     """One record that was sent or is to be sent. `position` is the notification id of its event."""
 
-    position: int
+    position: Count
     aggregate: str
-    version: int
+    version: Count
     event_type: str
     topic: str
     key: str
-    event_id: str
-    recorded_at: str
-    published_at: str | None
+    event_id: UuidText
+    recorded_at: UtcText
+    published_at: UtcText | None
 
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
     """`position` is the notification id published last; the counts are of events, the lists of records."""
 
-    position: int
-    pending_events: int
-    pending: list[Entry]
-    published: list[Entry]
+    position: Count
+    pending_events: Count
+    pending: list[OutboxEntry]
+    published: list[OutboxEntry]
     notes: list[str]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
-        return asdict(self)
 
 
 async def read_outbox(servers: Servers, transactional_id: str, *, limit: int) -> Outbox:
@@ -141,10 +138,10 @@ async def _entries(
     places: Sequence[_Place],
     times: dict[tuple[str, str], datetime],
     notes: list[str],
-) -> list[Entry]:
+) -> list[OutboxEntry]:
     """Return the records of events, in the order of `places`; what cannot be read becomes a note."""
     codec = event_codec()
-    entries: list[Entry] = []
+    entries: list[OutboxEntry] = []
     for ids in _in_pieces(places):
         async with connection.cursor(binary=True, row_factory=as_stored_row) as cursor:
             await cursor.execute(_EVENTS, {"ids": ids})
@@ -194,11 +191,13 @@ async def _times(bootstrap_servers: str, limit: int) -> tuple[dict[tuple[str, st
     return times, []
 
 
-def _entry(recorded: Recorded, message: OutgoingMessage, times: dict[tuple[str, str], datetime]) -> Entry:
+def _entry(
+    recorded: Recorded, message: OutgoingMessage, times: dict[tuple[str, str], datetime]
+) -> OutboxEntry:
     event = recorded.event
     event_id = dict(message.headers)["event_id"].decode()
     published_at = times.get((message.topic, event_id))
-    return Entry(
+    return OutboxEntry(
         recorded.notification_id,
         event.originator_id,
         event.originator_version,

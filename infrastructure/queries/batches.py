@@ -11,9 +11,20 @@ from dataclasses import asdict, replace
 from typing import Any, Final
 from uuid import UUID
 
+from application.batch_status import batch_status
 from application.queries import Answer, Edition, LetterFilter
+from application.responses.batches import BatchStatus, EssayAnalysis, UserBatches
+from application.responses.dead_letters import DeadLetter, DeadLetterPage, Parked
+from application.responses.inbox import Notifications
 from domain.dead_letters import LetterState
-from infrastructure.queries.bodies import batch_body, dead_letter_body, essay_body, notification_body
+from infrastructure.queries.bodies import (
+    dead_letter_body,
+    dead_letter_summary,
+    essay_body,
+    notification_body,
+    parked_stream,
+    written,
+)
 from infrastructure.queries.letters_by_id import Found, carriers
 from infrastructure.queries.read_model_queries import ReadModelQueries
 
@@ -178,21 +189,21 @@ class PostgresQueries(ReadModelQueries):
         """Return the highest notification id of the log, 0 where nothing is recorded."""
         return int((await self._rows(_HEAD))[0]["head"])
 
-    async def status(self, batch_id: str) -> Answer | None:
+    async def status(self, batch_id: str) -> Answer[BatchStatus] | None:
         """Return how a batch stands, None if it is not known."""
         rows = await self._rows(_STATUS_QUERY, batch_id=batch_id)
         if not rows:
             return None
-        return Answer(batch_body(rows[0]), rows[0]["position"], rows[0]["generation"])
+        return Answer(
+            batch_status(rows[0], written(rows[0]["essays"])), rows[0]["position"], rows[0]["generation"]
+        )
 
     async def edition(self, batch_id: str) -> Edition | None:
         """Return the edition of what `status` would answer, None if the batch is not known."""
         rows = await self._rows(_EDITION, batch_id=batch_id)
         return Edition(rows[0]["generation"], rows[0]["position"]) if rows else None
 
-    async def batches_of(
-        self, user_id: str, *, limit: int, offset: int, status: str | None
-    ) -> Mapping[str, Any]:
+    async def batches_of(self, user_id: str, *, limit: int, offset: int, status: str | None) -> UserBatches:
         """Return a page of a user's batches, newest first."""
         rows = await self._rows(_USER_QUERY, user_id=user_id, limit=limit, offset=offset, status=status)
         if rows:
@@ -200,18 +211,18 @@ class PostgresQueries(ReadModelQueries):
         else:
             total = (await self._rows(_USER_COUNT, user_id=user_id, status=status))[0]["count"]
         return {
-            "batches": [batch_body(row) for row in rows],
+            "batches": [batch_status(row, written(row["essays"])) for row in rows],
             "pagination": {"limit": limit, "offset": offset, "total": total},
         }
 
-    async def essay_analysis(self, essay_id: str) -> Answer | None:
+    async def essay_analysis(self, essay_id: str) -> Answer[EssayAnalysis] | None:
         """Return everything known of an essay, in its newest batch."""
         rows = await self._rows(_ESSAY_QUERY, essay_id=essay_id)
         return Answer(essay_body(rows[0]), rows[0]["position"]) if rows else None
 
     async def notifications(
         self, teacher_id: str, *, limit: int, before: int | None, unread: bool
-    ) -> Mapping[str, Any]:
+    ) -> Notifications:
         """Return a page of a teacher's notifications, newest first."""
         rows = await self._rows(
             _NOTIFICATIONS, teacher_id=teacher_id, limit=limit + 1, before=before, unread=unread
@@ -227,7 +238,7 @@ class PostgresQueries(ReadModelQueries):
         rows = await self._rows(_TEACHER, id=notification_id)
         return str(rows[0]["teacher_id"]) if rows else None
 
-    async def letters(self, wanted: LetterFilter, *, limit: int, before: int | None) -> Mapping[str, Any]:
+    async def letters(self, wanted: LetterFilter, *, limit: int, before: int | None) -> DeadLetterPage:
         """Return a page of dead letters, newest first."""
         found = await self._carriers(wanted, before)
         rows = await self._rows(
@@ -236,7 +247,7 @@ class PostgresQueries(ReadModelQueries):
         page = rows[:limit]
         behind = page[-1]["position"] if len(rows) > limit else found and found.searched_to
         return {
-            "dead_letters": [dead_letter_body(row) for row in page],
+            "dead_letters": [dead_letter_summary(row) for row in page],
             "next_cursor": None if behind is None else str(behind),
         }
 
@@ -254,11 +265,11 @@ class PostgresQueries(ReadModelQueries):
         )
         return (rows[0]["matches"] if rows else 0), rows
 
-    async def letter(self, position: int) -> Mapping[str, Any] | None:
+    async def letter(self, position: int) -> DeadLetter | None:
         """Return one dead letter with its bytes in base64."""
         rows = await self._rows(_LETTER, position=position)
         return dead_letter_body(rows[0]) if rows else None
 
-    async def parked(self) -> Mapping[str, Any]:
+    async def parked(self) -> Parked:
         """Return the streams in which messages wait."""
-        return {"parked": [dict(row) for row in await self._rows(_PARKED)]}
+        return {"parked": [parked_stream(row) for row in await self._rows(_PARKED)]}

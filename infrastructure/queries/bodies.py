@@ -4,44 +4,23 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
+from application.batch_status import without_zone
 from application.queries import CLIENT_STATUS
+from application.responses.batches import EssayAnalysis, EssayResult
+from application.responses.dead_letters import DeadLetter, DeadLetterSummary, ParkedStream
+from application.responses.inbox import Notification
 
 
-def batch_body(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return a batch with its essays, which `row` holds as the text of a JSON array."""
-    status = CLIENT_STATUS[row["status"]]
-    failed = row["total"] - row["completed"] if row["status"] == "failed_critically" else row["failed"]
-    return {
-        "batch_id": row["batch_id"],
-        "user_id": row["user_id"],
-        "assignment_id": row["assignment_id"],
-        "overall_status": status,
-        "essay_count": row["total"],
-        "completed_essay_count": row["completed"],
-        "failed_essay_count": failed,
-        "requested_pipeline": None,
-        "current_phase": _current_phase(row) if status == "processing" else None,
-        "essays": orjson.Fragment(row["essays"]),
-        "created_at": _naive(row["registered_at"]),
-        "last_updated": _naive(row["last_updated"]),
-        "processing_started_at": _naive(row["processing_started_at"]),
-        "processing_completed_at": _naive(row["ended_at"]),
-        "student_prompt_ref": row["student_prompt_ref"],
-    }
+def written(essays: str) -> list[EssayResult]:
+    """Return essays that the database has written as JSON, for orjson to pass on as they are."""
+    return cast("list[EssayResult]", orjson.Fragment(essays))
 
 
-def _current_phase(row: Mapping[Any, Any]) -> str | None:
-    if "spellcheck" in row["required"] and row["spellchecked"] < row["total"]:
-        return "spellcheck"
-    return "cj_assessment" if "cj_assessment" in row["required"] and row["assessed_at"] is None else None
-
-
-def essay_body(row: Mapping[str, Any]) -> dict[str, Any]:
+def essay_body(row: Mapping[str, Any]) -> EssayAnalysis:
     """Return everything known of an essay."""
     return {
         "essay_id": row["essay_id"],
@@ -63,7 +42,7 @@ def essay_body(row: Mapping[str, Any]) -> dict[str, Any]:
             "corrected_text_storage_id": row["spellcheck_corrected_text_id"],
             "metrics": row["spellcheck_metrics"],
             "error_detail": row["spellcheck_error"],
-            "checked_at": _naive(row["spellchecked_at"]),
+            "checked_at": without_zone(row["spellchecked_at"]),
         },
         "cj_assessment": {
             "status": row["cj_status"],
@@ -75,13 +54,13 @@ def essay_body(row: Mapping[str, Any]) -> dict[str, Any]:
             "letter_grade": row["letter_grade"],
             "confidence_score": row["confidence_score"],
             "confidence_label": row["confidence_label"],
-            "assessed_at": _naive(row["assessed_at"]),
+            "assessed_at": without_zone(row["assessed_at"]),
         },
-        "last_updated": _naive(row["changed_at"]),
+        "last_updated": without_zone(row["changed_at"]),
     }
 
 
-def notification_body(row: Mapping[str, Any]) -> dict[str, Any]:
+def notification_body(row: Mapping[str, Any]) -> Notification:
     """Return a notification of an inbox."""
     return {
         "notification_id": str(row["notification_id"]),
@@ -98,14 +77,46 @@ def notification_body(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _naive(time: datetime | None) -> datetime | None:
-    """Return UTC without a zone, as upstream's routes write times."""
-    return None if time is None else time.astimezone(UTC).replace(tzinfo=None)
+def dead_letter_summary(row: Mapping[str, Any]) -> DeadLetterSummary:
+    """Return a dead letter without its bytes."""
+    return {
+        "position": row["position"],
+        "stream_id": row["stream_id"],
+        "reason": row["reason"],
+        "detail": row["detail"],
+        "topic": row["topic"],
+        "partition": row["partition"],
+        "offset": row["offset"],
+        "received_at": row["received_at"],
+        "state": row["state"],
+        "attempts": row["attempts"],
+        "changed_at": row["changed_at"],
+        "changed_by": row["changed_by"],
+        "note": row["note"],
+    }
 
 
-def dead_letter_body(row: Mapping[str, Any]) -> dict[str, Any]:
+def dead_letter_body(row: Mapping[str, Any]) -> DeadLetter:
     """Return a dead letter, its bytes in base64."""
     return {
-        name: base64.b64encode(value).decode() if isinstance(value, bytes) else value
-        for name, value in row.items()
+        **dead_letter_summary(row),
+        "stream_version": row["stream_version"],
+        "key": _base64(row["key"]),
+        "value": _base64(row["value"]),
+        "headers": row["headers"],
     }
+
+
+def parked_stream(row: Mapping[str, Any]) -> ParkedStream:
+    """Return a stream in which messages wait."""
+    return {
+        "stream_id": row["stream_id"],
+        "waiting": row["waiting"],
+        "first_position": row["first_position"],
+        "since": row["since"],
+        "fault": row["fault"],
+    }
+
+
+def _base64(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode()

@@ -11,12 +11,11 @@ from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 
 from infrastructure.health import CheckResult, Health, HealthChecks
+from infrastructure.http.application import assembled
 from infrastructure.http.assessments.answers import KEPT_BYTES, JudgingAnswers
 from infrastructure.http.assessments.metrics import JudgingMetrics
-from infrastructure.http.assessments.openapi import assessments_document
-from infrastructure.http.assessments.routes import assessment_routes
+from infrastructure.http.assessments.routes import assessment_routes, assessments_document
 from infrastructure.http.health import health_routes
-from infrastructure.http.query.app import assembled
 from infrastructure.postgres.connections import read_model_engine
 from infrastructure.queries.assessments import PostgresAssessments
 from infrastructure.settings import Servers, Settings

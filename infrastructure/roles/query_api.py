@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -19,18 +18,19 @@ from application.enrichment import NoAssessments
 from application.explanation import ExplainReadiness
 from application.history import BatchHistory
 from application.inbox import MarkNotificationRead
+from application.responses.check import Check
 from application.settle import SettleDeadLetters
 from infrastructure.assessments_client.setup import assessments_client
 from infrastructure.check.background_runs import CheckRuns
 from infrastructure.check.check import CheckUnderWayError, check
 from infrastructure.eventstore.store import EventStore
 from infrastructure.health import CheckResult, Health, HealthChecks
-from infrastructure.http.operators.settle import OperatorActions
+from infrastructure.http.operators.actions import OperatorActions
 from infrastructure.http.problems import Problem
 from infrastructure.http.query.app import create_app
 from infrastructure.http.query.history import Past
 from infrastructure.http.waiting import Waiting
-from infrastructure.operations.outbox import read_outbox
+from infrastructure.operations.outbox import Outbox, read_outbox
 from infrastructure.postgres.sessions import READ_LIMITS
 from infrastructure.queries.batches import PostgresQueries
 from infrastructure.queries.read_pool import ReadConnections
@@ -99,10 +99,10 @@ def query_app(
         await asyncio.to_thread(store.close)
         await asyncio.to_thread(streams.close)
 
-    async def outbox(limit: int) -> dict[str, Any]:
-        return (await read_outbox(servers, settings.transactional_id, limit=limit)).as_json()
+    async def outbox(limit: int) -> Outbox:
+        return await read_outbox(servers, settings.transactional_id, limit=limit)
 
-    async def accounts() -> dict[str, Any]:
+    async def accounts() -> Check:
         try:
             report = await check(
                 servers, settings.transactional_id, incremental=True, progress=lambda *_progress: None

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from infrastructure.http.query.openapi import openapi_document
+from infrastructure.http.query.app import openapi_document
 from infrastructure.http.routing import UPSTREAMS
 from tests.support.given import registered, slot_assigned, spellchecked
 from tests.support.http import API_KEY, OPERATORS

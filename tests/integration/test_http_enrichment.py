@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from infrastructure.assessments_client.setup import FAILURES_IN_A_ROW
-from infrastructure.http.query.schemas import SCHEMAS
+from infrastructure.http.query.app import openapi_document
 from tests.support.assessment_server import (
     AssessmentServer,
     answering,
@@ -90,7 +90,9 @@ def included(school: School, path: str) -> dict[str, Any]:
     if path.startswith("/batches/"):
         check_body("batch-status", body)
     member: dict[str, Any] = body["assessment"]
-    described = SCHEMAS["Assessment" if member["available"] else "AssessmentUnavailable"]
+    described = openapi_document()["components"]["schemas"][
+        "Assessment" if member["available"] else "AssessmentUnavailable"
+    ]
     Draft202012Validator(described).validate(member)
     return member
 

@@ -17,7 +17,6 @@ from infrastructure.check.read_models import Model, hold_sides
 from infrastructure.eventstore.store import EventStore
 from infrastructure.followers.follower import SinkNotReadyError
 from infrastructure.postgres.connections import maintenance_engine
-from infrastructure.queries.batches import PostgresQueries
 from infrastructure.queries.read_pool import ReadConnections
 from infrastructure.rebuild import rebuild, switching
 from infrastructure.rebuild.outcomes import Rebuilt, Silent
@@ -134,12 +133,12 @@ def test_prepared_statements_outlive_tables_of_another_shape(models: Models) -> 
 
     async def ask() -> None:
         reads = ReadConnections(models.url, size=6)
-        queries = PostgresQueries(reads.rows)
+        every_column = "SELECT * FROM ras_dead_letters.letters WHERE position = %(position)s"
         for _ in range(10):  # the driver prepares what is asked often
-            await asyncio.gather(*(queries.letter(position) for _ in range(6)))
+            await asyncio.gather(*(reads.rows(every_column, {"position": position}) for _ in range(6)))
         await asyncio.to_thread(models.rebuilding().rebuild, [with_a_column_more(dead_letters)])
-        letters = await asyncio.gather(*(queries.letter(position) for _ in range(12)))
-        assert [letter["severity"] for letter in letters if letter] == ["low"] * 12
+        found = await asyncio.gather(*(reads.rows(every_column, {"position": position}) for _ in range(12)))
+        assert [letter["severity"] for letters in found for letter in letters] == ["low"] * 12
         await reads.close()
 
     asyncio.run(ask())

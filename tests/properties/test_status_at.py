@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 
 from application.batch_at import BatchAt
+from application.batch_status import batch_status
 from application.history import RecordedEvent
 from application.time_travel import By, up_to
 from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate, batch_stream_id
 from domain.values import BatchStatus
 from infrastructure.queries.batches import PostgresQueries
-from infrastructure.queries.bodies import batch_body
 from infrastructure.queries.read_pool import ReadConnections
 from tests.properties.upstream_batches import fickle_batches
 from tests.support.examples import examples
@@ -99,7 +99,7 @@ def _recorded(batch_id: str, story: Sequence[Message]) -> list[DomainEvent]:
 def _body(events: Iterable[DomainEvent], *, at: int = 10_000, by: By = By.RECORDED) -> Any:
     counting = up_to((RecordedEvent(0, event) for event in events), minute(at), by)
     row = BatchAt(recorded.event for recorded in counting).row(announced_only=by is By.RECORDED)
-    return None if row is None else _as_sent(row | {"essays": orjson.dumps(row["essays"]).decode()})
+    return None if row is None else _as_sent(row)
 
 
 async def _status(url: str, batch_id: str) -> Any:
@@ -112,4 +112,4 @@ async def _status(url: str, batch_id: str) -> Any:
 
 
 def _as_sent(row: Any) -> Any:
-    return orjson.loads(orjson.dumps(batch_body(row)))
+    return orjson.loads(orjson.dumps(batch_status(row, row["essays"])))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from hashlib import blake2b
-from typing import Final, TypeVar
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -16,10 +15,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from application.assessments import Outcome, PageRequest
+from application.responses.judging import DecisionPage, Detailed, Summary
 from infrastructure.http.assessments.answers import Computed, JudgingAnswers
 from infrastructure.http.assessments.csv_tables import Table, summary_table, table_of
+from infrastructure.http.openapi import document
+from infrastructure.http.operation import JSON, Operation
+from infrastructure.http.parameters import CURSOR, Choice, Flag, id_of, limit
 from infrastructure.http.problems import Problem
-from infrastructure.http.responses import bool_param, cursor, id_param, int_param, tagged_response
+from infrastructure.http.responses import tagged_response
 from infrastructure.spreadsheet_csv import CsvForm
 
 PREFIX: Final = "/internal/v1/assessments"
@@ -28,25 +31,80 @@ LARGEST_PAGE: Final = 1000
 LARGEST_TABLE: Final = 10_000
 """Lines of one table of decisions: half a kilobyte each, where JSON has two."""
 
+_CSV_TYPE: Final = "text/csv"
 _CSV: Final = "text/csv; charset=utf-8; header=present"
-_JSON: Final = "application/json"
 
-_Choice = TypeVar("_Choice", bound=StrEnum)
+_DETAILED: Final = f"{PREFIX}/{{job_id}}/detailed"
+_SUMMARY: Final = f"{PREFIX}/{{batch_id}}/summary"
+_AS_TABLE: Final = "The same as CSV; `Accept: text/csv` on the address without the ending does it too."
+
+LIMIT: Final = limit(PAGE, LARGEST_PAGE)
+TABLE_LIMIT: Final = limit(LARGEST_TABLE, LARGEST_TABLE)
+OUTCOME: Final = Choice("outcome", "Only these", Outcome)
+TABLE: Final = Choice("table", "Which table, where CSV is sent", Table, default=Table.ITEMS)
+RAW: Final = Flag(
+    "raw",
+    "Where CSV is sent: cells as they are, without the apostrophe that keeps spreadsheets from running formulas",
+)
+BOM: Final = Flag("bom", "Where CSV is sent: begin with a byte order mark")
+
+DETAILED: Final = Operation(
+    _DETAILED,
+    "Everything about a judging job",
+    answer=Detailed,
+    parameters=[CURSOR, LIMIT, OUTCOME, TABLE, RAW, BOM],
+    problems=[404],
+    description="Unfinished jobs answer with what is known. With a cursor: decisions only.",
+    media_types=[JSON, _CSV_TYPE],
+)
+DETAILED_CSV: Final = Operation(
+    f"{_DETAILED}.csv",
+    "A table of a judging job",
+    answer=Detailed,
+    parameters=[TABLE, CURSOR, TABLE_LIMIT, OUTCOME, RAW, BOM],
+    problems=[404],
+    description=f"{_AS_TABLE} A further page of decisions stands in the header `Link`.",
+    media_types=[_CSV_TYPE],
+)
+SUMMARY: Final = Operation(
+    _SUMMARY,
+    "The judging jobs of a batch",
+    answer=Summary,
+    parameters=[RAW, BOM],
+    problems=[404],
+    media_types=[JSON, _CSV_TYPE],
+)
+SUMMARY_CSV: Final = Operation(
+    f"{_SUMMARY}.csv",
+    "The rankings of a batch's jobs",
+    answer=Summary,
+    parameters=[RAW, BOM],
+    problems=[404],
+    description=_AS_TABLE,
+    media_types=[_CSV_TYPE],
+)
+
+
+def assessments_document() -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the assessment app."""
+    return document(
+        title="RAS assessments",
+        description="Comparative judgement in detail: scores, reliability, judges and every decision.",
+        operations=[DETAILED, DETAILED_CSV, SUMMARY, SUMMARY_CSV],
+        also=[DecisionPage],
+    )
 
 
 def assessment_routes(answers: JudgingAnswers) -> list[Route]:
     """Return the routes that answer from `answers`."""
 
     async def detailed(request: Request) -> Response:
-        job_id = id_param(request, "job_id", error="Invalid job ID")
-        table = (_choice(request, "table", Table) or Table.ITEMS) if _as_csv(request) else None
-        largest, usual = (
-            (LARGEST_PAGE, PAGE) if table is not Table.DECISIONS else (LARGEST_TABLE, LARGEST_TABLE)
-        )
+        job_id = id_of(request, "job_id", error="Invalid job ID")
+        table = (TABLE.of(request) or Table.ITEMS) if _as_csv(request) else None
         wanted = PageRequest(
-            after=cursor(request) or 0,
-            limit=int_param(request, "limit", usual, lowest=1, highest=largest),
-            outcome=_choice(request, "outcome", Outcome),
+            after=CURSOR.of(request) or 0,
+            limit=(TABLE_LIMIT if table is Table.DECISIONS else LIMIT).of(request),
+            outcome=OUTCOME.of(request),
         )
         # The statistics are of the whole job: they come once, with the first page of decisions.
         only_decisions = table is Table.DECISIONS or (table is None and wanted.after > 0)
@@ -60,7 +118,7 @@ def assessment_routes(answers: JudgingAnswers) -> list[Route]:
         return await reply.as_csv(request, partial(table_of, table), name=f"{job_id}-{table}")
 
     async def summary(request: Request) -> Response:
-        batch_id = id_param(request, "batch_id", error="Invalid batch ID")
+        batch_id = id_of(request, "batch_id", error="Invalid batch ID")
         answer = await answers.summary(batch_id)
         if answer is None:
             raise Problem(404, "No judging job of this batch is known.", error="Batch not found")
@@ -71,10 +129,10 @@ def assessment_routes(answers: JudgingAnswers) -> list[Route]:
         return _Reply(answer, query="json").as_json(request)
 
     return [
-        Route(f"{PREFIX}/{{job_id}}/detailed", detailed),
-        Route(f"{PREFIX}/{{job_id}}/detailed.csv", detailed),
-        Route(f"{PREFIX}/{{batch_id}}/summary", summary),
-        Route(f"{PREFIX}/{{batch_id}}/summary.csv", summary),
+        DETAILED.route(detailed),
+        DETAILED_CSV.route(detailed),
+        SUMMARY.route(summary),
+        SUMMARY_CSV.route(summary),
     ]
 
 
@@ -87,12 +145,12 @@ class _Reply:
     paged: bool = False
 
     def as_json(self, request: Request) -> Response:
-        return self._sent(request, self.answer.content, _JSON, {})
+        return self._sent(request, self.answer.content, JSON, {})
 
     async def as_csv(
         self, request: Request, made: Callable[[bytes, CsvForm], bytes], *, name: str
     ) -> Response:
-        form = CsvForm(raw=bool_param(request, "raw"), byte_order_mark=bool_param(request, "bom"))
+        form = CsvForm(raw=RAW.of(request), byte_order_mark=BOM.of(request))
         content = await asyncio.to_thread(made, self.answer.content, form)
         file = "".join(each if each.isascii() and (each.isalnum() or each in "-_") else "_" for each in name)
         headers = {"Content-Disposition": f'attachment; filename="{file}.csv"'}
@@ -117,17 +175,6 @@ class _Reply:
         )
 
 
-def _choice(request: Request, name: str, choices: type[_Choice]) -> _Choice | None:
-    given = request.query_params.get(name)
-    if given is None:
-        return None
-    try:
-        return choices(given)
-    except ValueError:
-        allowed = ", ".join(choices)
-        raise Problem(400, f"{name} must be one of {allowed}.") from None
-
-
 def _as_csv(request: Request) -> bool:
     """Whether the address ends in .csv, or `Accept` prefers CSV to JSON (RFC 9110, section 12.5.1)."""
     if request.url.path.endswith(".csv"):
@@ -137,7 +184,7 @@ def _as_csv(request: Request) -> bool:
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
         ranges[name] = _quality(parameters)
     csv = next((ranges[name] for name in ("text/csv", "text/*", "*/*") if name in ranges), 0.0)
-    json = next((ranges[name] for name in (_JSON, "application/*", "*/*") if name in ranges), 0.0)
+    json = next((ranges[name] for name in (JSON, "application/*", "*/*") if name in ranges), 0.0)
     return csv > json
 
 

@@ -10,105 +10,121 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from application.queries import DeadLetterQueries, LetterFilter
+from application.responses.dead_letters import NOT_POSSIBLE, LetterOutcome, SettledLetter, SettledLetters
 from domain.dead_letters import PARKED, LetterState
-from infrastructure.http.operators.settle import OperatorActions, operator_id, read_body, short_text
+from infrastructure.http.bodies import ReasonedForMany, SignedForMany, body_of, operator_of
+from infrastructure.http.operation import Operation
+from infrastructure.http.operators.actions import OperatorActions
+from infrastructure.http.operators.filters import FILTERS, letters_wanted
+from infrastructure.http.parameters import CURSOR, Flag, limit
 from infrastructure.http.problems import Problem
-from infrastructure.http.responses import bool_param, cursor, int_param
-from infrastructure.http.waiting import Waiting
+from infrastructure.http.waiting import AFTER, Waiting
 from projections.dead_letters import dead_letters
-
-NOT_POSSIBLE: Final = "not_possible"
-"""The outcome of a letter that somebody else has settled meanwhile, or that this release cannot read."""
 
 PIECE: Final = 200
 LARGEST_PIECE: Final = 1000
 """Letters: some seconds, within what clients and proxies wait."""
 
-_Settle = Callable[[str], Awaitable[dict[str, Any]]]
+LIMIT: Final = limit(PIECE, LARGEST_PIECE)
+ALL: Final = Flag("all", "All that are open, where nothing else is chosen by")
+_BASE: Final = "/internal/v1/ops/dead-letters"
 
 
-def bulk_letter_routes(
-    queries: DeadLetterQueries,
-    actions: OperatorActions,
-    waiting: Waiting,
-    wanted_by: Callable[[Request], LetterFilter],
-) -> list[Route]:
-    """Return the routes; `wanted_by` reads the filters that a request's query names."""
+def _operation(name: str, summary: str, body: type, description: str) -> Operation[SettledLetters]:
+    return Operation(
+        f"{_BASE}/{name}",
+        summary,
+        method="POST",
+        body=body,
+        answer=SettledLetters,
+        parameters=[*FILTERS, ALL, CURSOR, AFTER, LIMIT],
+        problems=[403, 409],
+        description=f"{description} Those that the list shows for the same filters, a piece at a time, oldest first. `expected` is the"
+        " number that the operator has seen there (`settleable`); 409 where it is another by now. While `left` is not 0, go on"
+        " with `next_cursor` and `left` as `expected`. With `until` letters that come meanwhile do not count.",
+    )
+
+
+RETRY_MANY: Final = _operation(
+    "retry",
+    "Take the messages of many in again",
+    SignedForMany,
+    "Each as by a single order; `refused` leaves it open, `not_possible` was settled meanwhile.",
+)
+DISCARD_MANY: Final = _operation(
+    "discard", "Give the messages of many up", ReasonedForMany, "They stay in the history."
+)
+BULK_OPERATIONS: Final = (RETRY_MANY, DISCARD_MANY)
+
+_Settle = Callable[[str], Awaitable[LetterOutcome]]
+
+
+def bulk_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, waiting: Waiting) -> list[Route]:
+    """Return the routes that choose from `queries`, when they are as far as asked, and change through `actions`."""
 
     async def retry(request: Request) -> Response:
-        body = await read_body(request, "by", "expected")
-        by = operator_id(request, body)
+        body = await body_of(request, SignedForMany)
+        by = operator_of(request, body)
 
-        async def again(stream_id: str) -> dict[str, Any]:
+        async def again(stream_id: str) -> LetterOutcome:
             retried = await actions.retry(stream_id, by=by)
             return {"outcome": retried.outcome, "reason": retried.reason, "detail": retried.detail}
 
-        return await _piece(request, body, again)
+        return await _piece(request, RETRY_MANY, body["expected"], again)
 
     async def discard(request: Request) -> Response:
-        body = await read_body(request, "by", "expected", "why")
-        by, why = operator_id(request, body), short_text(body, "why")
+        body = await body_of(request, ReasonedForMany)
+        by = operator_of(request, body)
 
-        async def give_up(stream_id: str) -> dict[str, Any]:
-            await actions.discard(stream_id, by=by, why=why)
+        async def give_up(stream_id: str) -> LetterOutcome:
+            await actions.discard(stream_id, by=by, why=body["why"])
             return {"outcome": LetterState.DISCARDED, "reason": None, "detail": None}
 
-        return await _piece(request, body, give_up)
+        return await _piece(request, DISCARD_MANY, body["expected"], give_up)
 
-    async def _piece(request: Request, body: dict[str, Any], settle: _Settle) -> Response:
-        wanted, expected = _chosen(request), _expected(body)
-        limit = int_param(request, "limit", PIECE, lowest=1, highest=LARGEST_PIECE)
+    async def _piece(
+        request: Request, order: Operation[SettledLetters], expected: int, settle: _Settle
+    ) -> Response:
+        wanted = _chosen(request)
         await waiting.catch_up(request, dead_letters.name)
-        number, letters = await queries.settleable(wanted, after=cursor(request) or 0, limit=limit)
+        number, letters = await queries.settleable(
+            wanted, after=CURSOR.of(request) or 0, limit=LIMIT.of(request)
+        )
         if number != expected:
             raise Problem(
                 409,
                 f"You expected {expected:,} open letters, there are {number:,} by now. Nothing was changed.",
             )
-        done: list[dict[str, Any]] = []
+        done: list[SettledLetter] = []
         for letter in letters:
+            outcome: LetterOutcome
             try:
                 outcome = await settle(letter["stream_id"])
             except Problem as refusal:
                 outcome = {"outcome": NOT_POSSIBLE, "reason": None, "detail": refusal.detail}
             done.append({"position": letter["position"], **outcome})
         left = number - len(done)
-        answer = {
+        answer: SettledLetters = {
             "outcomes": Counter(str(each["outcome"]) for each in done),
             "letters": done,
             "left": left,
             "next_cursor": str(done[-1]["position"]) if left else None,
         }
-        headers = await waiting.position_header()
-        return Response(orjson.dumps(answer), headers=headers, media_type="application/json")
+        return order.answered(request, answer, headers=await waiting.position_header())
 
     def _chosen(request: Request) -> LetterFilter:
-        wanted = wanted_by(request)
-        if wanted.state != LetterState.OPEN:
-            raise Problem(400, "Only open letters can be settled: leave state out.")
+        wanted = letters_wanted(request)
         if wanted.reason == PARKED:
             raise Problem(400, "Parked messages are drained in order: POST …/ops/parked/{stream_id}/drain.")
-        if bool_param(request, "all") == any((wanted.reason, wanted.topic, wanted.since, wanted.until)):
+        if ALL.of(request) == any((wanted.reason, wanted.topic, wanted.since, wanted.until)):
             raise Problem(400, "Choose by reason, topic, since, until, or take all=true.")
         return wanted
 
-    base = "/internal/v1/ops/dead-letters"
-    return [
-        Route(f"{base}/retry", retry, methods=["POST"]),
-        Route(f"{base}/discard", discard, methods=["POST"]),
-    ]
-
-
-def _expected(body: dict[str, Any]) -> int:
-    expected = body.get("expected")
-    if not isinstance(expected, int) or isinstance(expected, bool) or expected < 0:
-        raise Problem(400, "expected must say how many open letters you have seen: `settleable` of the list.")
-    return expected
+    return [RETRY_MANY.route(retry), DISCARD_MANY.route(discard)]

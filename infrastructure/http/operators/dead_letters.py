@@ -2,58 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Final
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from application.letter_filter import ImpossibleFilterError, letter_filter
-from application.queries import DeadLetterQueries, LetterFilter
+from application.letter_filter import SELECTABLE_STATES
+from application.queries import DeadLetterQueries
+from application.responses.dead_letters import DeadLetter, DeadLetters
+from application.settle import Retried
 from domain.dead_letters import PARKED
-from infrastructure.http.operators.bulk_letters import bulk_letter_routes
-from infrastructure.http.operators.settle import OperatorActions, operator_id, read_body, short_text
+from infrastructure.http.bodies import Reasoned, Signed, body_of, operator_of
+from infrastructure.http.operation import Operation
+from infrastructure.http.operators.actions import OperatorActions
+from infrastructure.http.operators.bulk_letters import BULK_OPERATIONS, bulk_letter_routes
+from infrastructure.http.operators.filters import FILTERS, letters_wanted
+from infrastructure.http.parameters import CURSOR, Parameter, limit
 from infrastructure.http.problems import Problem
-from infrastructure.http.responses import cursor, int_param, json_response
-from infrastructure.http.waiting import Waiting
+from infrastructure.http.waiting import AFTER, Waiting
 from projections.dead_letters import dead_letters
+
+LIMIT: Final = limit(50, 500)
+STATE: Final = Parameter(
+    "state", "Only in this state", {"type": "string", "enum": [*SELECTABLE_STATES], "default": "open"}
+)
+_BASE: Final = "/internal/v1/ops/dead-letters"
+
+LETTERS: Final = Operation(
+    _BASE,
+    "Messages that were put aside, newest first",
+    answer=DeadLetters,
+    parameters=[LIMIT, CURSOR, AFTER, *FILTERS, STATE],
+    problems=[403],
+)
+LETTER: Final = Operation(
+    _BASE + "/{position}",
+    "One of them, with its bytes",
+    answer=DeadLetter,
+    parameters=[AFTER],
+    problems=[403, 404],
+)
+RETRY: Final = Operation(
+    _BASE + "/{position}/retry",
+    "Take its message in again",
+    method="POST",
+    body=Signed,
+    answer=Retried,
+    problems=[403, 404, 409],
+    description="By the ordinary way, once; 409 when it was settled before. `refused` leaves it open. `by` "
+    "names the operator; without, the service does.",
+)
+DISCARD: Final = Operation[None](
+    _BASE + "/{position}/discard",
+    "Give its message up",
+    method="POST",
+    body=Reasoned,
+    problems=[403, 404, 409],
+    description="It is not offered again and stays in the history.",
+)
+DEAD_LETTER_OPERATIONS: Final = (LETTERS, LETTER, RETRY, DISCARD, *BULK_OPERATIONS)
 
 
 def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, waiting: Waiting) -> list[Route]:
     """Return the routes that answer from `queries`, when they are as far as asked, and change through `actions`."""
 
     async def letters(request: Request) -> Response:
-        wanted = _wanted(request)
+        wanted = letters_wanted(request, state=STATE.text(request))
         await waiting.catch_up(request, dead_letters.name)
         page = await queries.letters(
             wanted,
-            limit=int_param(request, "limit", 50, lowest=1, highest=500),
-            before=cursor(request),
+            limit=LIMIT.of(request),
+            before=CURSOR.of(request),
         )
         settleable, _ = await queries.settleable(wanted, after=0, limit=1)
-        return json_response(request, {**page, "settleable": settleable})
+        return LETTERS.answered(request, {**page, "settleable": settleable})
 
     async def letter(request: Request) -> Response:
         await waiting.catch_up(request, dead_letters.name)
-        return json_response(request, await _named(request))
+        return LETTER.answered(request, await _named(request))
 
     async def retry(request: Request) -> Response:
-        body = await read_body(request, "by")
+        body = await body_of(request, Signed)
         found = _a_letter(await _named(request))
-        retried = await actions.retry(found["stream_id"], by=operator_id(request, body))
-        answer = {"outcome": retried.outcome, "reason": retried.reason, "detail": retried.detail}
-        headers = await waiting.position_header()
-        return Response(orjson.dumps(answer), headers=headers, media_type="application/json")
+        retried = await actions.retry(found["stream_id"], by=operator_of(request, body))
+        return RETRY.answered(request, retried, headers=await waiting.position_header())
 
     async def discard(request: Request) -> Response:
-        body = await read_body(request, "by", "why")
+        body = await body_of(request, Reasoned)
         found = _a_letter(await _named(request))
-        await actions.discard(found["stream_id"], by=operator_id(request, body), why=short_text(body, "why"))
+        await actions.discard(found["stream_id"], by=operator_of(request, body), why=body["why"])
         return Response(status_code=204, headers=await waiting.position_header())
 
-    async def _named(request: Request) -> Mapping[str, Any]:
+    async def _named(request: Request) -> DeadLetter:
         given = request.path_params["position"]
         known = given.isascii() and given.isdigit() and len(given) <= 18
         body = await queries.letter(int(given)) if known else None
@@ -61,25 +102,16 @@ def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, wai
             raise Problem(404, "There is no such dead letter.", error="Dead letter not found")
         return body
 
-    base = "/internal/v1/ops/dead-letters"
     return [
-        Route(base, letters),
-        *bulk_letter_routes(queries, actions, waiting, _wanted),
-        Route(base + "/{position}", letter),
-        Route(base + "/{position}/retry", retry, methods=["POST"]),
-        Route(base + "/{position}/discard", discard, methods=["POST"]),
+        LETTERS.route(letters),
+        *bulk_letter_routes(queries, actions, waiting),
+        LETTER.route(letter),
+        RETRY.route(retry),
+        DISCARD.route(discard),
     ]
 
 
-def _a_letter(found: Mapping[str, Any]) -> Mapping[str, Any]:
+def _a_letter(found: DeadLetter) -> DeadLetter:
     if found["reason"] == PARKED:
         raise Problem(409, f"This message waits in its stream: drain {found['stream_id']}, in order.")
     return found
-
-
-def _wanted(request: Request) -> LetterFilter:
-    asked = {name: request.query_params.get(name) for name in ("reason", "topic", "since", "until")}
-    try:
-        return letter_filter(**asked, state=request.query_params.get("state", ""))
-    except ImpossibleFilterError as error:
-        raise Problem(400, f"{error.name}: {error}.") from error

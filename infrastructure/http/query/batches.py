@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,14 +11,45 @@ from starlette.routing import Route
 
 from application.enrichment import Assessments, batch_member, essay_member, with_member
 from application.queries import BatchQueries
+from application.responses import batches as responses
 from domain.values import BatchStatus
+from infrastructure.http.operation import Operation
+from infrastructure.http.parameters import Parameter, Whole, id_of, limit
 from infrastructure.http.problems import Problem
-from infrastructure.http.query.enrichment import ASSESSMENT, wants_assessment
-from infrastructure.http.query.history import INVALID_BATCH_ID, Past, asks_for_the_past
+from infrastructure.http.query.enrichment import ASSESSMENT, INCLUDE, wants_assessment
+from infrastructure.http.query.history import AS_OF, BY, INVALID_BATCH_ID, Past, asks_for_the_past
 from infrastructure.http.response_cache import KEPT_BYTES, KeptAnswer, KeptAnswers
-from infrastructure.http.responses import NOT_MODIFIED, id_param, int_param, json_response
-from infrastructure.http.waiting import POSITION, Waiting, asks_to_wait
+from infrastructure.http.responses import NOT_MODIFIED, json_response
+from infrastructure.http.waiting import AFTER, POSITION, PREFER, WAIT, Waiting, asks_to_wait
 from projections.batch_results import batch_results
+
+STATUSES: Final = [status.value for status in BatchStatus]
+LIMIT: Final = limit(20, 100)
+OFFSET: Final = Whole("offset", "Leave out this many", default=0, lowest=0, highest=2**31)
+OF_STATUS: Final = Parameter("status", "Only batches of this status", {"type": "string", "enum": STATUSES})
+
+STATUS: Final = Operation(
+    "/internal/v1/batches/{batch_id}/status",
+    "How a batch stands, or stood",
+    answer=responses.BatchStatus,
+    parameters=[INCLUDE, AS_OF, BY, AFTER, WAIT, PREFER],
+    problems=[404, 500],
+)
+BATCHES_OF: Final = Operation(
+    "/internal/v1/batches/user/{user_id}",
+    "A user's batches, newest first",
+    answer=responses.UserBatches,
+    parameters=[LIMIT, OFFSET, OF_STATUS, AFTER],
+    description="A limit or offset that is no number falls back to its default.",
+)
+ANALYSIS: Final = Operation(
+    "/internal/v1/essays/{essay_id}/aggregated-analysis",
+    "Everything known of an essay",
+    answer=responses.EssayAnalysis,
+    parameters=[INCLUDE, AFTER],
+    problems=[404],
+)
+BATCH_OPERATIONS: Final = (STATUS, BATCHES_OF, ANALYSIS)
 
 
 def batch_routes(
@@ -37,7 +70,7 @@ def batch_routes(
     kept = KeptAnswers(kept_bytes)
 
     async def status(request: Request) -> Response:
-        batch_id = id_param(request, "batch_id", error=INVALID_BATCH_ID)
+        batch_id = id_of(request, "batch_id", error=INVALID_BATCH_ID)
         enriched = wants_assessment(request)
         if asks_for_the_past(request):
             if enriched:
@@ -82,22 +115,21 @@ def batch_routes(
         return written
 
     async def batches_of(request: Request) -> Response:
-        wanted = request.query_params.get("status") or None
-        if wanted is not None and wanted not in {status.value for status in BatchStatus}:
-            allowed = ", ".join(status.value for status in BatchStatus)
-            raise Problem(400, f"status must be one of {allowed}.")
-        user_id = id_param(request, "user_id", error="Invalid user ID")
+        wanted = OF_STATUS.text(request) or None
+        if wanted is not None and wanted not in STATUSES:
+            raise Problem(400, f"status must be one of {', '.join(STATUSES)}.")
+        user_id = id_of(request, "user_id", error="Invalid user ID")
         await waiting.catch_up(request, batch_results.name)
         body = await queries.batches_of(
             user_id,
-            limit=int_param(request, "limit", 20, lowest=1, highest=100),
-            offset=int_param(request, "offset", 0, lowest=0, highest=2**31),
+            limit=LIMIT.of(request),
+            offset=OFFSET.of(request),
             status=wanted,
         )
-        return json_response(request, body)
+        return BATCHES_OF.answered(request, body)
 
     async def analysis(request: Request) -> Response:
-        essay_id = id_param(request, "essay_id", error="Invalid essay ID")
+        essay_id = id_of(request, "essay_id", error="Invalid essay ID")
         enriched = wants_assessment(request)
         await waiting.catch_up(request, batch_results.name)
         answer = await queries.essay_analysis(essay_id)
@@ -111,10 +143,10 @@ def batch_routes(
             member = essay_member(assessment, essay_id)
             body = with_member(orjson.dumps(answer.body), ASSESSMENT, member)
             return json_response(request, body, headers=position)
-        return json_response(request, answer.body, headers=position)
+        return ANALYSIS.answered(request, answer.body, headers=position)
 
     return [
-        Route("/internal/v1/batches/user/{user_id}", batches_of),
-        Route("/internal/v1/batches/{batch_id}/status", status),
-        Route("/internal/v1/essays/{essay_id}/aggregated-analysis", analysis),
+        BATCHES_OF.route(batches_of),
+        STATUS.route(status),
+        ANALYSIS.route(analysis),
     ]

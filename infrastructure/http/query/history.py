@@ -18,15 +18,44 @@ from starlette.routing import Route
 
 from application.explanation import ExplainReadiness
 from application.history import BatchHistory, UnknownBatchError, UnreadableEventError
+from application.responses import history as responses
 from application.time_travel import By, moment
 from domain.narrative import NAMED
 from infrastructure.gc_pacing import gc_paused
+from infrastructure.http.operation import Operation
+from infrastructure.http.parameters import CURSOR, Choice, Flag, Parameter, id_of, limit
 from infrastructure.http.problems import Problem
-from infrastructure.http.responses import bool_param, cursor, id_param, int_param, json_response
-from infrastructure.queries.bodies import batch_body
+from infrastructure.http.responses import json_response
 
 INVALID_BATCH_ID: Final = "Invalid batch ID"
 _FOLDS_AT_ONCE: Final = 2
+
+LIMIT: Final = limit(100, 1000)
+ALL: Final = Flag("all", "Name every essay, not the first of each list")
+AS_OF: Final = Parameter(
+    "as_of",
+    "Only what counts at this time (RFC 3339, with its zone)",
+    {"type": "string", "format": "date-time"},
+)
+BY: Final = Choice(
+    "by", "Which time counts: when RAS recorded it, or when it happened; goes with `as_of`", By
+)
+
+HISTORY: Final = Operation(
+    "/internal/v1/batches/{batch_id}/history",
+    "What happened to a batch, event by event",
+    answer=responses.History,
+    parameters=[LIMIT, CURSOR, AS_OF, BY],
+    problems=[404, 500],
+)
+READINESS: Final = Operation(
+    "/internal/v1/batches/{batch_id}/readiness",
+    "Why a batch is ready, or is not",
+    answer=responses.Readiness,
+    parameters=[ALL],
+    problems=[404],
+)
+HISTORY_OPERATIONS: Final = (HISTORY, READINESS)
 
 _T = TypeVar("_T")
 
@@ -41,27 +70,28 @@ class Past:
 
     async def page(self, request: Request) -> Response:
         """Answer with what happened to the batch, event by event."""
-        batch_id = id_param(request, "batch_id", error=INVALID_BATCH_ID)
+        batch_id = id_of(request, "batch_id", error=INVALID_BATCH_ID)
         at, by = asked_time(request)
-        after = cursor(request) or 0
-        limit = int_param(request, "limit", 100, lowest=1, highest=1000)
+        after = CURSOR.of(request) or 0
+        limit = LIMIT.of(request)
         body = await self._off_the_loop(
             lambda: self._history.page(batch_id, after=after, limit=limit, at=at, by=by)
         )
-        return json_response(request, body)
+        return HISTORY.answered(request, body)
 
     async def status_at(self, request: Request, batch_id: str) -> Response:
         """Answer with how the batch stood at the time that the request names."""
         at, by = asked_time(request)
         assert at is not None, "whoever asks for the past has named a time, or was refused"
-        row = await self._off_the_loop(lambda: self._history.status_at(batch_id, at, by))
-        return json_response(request, batch_body({**row, "essays": orjson.dumps(row["essays"]).decode()}))
+        status = await self._off_the_loop(lambda: self._history.status_at(batch_id, at, by))
+        return json_response(request, orjson.dumps(status))
 
     async def readiness(self, request: Request) -> Response:
         """Answer with why the batch is ready or is not."""
-        batch_id = id_param(request, "batch_id", error=INVALID_BATCH_ID)
-        most = None if bool_param(request, "all") else NAMED
-        return json_response(request, await self._off_the_loop(lambda: self._explain(batch_id, most=most)))
+        batch_id = id_of(request, "batch_id", error=INVALID_BATCH_ID)
+        most = None if ALL.of(request) else NAMED
+        body = await self._off_the_loop(lambda: self._explain(batch_id, most=most))
+        return READINESS.answered(request, body)
 
     async def _off_the_loop(self, work: Callable[[], _T]) -> _T:
         try:
@@ -80,23 +110,22 @@ def _worked_out(work: Callable[[], _T]) -> _T:
 
 def asks_for_the_past(request: Request) -> bool:
     """Whether a time is named, as it rarely is."""
-    return bool(request.scope["query_string"]) and not request.query_params.keys().isdisjoint(("as_of", "by"))
+    return bool(request.scope["query_string"]) and not request.query_params.keys().isdisjoint(
+        (AS_OF.name, BY.name)
+    )
 
 
 def asked_time(request: Request) -> tuple[datetime | None, By]:
     """Return the time that `as_of` and `by` name, None without. Raises Problem 400 for what is none."""
-    text, by = request.query_params.get("as_of"), request.query_params.get("by")
-    if by is not None and by not in set(By):
-        raise Problem(400, f"by must be one of {', '.join(By)}.")
+    by, text = BY.of(request), AS_OF.text(request)
     if by is not None and text is None:
         raise Problem(400, "by goes with as_of: give the time too.")
     try:
-        return (None if text is None else moment(text)), By(by or By.RECORDED)
+        return (None if text is None else moment(text)), by or By.RECORDED
     except ValueError as error:
         raise Problem(400, f"as_of: {error}") from error
 
 
 def history_routes(past: Past) -> list[Route]:
     """Return the routes that answer from `past`."""
-    base = "/internal/v1/batches/{batch_id}"
-    return [Route(base + "/history", past.page), Route(base + "/readiness", past.readiness)]
+    return [HISTORY.route(past.page), READINESS.route(past.readiness)]

@@ -1,0 +1,33 @@
+"""Kinds of values that answers are made of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, WithJsonSchema
+
+Count = Annotated[int, Field(ge=0)]
+Place = Annotated[int, Field(ge=1)]
+WithoutZone = Annotated[datetime, WithJsonSchema({"type": "string", "description": "UTC without zone"})]
+"""Upstream's routes write UTC without its zone."""
+
+UtcText = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+"""A time that is text already."""
+
+UuidText = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
+Base64 = Annotated[str, WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
+FreeObject = dict[str, Any]
+"""An object that is passed on as it came."""
+
+Stage = Literal["completed", "failed"]
+ClientStatus = Literal[
+    "pending_content",
+    "ready",
+    "processing",
+    "completed_successfully",
+    "completed_with_failures",
+    "failed",
+    "cancelled",
+]
+"""The states of a batch that clients see."""

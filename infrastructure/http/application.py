@@ -1,0 +1,68 @@
+"""An application put together: routes, and what every request goes through."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from infrastructure.http.middleware import (
+    AuthenticationMiddleware,
+    CorrelationMiddleware,
+    MetricsMiddleware,
+)
+from infrastructure.http.openapi import documentation_routes
+from infrastructure.http.problems import HANDLERS
+from infrastructure.tracing.requests import TracingMiddleware
+from infrastructure.tracing.setup import current_tracer
+
+PREFIX: Final = "/internal/"
+OPERATIONS: Final = "/internal/v1/ops/"
+"""Raw messages, and what changes something, are for operators' services only."""
+
+
+def assembled(
+    routes: Sequence[Route],
+    *,
+    described: dict[str, Any],
+    api_key: str,
+    allowed_services: Sequence[str],
+    operators: Sequence[str] = (),
+    registry: CollectorRegistry,
+    on_shutdown: Callable[[], Awaitable[None]],
+) -> Starlette:
+    """Return an application of `routes` with what all of ours do: traces, correlation, metrics, keys, problems.
+
+    `described` is the OpenAPI document of the routes.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        await on_shutdown()
+
+    tracer = current_tracer()
+    tracing = [Middleware(TracingMiddleware, prefix=PREFIX, tracer=tracer)] if tracer is not None else []
+    return Starlette(
+        routes=[*routes, *documentation_routes(described)],
+        middleware=[
+            *tracing,
+            Middleware(CorrelationMiddleware),
+            Middleware(MetricsMiddleware, registry=registry),
+            Middleware(
+                AuthenticationMiddleware,
+                prefix=PREFIX,
+                api_key=api_key,
+                services=allowed_services,
+                operations=OPERATIONS,
+                operators=operators,
+            ),
+        ],
+        exception_handlers=HANDLERS,
+        lifespan=lifespan,
+    )

@@ -1,0 +1,108 @@
+"""Bodies of requests: typed once, read and described from that type."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any, Final, NotRequired, TypeVar, cast
+
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, with_config
+from starlette.requests import Request
+from typing_extensions import TypedDict
+
+from application.short_text import LONGEST, SHORT_TEXT, is_short_text
+from infrastructure.http.problems import Problem
+
+_MOST_BYTES: Final = 10_000
+
+_Body = TypeVar("_Body")
+
+
+def _short_text(text: str) -> str:
+    if not is_short_text(text):
+        raise ValueError
+    return text
+
+
+ShortText = Annotated[str, Field(min_length=1, max_length=LONGEST), AfterValidator(_short_text)]
+Number = Annotated[int, Field(ge=0)]
+
+
+@with_config(extra="forbid", strict=True)
+class Nothing(TypedDict):
+    """No member."""
+
+
+@with_config(extra="forbid", strict=True)
+class Signed(TypedDict):
+    """An order, and who gives it."""
+
+    by: NotRequired[ShortText]
+
+
+@with_config(extra="forbid", strict=True)
+class Reasoned(Signed):
+    """An order, and why it is given."""
+
+    why: ShortText
+
+
+@with_config(extra="forbid", strict=True)
+class SignedForMany(Signed):
+    """An order for as many letters as the operator has seen."""
+
+    expected: Number
+
+
+@with_config(extra="forbid", strict=True)
+class ReasonedForMany(Reasoned, SignedForMany):
+    """Both."""
+
+
+_REQUIREMENTS: Final = {
+    "by": f"must be {SHORT_TEXT}",
+    "why": f"must be {SHORT_TEXT}",
+    "expected": "must say how many open letters you have seen: `settleable` of the list",
+}
+
+
+async def body_of(request: Request, kind: type[_Body]) -> _Body:
+    """Return the JSON object in the body, which may be missing where all its members may.
+
+    Raises Problem 400 for anything that `kind` does not describe, other members among it: a misspelt one would be
+    ignored, and the order be carried out without it.
+    """
+    content = bytearray()
+    async for part in request.stream():
+        content += part
+        if len(content) > _MOST_BYTES:
+            raise Problem(400, f"The body is longer than {_MOST_BYTES:,} bytes.")
+    try:
+        body: _Body = _reader(cast(Any, kind)).validate_json(content or b"{}")
+    except ValidationError as error:
+        raise Problem(400, _complaint(error, kind)) from error
+    return body
+
+
+@cache
+def _reader(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _complaint(error: ValidationError, kind: Any) -> str:
+    faults = error.errors(include_url=False, include_context=False)
+    if faults[0]["type"] == "json_invalid":
+        return "The body is not JSON."
+    if not faults[0]["loc"]:
+        return "The body must be a JSON object."
+    unknown = [str(fault["loc"][0]) for fault in faults if fault["type"] == "extra_forbidden"]
+    if unknown:
+        members = list(kind.__annotations__)
+        there_are = f"there are {', '.join(members)}" if members else "there is none here"
+        return f"There is no member {', '.join(unknown)[:200]!r}: {there_are}."
+    member = str(faults[0]["loc"][0])
+    return f"{member} {_REQUIREMENTS[member]}."
+
+
+def operator_of(request: Request, body: Signed) -> str:
+    """Return who gives the order: the operator that the body names, else the service that asks."""
+    return body.get("by") or str(request.headers["x-service-id"])

@@ -1,0 +1,147 @@
+"""Parameters of a request: each is described and read by one object, which stands beside the handler that takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+from starlette.requests import Request
+
+from infrastructure.http.problems import Problem
+
+_DIGITS: Final = 18
+"""Of a position or cursor: as many as a bigint always holds."""
+_LONGEST_ID: Final = 255
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+class Parameter:
+    """A parameter of the query; this one is described, and read as text."""
+
+    place: ClassVar[str] = "query"
+
+    def __init__(self, name: str, description: str, schema: Mapping[str, Any] | None = None) -> None:
+        self.name = name
+        self._described = {
+            "name": name,
+            "in": self.place,
+            "description": description,
+            "schema": {"type": "string"} if schema is None else dict(schema),
+        }
+
+    def described(self) -> dict[str, Any]:
+        """Return it as OpenAPI has it."""
+        return self._described
+
+    def text(self, request: Request) -> str | None:
+        """Return what is given, None without."""
+        return request.query_params.get(self.name)
+
+
+class Header(Parameter):
+    """A header, which is only described."""
+
+    place = "header"
+
+
+class Whole(Parameter):
+    """A whole number."""
+
+    def __init__(self, name: str, description: str, *, default: int, lowest: int, highest: int) -> None:
+        bounds: dict[str, Any] = {"type": "integer", "default": default, "maximum": highest}
+        super().__init__(name, description, bounds)
+        self._default, self._lowest, self._highest = default, lowest, highest
+
+    def of(self, request: Request) -> int:
+        """Return what is given; for what is no number, or too low, the default; for what is too high, the highest."""
+        try:
+            value = int(request.query_params.get(self.name, self._default))
+        except ValueError:
+            return self._default
+        return self._default if value < self._lowest else min(value, self._highest)
+
+
+class Flag(Parameter):
+    """A yes or no, which is no where it is not given."""
+
+    def __init__(self, name: str, description: str) -> None:
+        super().__init__(name, description, {"type": "boolean", "default": False})
+
+    def of(self, request: Request) -> bool:
+        """Return what is given. Raises Problem 400 for anything but true and false."""
+        given = request.query_params.get(self.name, "false").lower()
+        if given not in {"true", "false", "1", "0"}:
+            raise Problem(400, f"{self.name} must be true or false.")
+        return given in {"true", "1"}
+
+
+class Position(Parameter):
+    """A position of the log, or a cursor, which is one; `refusal` is what a client gets for anything else."""
+
+    def __init__(self, name: str, description: str, *, refusal: str) -> None:
+        super().__init__(name, description, {"type": "string", "pattern": f"^[0-9]{{1,{_DIGITS}}}$"})
+        self._refusal = refusal
+
+    def of(self, request: Request) -> int | None:
+        """Return what is given, None without. Raises Problem 400 for what is no position."""
+        given = self.text(request)
+        if given is None:
+            return None
+        if not given.isascii() or not given.isdigit() or len(given) > _DIGITS:
+            raise Problem(400, self._refusal)
+        return int(given)
+
+
+class Choice(Parameter, Generic[_Choice]):
+    """One of several words; `default` is only described."""
+
+    def __init__(
+        self, name: str, description: str, choices: type[_Choice], *, default: _Choice | None = None
+    ) -> None:
+        schema = {"type": "string", "enum": [choice.value for choice in choices]}
+        super().__init__(
+            name, description, schema if default is None else {**schema, "default": default.value}
+        )
+        self._choices = choices
+
+    def of(self, request: Request) -> _Choice | None:
+        """Return what is given, None without. Raises Problem 400 for another word."""
+        given = self.text(request)
+        if given is None:
+            return None
+        try:
+            return self._choices(given)
+        except ValueError:
+            raise Problem(400, f"{self.name} must be one of {', '.join(self._choices)}.") from None
+
+
+CURSOR: Final = Position(
+    "cursor",
+    "`next_cursor` of the page before",
+    refusal="This cursor is not one of ours; take it from next_cursor.",
+)
+
+
+def limit(default: int, highest: int) -> Whole:
+    """Return the parameter that says how many a page has."""
+    return Whole("limit", "At most this many", default=default, lowest=1, highest=highest)
+
+
+def path_parameter(name: str) -> dict[str, Any]:
+    """Describe an identifier in the path."""
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "maxLength": _LONGEST_ID},
+    }
+
+
+def id_of(request: Request, name: str, *, error: str) -> str:
+    """Return an identifier from the path. Raises Problem 400 for one that cannot be any."""
+    value = str(request.path_params[name])
+    if len(value) > _LONGEST_ID or "\0" in value:
+        raise Problem(400, f"This cannot be an identifier: {name}.", error=error)
+    return value
