@@ -22,6 +22,7 @@ from domain.batch_events import PUBLISHED_EVENTS, MessageDrained, MessageParked
 from domain.dead_letters import DeadLetterDiscarded, DeadLetterRetried, MessageDeadLettered
 from domain.inbox import NotificationRead
 from infrastructure.eventstore.event_registry import EVENT_CLASSES, event_codec
+from infrastructure.eventstore.positions import joined
 
 _OUR_OWN: Final = (
     *PUBLISHED_EVENTS,
@@ -107,11 +108,12 @@ _TWICE: Final = (
     ) t JOIN ras.stored_events e ON e.notification_id = t.latest
 """
 )
+_INTAKE_POSITION: Final = joined("'intake/' || told.topic || '/' || told.partition")
 _BEYOND: Final = (
     MESSAGES
-    + """
+    + f"""
     SELECT originator_id, originator_version, told.topic, told.partition, told."offset"
-    FROM told LEFT JOIN ras.positions p ON p.name = 'intake/' || told.topic || '/' || told.partition
+    FROM told {_INTAKE_POSITION}
     WHERE log = last_log AND (last_log = 0 OR NOT afterwards) AND told."offset" > coalesce(p.position, -1) LIMIT 1001
 """
 )

@@ -15,6 +15,7 @@ from psycopg.rows import TupleRow
 
 from application.conservation import Finding
 from infrastructure.check.intake import MESSAGES, Counted, Counts, parameters_of
+from infrastructure.eventstore.positions import position_of
 
 _MOST_NAMED: Final = 20
 _COUNTED: Final = (
@@ -23,8 +24,8 @@ _COUNTED: Final = (
 )
 _WITHOUT_EVENT: Final = (
     MESSAGES
-    + """
-    SELECT here FROM generate_series(0, (SELECT position FROM ras.positions WHERE name = %(name)s)) AS here
+    + f"""
+    SELECT here FROM generate_series(0, {position_of("%(name)s")}) AS here
     WHERE NOT EXISTS (SELECT FROM told t
             WHERE t.topic = %(topic)s AND t.partition = %(partition)s AND t."offset" = here)
         AND NOT EXISTS (SELECT FROM ras.log_beginnings WHERE name = %(name)s)

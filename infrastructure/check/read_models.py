@@ -25,7 +25,7 @@ from infrastructure.check.misplaced_events import Places
 from infrastructure.check.paired_results import Counterparts
 from infrastructure.check.streams import Page, pages
 from infrastructure.eventstore.codec import EventCodec
-from infrastructure.eventstore.positions import projection_position
+from infrastructure.eventstore.positions import EVERY, projection_position
 from infrastructure.postgres.read_models import complaints, versions
 from projections.catalogue import PROJECTIONS
 from projections.projection import Projection, schema_of
@@ -124,10 +124,7 @@ class ReadModelCheck:
 
     def portion(self, connection: Connection, scratch: Connection, some: Sequence[str]) -> Iterator[Finding]:
         """Yield what does not fit of the streams `some`. Within one transaction that sees one snapshot."""
-        positions = {
-            name: int(position)
-            for name, position in connection.execute(text("SELECT name, position FROM ras.positions"))
-        }
+        positions = {name: int(position) for name, position, _ in connection.execute(text(EVERY))}
         reached = {p.name: positions.get(projection_position(p.name), 0) for p in PROJECTIONS}
         for projection in PROJECTIONS:
             for table in projection.metadata.sorted_tables:

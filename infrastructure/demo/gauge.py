@@ -12,7 +12,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import TupleRow
 
 from domain.batch_events import PUBLISHED_EVENTS
-from infrastructure.eventstore.positions import projection_position
+from infrastructure.eventstore.positions import position_of, projection_position
 from infrastructure.postgres.connections import connect
 from projections.batch_results import batch_results
 from projections.catalogue import PROJECTIONS
@@ -25,12 +25,15 @@ _STAGES: Final = sql.SQL(
     SELECT (SELECT coalesce(sum(taken_in), 0)::bigint FROM ras.intake_counts),
            (SELECT coalesce(max(notification_id), 0) FROM ras.stored_events),
            (SELECT count(*) FROM ras.stored_events WHERE topic IN ({published})),
-           coalesce((SELECT position FROM ras.positions WHERE name = {projection}), 0)
+           coalesce({projected}, 0)
     """
-).format(published=_PUBLISHED, projection=sql.Literal(projection_position(batch_results.name)))
-_BEHIND: Final = """
+).format(
+    published=_PUBLISHED,
+    projected=sql.SQL(position_of("{}")).format(sql.Literal(projection_position(batch_results.name))),
+)
+_BEHIND: Final = f"""
     SELECT coalesce((SELECT max(notification_id) FROM ras.stored_events WHERE topic = ANY(%s)), 0)
-         > coalesce((SELECT position FROM ras.positions WHERE name = %s), 0)
+         > coalesce({position_of("%s")}, 0)
 """
 
 

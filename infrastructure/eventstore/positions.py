@@ -9,14 +9,16 @@ With an intake position goes a mark of the message at it: a topic that was made 
 `not-sent/<topic>` is up to where `ras check` expects no records in an out-topic.
 And `ingester/<name>` counts the transactions of one process. A database that was restored while the process
 lived counts fewer: what it holds in memory is then of another store, and its transaction is void too.
+
+All SQL on `ras.positions` is here. Those whose connections are not psycopg's synchronous ones take the statements.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
-from psycopg import Cursor
+from psycopg import Connection, Cursor
 
 from application.ports import Advance, StalePositionError
 from infrastructure.eventstore.topic_epochs import begin_anew
@@ -36,6 +38,49 @@ _FORGET: Final = """
     DELETE FROM ras.positions
     WHERE name LIKE 'ingester/%%' AND name <> %s AND updated_at < clock_timestamp() - interval '30 days'
 """
+_FORGET_INTAKE: Final = "DELETE FROM ras.positions WHERE name LIKE 'intake/%' RETURNING name, position"
+_BACK_TO_THE_END: Final = """
+    UPDATE ras.positions SET position = head, updated_at = clock_timestamp()
+    FROM (SELECT coalesce(max(notification_id), 0) AS head FROM ras.stored_events) AS log
+    WHERE (name LIKE 'projection/%' OR name LIKE 'publisher/%') AND position > head RETURNING name
+"""
+
+EVERY: Final = "SELECT name, position, updated_at FROM ras.positions ORDER BY name"
+"""All positions, and when each was moved."""
+
+# For SQLAlchemy's connections, of one position `:name`.
+CLAIM_ONE: Final = "INSERT INTO ras.positions (name, position) VALUES (:name, 0) ON CONFLICT DO NOTHING"
+READ_ONE: Final = "SELECT position FROM ras.positions WHERE name = :name"
+LOCK_ONE: Final = f"{READ_ONE} FOR UPDATE"
+SET_ONE: Final = "UPDATE ras.positions SET position = :to, updated_at = clock_timestamp() WHERE name = :name"
+ADVANCE_ONE: Final = f"{SET_ONE} AND position = :expected"
+
+# For the publisher's asynchronous connection.
+READ_COPY: Final = "SELECT position FROM ras.positions WHERE name = %s"
+WRITE_COPY: Final = """
+    INSERT INTO ras.positions (name, position) VALUES (%s, %s)
+    ON CONFLICT (name) DO UPDATE SET position = excluded.position, updated_at = clock_timestamp()
+"""
+INTAKE: Final = "SELECT name, position FROM ras.positions WHERE name LIKE 'intake/%'"
+NOT_SENT: Final = "SELECT name, position FROM ras.positions WHERE name LIKE 'not-sent/%'"
+SET_NOT_SENT: Final = """
+    INSERT INTO ras.positions (name, position) SELECT 'not-sent/' || topic, %s FROM unnest(%s::text[]) AS topic
+    ON CONFLICT (name) DO UPDATE SET position = excluded.position, updated_at = clock_timestamp()
+"""
+
+
+def position_of(name: LiteralString) -> LiteralString:
+    """Return SQL of the position whose name the SQL `name` gives, null where there is none."""
+    return f"(SELECT position FROM ras.positions WHERE name = {name})"
+
+
+def joined(name: LiteralString) -> LiteralString:
+    """Return SQL that joins, as `p`, the position whose name the SQL `name` gives."""
+    return f"LEFT JOIN ras.positions p ON p.name = {name}"
+
+
+OF_READ_MODEL: Final = joined("'projection/' || m.name")
+"""SQL that joins, as `p`, the position of the read model `m`."""
 
 
 def projection_position(name: str) -> str:
@@ -92,3 +137,24 @@ def advance(cursor: Cursor[Any], moves: Sequence[Advance]) -> None:
         ]
         raise StalePositionError(f"Another owner is at work: {'; '.join(moved)}.")
     begin_anew(cursor, [move.name for move in ordered if move.to < move.expected])
+
+
+def forget_intake(connection: Connection[Any]) -> None:
+    """Let every partition be read from its beginning, in a Kafka that has nothing of what was ingested before.
+
+    No ingester may be running.
+    """
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(_FORGET_INTAKE)
+        begin_anew(cursor, [str(row[0]) for row in cursor.fetchall() if row[1] >= 0])
+
+
+def back_to_the_end(connection: Connection[Any]) -> list[str]:
+    """Set the positions of projections and publishers beyond the end of the log to its end; return their names."""
+    return [str(row[0]) for row in connection.execute(_BACK_TO_THE_END).fetchall()]
+
+
+def read_position(connection: Connection[Any], name: str) -> int:
+    """Return a position, 0 where there is none."""
+    row = connection.execute(READ_COPY, (name,)).fetchone()
+    return int(row[0]) if row else 0

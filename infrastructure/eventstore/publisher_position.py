@@ -14,14 +14,9 @@ from typing import Final
 import psycopg
 from psycopg.rows import TupleRow
 
+from infrastructure.eventstore.positions import INTAKE, NOT_SENT, READ_COPY, SET_NOT_SENT, WRITE_COPY
 from infrastructure.postgres.connections import connect
 
-_WRITE: Final = """
-    INSERT INTO ras.positions (name, position) VALUES (%s, %s)
-    ON CONFLICT (name) DO UPDATE SET position = excluded.position, updated_at = clock_timestamp()
-"""
-_READ: Final = "SELECT position FROM ras.positions WHERE name = %s"
-_INTAKE: Final = "SELECT name, position FROM ras.positions WHERE name LIKE 'intake/%'"
 # The time of receipt stands near the beginning of a state, before anything of variable length but the topic. A
 # state may have megabytes (a ranking of ten thousand essays): to parse them would be felt by every teacher.
 _MARKS: Final = """
@@ -32,13 +27,6 @@ _MARKS: Final = """
         FROM ras.stored_events WHERE notification_id <= asked.position
         ORDER BY notification_id DESC LIMIT 1
     ) AS e ON true ORDER BY asked.place
-"""
-
-
-_NOT_SENT: Final = "SELECT name, position FROM ras.positions WHERE name LIKE 'not-sent/%'"
-_SET_NOT_SENT: Final = """
-    INSERT INTO ras.positions (name, position) SELECT 'not-sent/' || topic, %s FROM unnest(%s::text[]) AS topic
-    ON CONFLICT (name) DO UPDATE SET position = excluded.position, updated_at = clock_timestamp()
 """
 
 
@@ -57,13 +45,13 @@ class PositionCopy:
 
     async def read(self) -> int:
         """Return the copy, 0 if there is none."""
-        cursor = await (await self._connected()).execute(_READ, (self._name,), prepare=True)
+        cursor = await (await self._connected()).execute(READ_COPY, (self._name,), prepare=True)
         row = await cursor.fetchone()
         return int(row[0]) if row else 0
 
     async def intake(self) -> dict[str, int]:
         """Return the positions of the ingesters in their topic-partitions, by name."""
-        cursor = await (await self._connected()).execute(_INTAKE, prepare=True)
+        cursor = await (await self._connected()).execute(INTAKE, prepare=True)
         return {str(name): int(position) for name, position in await cursor.fetchall()}
 
     async def not_sent(self) -> dict[str, int]:
@@ -71,16 +59,16 @@ class PositionCopy:
 
         A person said so with `--resume-at`, or the events are older than the topic.
         """
-        cursor = await (await self._connected()).execute(_NOT_SENT, prepare=True)
+        cursor = await (await self._connected()).execute(NOT_SENT, prepare=True)
         return {str(name).partition("/")[2]: int(position) for name, position in await cursor.fetchall()}
 
     async def set_not_sent(self, topics: Sequence[str], position: int) -> None:
         """Note that records of events up to `position` need not be in `topics`."""
-        await (await self._connected()).execute(_SET_NOT_SENT, (position, list(topics)))
+        await (await self._connected()).execute(SET_NOT_SENT, (position, list(topics)))
 
     async def write(self, position: int) -> None:
         """Overwrite the copy."""
-        await (await self._connected()).execute(_WRITE, (self._name, position), prepare=True)
+        await (await self._connected()).execute(WRITE_COPY, (self._name, position), prepare=True)
 
     async def marks(self, *positions: int) -> list[str | None]:
         """Return the mark of the last event at or before each position, None before the first event."""

@@ -13,14 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from psycopg import Connection, Cursor
+from psycopg import Cursor
 
 _BEGIN: Final = """
     INSERT INTO ras.log_beginnings (name, after)
     SELECT name, (SELECT coalesce(max(notification_id), 0) FROM ras.stored_events) FROM unnest(%s::text[]) AS name
     ON CONFLICT (name, after) DO NOTHING
 """
-_FORGET_INTAKE: Final = "DELETE FROM ras.positions WHERE name LIKE 'intake/%' RETURNING name, position"
 
 
 def begin_anew(cursor: Cursor[Any], names: Sequence[str]) -> None:
@@ -30,13 +29,3 @@ def begin_anew(cursor: Cursor[Any], names: Sequence[str]) -> None:
     """
     if names:
         cursor.execute(_BEGIN, (list(names),))
-
-
-def forget_intake(connection: Connection[Any]) -> None:
-    """Let every partition be read from its beginning, in a Kafka that has nothing of what was taken in before.
-
-    No ingester may be at work.
-    """
-    with connection.transaction(), connection.cursor() as cursor:
-        cursor.execute(_FORGET_INTAKE)
-        begin_anew(cursor, [str(row[0]) for row in cursor.fetchall() if row[1] >= 0])

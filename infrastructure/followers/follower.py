@@ -65,8 +65,8 @@ class Sink(Protocol):
     async def prepare(self, events: Sequence[Recorded]) -> Any:
         """Return what `apply` needs of `events`. Pure: it runs while the stretch before is being applied."""
 
-    async def apply(self, prepared: Any, *, expected: int, to: int) -> None:
-        """Make the effects of what was prepared and move the position from `expected` to `to`, or do neither.
+    async def apply(self, prepared: Any, *, to: int) -> None:
+        """Make the effects of what was prepared and move the position to `to`, or do neither.
 
         Raises StalePositionError when another owner moved it, TransientSinkError or psycopg.Error when
         nobody knows, RefusedError when an event among them cannot be written, now or later.
@@ -176,7 +176,7 @@ class Follower:
                 try:
                     ready = await (ahead or self._ready(position))
                     ahead = asyncio.create_task(self._ready(ready.reached)) if ready.is_full else None
-                    await self._apply(ready, position)
+                    await self._apply(ready)
                     position = ready.reached
                     if not ready.is_full:
                         await growth
@@ -210,11 +210,11 @@ class Follower:
         self._limit = max(1, events // 2)
         raise _TooManyError from error
 
-    async def _apply(self, ready: _Ready, position: int) -> None:
+    async def _apply(self, ready: _Ready) -> None:
         if ready.events:
             started = perf_counter()
             try:
-                await self._sink.apply(ready.prepared, expected=position, to=ready.reached)
+                await self._sink.apply(ready.prepared, to=ready.reached)
             except RefusedError as error:
                 assert ready.first is not None
                 self._narrow(ready.events, ready.first, str(error), error)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from application.ports import StalePositionError
-from infrastructure.eventstore.positions import projection_position
+from infrastructure.eventstore.positions import ADVANCE_ONE, CLAIM_ONE, READ_ONE, projection_position
 from infrastructure.followers.follower import RefusedError, SinkNotReadyError, TransientSinkError
 from infrastructure.postgres.read_models import VERSION, complaint
 from infrastructure.postgres.refusals import refusal
@@ -26,12 +26,9 @@ from infrastructure.postgres.rows import encoded
 from projections.projection import Projection, Statement
 from projections.recorded import Recorded
 
-_CLAIM: Final = text("INSERT INTO ras.positions (name, position) VALUES (:name, 0) ON CONFLICT DO NOTHING")
-_READ: Final = text("SELECT position FROM ras.positions WHERE name = :name")
-_ADVANCE: Final = text(
-    "UPDATE ras.positions SET position = :to, updated_at = clock_timestamp()"
-    " WHERE name = :name AND position = :expected"
-)
+_CLAIM: Final = text(CLAIM_ONE)
+_READ: Final = text(READ_ONE)
+_ADVANCE: Final = text(ADVANCE_ONE)
 
 
 class ProjectionSink:
@@ -60,9 +57,9 @@ class ProjectionSink:
         """Return what brings the rows up to date with `events`."""
         return [Statement(s.executable, encoded(s.parameters)) for s in self._projection.statements(events)]
 
-    async def apply(self, prepared: Sequence[Statement], *, expected: int, to: int) -> None:
+    async def apply(self, prepared: Sequence[Statement], *, to: int) -> None:
         """Bring the rows up to date and move the position."""
-        del expected  # what follows starts from what is stored: empty stretches are not written one by one
+        # What follows starts from what is stored: empty stretches are not written one by one.
         await self._commit(prepared, to)
 
     async def idle(self, position: int) -> None:

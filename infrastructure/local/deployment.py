@@ -23,8 +23,8 @@ import httpx
 import structlog
 
 from infrastructure.eventstore.event_registry import event_codec
+from infrastructure.eventstore.positions import back_to_the_end, forget_intake, read_position
 from infrastructure.eventstore.publisher_position import publisher_position
-from infrastructure.eventstore.topic_epochs import forget_intake
 from infrastructure.intake.log_identity import MESSAGES_GONE
 from infrastructure.kafka.topics import create_missing_topics, partitions_by_topic
 from infrastructure.local.embedded_kafka import OVERRUN, EmbeddedKafka
@@ -50,12 +50,6 @@ _PORTS: Final = {"serve": "RAS_API_PORT", "serve-assessments": "RAS_ASSESSMENTS_
 
 PLAIN_HTTP: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For clients of loopback addresses: httpx would load the system's certificates, 0.15 s each time."""
-
-_BACK_TO_THE_END: Final = """
-    UPDATE ras.positions SET position = head, updated_at = clock_timestamp()
-    FROM (SELECT coalesce(max(notification_id), 0) AS head FROM ras.stored_events) AS log
-    WHERE (name LIKE 'projection/%' OR name LIKE 'publisher/%') AND position > head RETURNING name
-"""
 
 _READY_DEADLINE_S: Final = 60.0
 _POLL_S: Final = 0.1
@@ -295,17 +289,19 @@ def _begin_with_empty_kafka(database_url: str, settings: Settings) -> int:
     would wait for offsets that never come, and the publisher would say everything again.
     """
     with connect_blocking(database_url) as connection:
+        # Two transactions, which need not be one. No role runs yet, so nobody sees the state between them. Each
+        # leaves what is true by itself: partitions without a position are read from their beginning, which is where
+        # an empty Kafka is, and the beginning of that log is noted in the same transaction. Killed in between, the
+        # next `ras up` comes here again: the first finds nothing more to forget, the second does its part.
+        # The position to publish from is read last, for the second may set it back.
         forget_intake(connection)
-        ahead = connection.execute(_BACK_TO_THE_END).fetchall()
-        row = connection.execute(
-            "SELECT position FROM ras.positions WHERE name = %s",
-            (publisher_position(settings.transactional_id),),
-        ).fetchone()
+        ahead = back_to_the_end(connection)
+        published = read_position(connection, publisher_position(settings.transactional_id))
     if ahead:
         # Nobody has the records any more that would contradict it, so there is nothing to ask a person.
         _log.warning(
             "up.events_are_missing",
-            positions=[name for (name,) in ahead],
+            positions=ahead,
             detail="The log ends before these positions. They go on from its end; `ras rebuild` makes the read models fit.",
         )
-    return int(row[0]) if row else 0
+    return published

@@ -15,7 +15,7 @@ from application.envelopes import OUTBOX_EVENTS
 from infrastructure.eventstore.codec import UndecodableEventError
 from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.log import NotificationLog
-from infrastructure.eventstore.positions import projection_position
+from infrastructure.eventstore.positions import EVERY, projection_position
 from infrastructure.eventstore.publisher_position import publisher_position
 from infrastructure.kafka.backlog import Backlog, Partition
 from infrastructure.postgres.connections import connect
@@ -59,9 +59,7 @@ async def read_progress(servers: Servers, transactional_id: str) -> tuple[list[P
     Raises psycopg.OperationalError when the database is away.
     """
     async with await connect(servers.database_url) as connection:
-        cursor = await connection.execute(
-            "SELECT name, position, updated_at FROM ras.positions ORDER BY name"
-        )
+        cursor = await connection.execute(EVERY)
         stored = {name: (int(position), moved) for name, position, moved in await cursor.fetchall()}
         reports = await read_reports(connection)
         head = await _head(connection)

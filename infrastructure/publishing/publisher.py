@@ -138,9 +138,9 @@ class KafkaSink:
                 messages += not_yet_announced
         return messages
 
-    async def apply(self, prepared: list[OutgoingMessage], *, expected: int, to: int) -> None:
+    async def apply(self, prepared: list[OutgoingMessage], *, to: int) -> None:
         """Send messages and the position in one transaction."""
-        del expected  # the transactional id fences, not a comparison
+        # The transactional id fences, not a comparison of positions.
         if self._tracer is None:
             await self._transact(prepared, to)
             return

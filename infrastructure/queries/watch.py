@@ -21,6 +21,7 @@ import structlog
 
 from application.queries import Edition
 from infrastructure.eventstore.log import LogListener
+from infrastructure.eventstore.positions import OF_READ_MODEL
 from infrastructure.queries.read_model_queries import Ask
 
 _log = structlog.get_logger(__name__)
@@ -30,9 +31,9 @@ _SOON_S: Final = 0.03
 _LATEST_S: Final = 1.0
 _SLOWER: Final = 1.5
 
-_SIDES: Final = """
+_SIDES: Final = f"""
     SELECT m.name, m.generation, coalesce(p.position, 0) AS position
-    FROM ras.read_models m LEFT JOIN ras.positions p ON p.name = 'projection/' || m.name
+    FROM ras.read_models m {OF_READ_MODEL}
 """
 _CHANGED: Final = """
     SELECT w.place FROM unnest(%(ids)s ::text[], %(generations)s ::bigint[], %(positions)s ::bigint[])

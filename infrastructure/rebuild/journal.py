@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from infrastructure.eventstore.positions import OF_READ_MODEL
 from infrastructure.rebuild import sides
 from infrastructure.rebuild.session import RebuildError
 from infrastructure.rebuild.states import State, Step, after
@@ -37,7 +38,7 @@ _LAST: Final = text(
 )
 _LIVE: Final = text(
     "SELECT m.version, m.generation, m.kept_version, m.kept_position, coalesce(p.position, 0) AS position"
-    " FROM ras.read_models m LEFT JOIN ras.positions p ON p.name = 'projection/' || m.name"
+    f" FROM ras.read_models m {OF_READ_MODEL}"
     " WHERE m.name = :name"
 )
 _ADVANCE_KEPT: Final = text(

@@ -148,7 +148,7 @@ class Rebuilding:
                 position = _pinned(pin, name)
                 [build] = fill(self.database_url, log, {build: position})
                 snapshot.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-                snapshot.execute(text("SELECT FROM ras.positions LIMIT 1"))  # a snapshot begins with a read
+                snapshot.execute(text("SELECT FROM ras.read_models LIMIT 1"))  # a snapshot begins with a read
             self.reporter.phase(f"comparing {name}", position, position)
             return build, compare(snapshot, build.projection, build.schema)
 

@@ -20,7 +20,7 @@ import psycopg
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from infrastructure.eventstore.positions import projection_position
+from infrastructure.eventstore.positions import CLAIM_ONE, LOCK_ONE, SET_ONE, projection_position
 from infrastructure.rebuild import journal, sides
 from infrastructure.rebuild.filling import LogReader, fill_within
 from infrastructure.rebuild.journal import Build, Kept
@@ -29,11 +29,9 @@ from infrastructure.rebuild.states import Step
 from projections.projection import schema_of
 
 WAITS_MS: Final = (100, 200, 400, 800, 1_500, 3_000, 3_000, 3_000)
-_CLAIM: Final = text("INSERT INTO ras.positions (name, position) VALUES (:name, 0) ON CONFLICT DO NOTHING")
-_LOCK: Final = text("SELECT position FROM ras.positions WHERE name = :name FOR UPDATE")
-_SET: Final = text(
-    "UPDATE ras.positions SET position = :to, updated_at = clock_timestamp() WHERE name = :name"
-)
+_CLAIM: Final = text(CLAIM_ONE)
+_LOCK: Final = text(LOCK_ONE)
+_SET: Final = text(SET_ONE)
 _NEW_LIVE: Final = text(
     "INSERT INTO ras.read_models AS m (name, version) VALUES (:name, :version)"
     " ON CONFLICT (name) DO UPDATE SET version = excluded.version, generation = m.generation + 1,"
@@ -62,6 +60,12 @@ def swap(connection: Connection, log: LogReader, build: Build) -> Build:
     name, live = build.projection.name, schema_of(build.projection.name)
 
     def once() -> Build:
+        # The order keeps two deadlocks and one gap away. The position first: the projector locks it first too, so
+        # the one waits for the other before either holds a table. Filled under that lock, or an event projected
+        # meanwhile would be on the old side only. Readers are locked out last, because they queue behind the
+        # wait for their tables: filling must not lie within it. DDL is transactional in PostgreSQL, and the
+        # journal moves in the same transaction: killed at any line, the live side is the old one and `ras rebuild`
+        # goes on with what is filled; killed after the commit, it finds the step done.
         position = locked_position(connection, name)
         standing = journal.live(connection, name)
         is_in_the_log = position <= log.head()  # a position beyond its end would stop whoever follows

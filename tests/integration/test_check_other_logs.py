@@ -18,8 +18,8 @@ from application.translate import translate
 from domain.batch_events import EssaySpellchecked
 from domain.dead_letters import RetryOutcome
 from infrastructure.check.check import check
+from infrastructure.eventstore.positions import forget_intake
 from infrastructure.eventstore.store import EventStore
-from infrastructure.eventstore.topic_epochs import forget_intake
 from infrastructure.settings import Servers
 from projections.catalogue import PROJECTIONS
 from tests.integration.test_check import project

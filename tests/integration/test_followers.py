@@ -194,8 +194,8 @@ class ForgetfulSink(ProjectionSink):
 
     has_lost = False
 
-    async def apply(self, prepared: Sequence[Statement], *, expected: int, to: int) -> None:
-        await super().apply(prepared, expected=expected, to=to)
+    async def apply(self, prepared: Sequence[Statement], *, to: int) -> None:
+        await super().apply(prepared, to=to)
         if not self.has_lost:
             self.has_lost = True
             raise TransientSinkError("the answer is lost")

@@ -249,7 +249,7 @@ def test_a_projector_that_waited_for_the_switch_asks_for_the_version_anew(models
             with psycopg.connect(models.url) as switch:
                 switch.execute("SELECT FROM ras.positions WHERE name = 'projection/batch_results' FOR UPDATE")
                 switch.execute("UPDATE ras.read_models SET version = 2 WHERE name = 'batch_results'")
-                applying = asyncio.create_task(sink.apply((), expected=at, to=at + 1))
+                applying = asyncio.create_task(sink.apply((), to=at + 1))
                 await until(lambda: bool(models.database.waiting("transactionid")), what="it waits")
                 switch.commit()
             with pytest.raises(SinkNotReadyError, match="run `ras rebuild batch_results`"):
