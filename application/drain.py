@@ -28,8 +28,8 @@ from application.responses import dead_letters as responses
 from application.translate import Rejection, translate
 from application.translated_messages import READERS
 from domain.aggregate import DomainEvent
-from domain.assessment import AssessmentAggregate
-from domain.batch import BatchAggregate
+from domain.assessment import ASSESSMENT_STREAMS, AssessmentAggregate
+from domain.batch import BATCH_STREAMS, BatchAggregate
 from domain.batch_events import DrainOutcome, MessageDrained, MessageParked
 from domain.dead_letters import Reason
 from domain.parking import ParkableStream, UnreadableStream
@@ -37,7 +37,7 @@ from domain.parking import ParkableStream, UnreadableStream
 _AT_ONCE: Final = 500
 """Messages in one transaction: long enough to be fast, short enough that ingesters wait for the lock without notice."""
 
-_KINDS: Final[Mapping[str, Kind]] = {"batch-": BatchAggregate, "assessment-": AssessmentAggregate}
+_KINDS: Final[Mapping[str, Kind]] = {BATCH_STREAMS: BatchAggregate, ASSESSMENT_STREAMS: AssessmentAggregate}
 
 STREAM_PREFIXES: Final = tuple(_KINDS)
 """How the names of the streams begin in which messages can wait."""

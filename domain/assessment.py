@@ -36,7 +36,8 @@ from domain.batch_events import MessageDrained, MessageParked
 from domain.parking import ParkableStream
 from domain.values import Causation, Details, EssayResult
 
-_STREAM_PREFIX: Final = "assessment-"
+ASSESSMENT_STREAMS: Final = "assessment-"
+"""How the ids of these streams begin."""
 _DIGEST_BYTES: Final = 16
 _CONTENT: Final[Mapping[type[DomainEvent], Callable[[Mapping[str, Any]], tuple[Any, ...]]]] = {
     event_class: itemgetter(
@@ -49,12 +50,12 @@ _CONTENT: Final[Mapping[type[DomainEvent], Callable[[Mapping[str, Any]], tuple[A
 
 def assessment_stream_id(job_id: str) -> str:
     """Return the id of the stream in which the comparative-judgement job `job_id` is recorded."""
-    return _STREAM_PREFIX + job_id
+    return ASSESSMENT_STREAMS + job_id
 
 
 def job_id_of(stream_id: str) -> str:
     """Return the job whose stream `stream_id` is."""
-    return stream_id.removeprefix(_STREAM_PREFIX)
+    return stream_id.removeprefix(ASSESSMENT_STREAMS)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,17 +35,18 @@ from domain.batch_state import BatchState, Conclusion, Registration, is_anchor
 from domain.parking import ParkableStream
 from domain.values import BatchStatus, Causation, Details, EssayResult, SpellcheckMetrics
 
-_STREAM_PREFIX: Final = "batch-"
+BATCH_STREAMS: Final = "batch-"
+"""How the ids of these streams begin."""
 
 
 def batch_stream_id(batch_id: str) -> str:
     """Return the id of the stream in which the batch `batch_id` is recorded."""
-    return _STREAM_PREFIX + batch_id
+    return BATCH_STREAMS + batch_id
 
 
 def batch_id_of(stream_id: str) -> str:
     """Return the batch whose stream `stream_id` is."""
-    return stream_id.removeprefix(_STREAM_PREFIX)
+    return stream_id.removeprefix(BATCH_STREAMS)
 
 
 class BatchAggregate(ParkableStream):

@@ -13,12 +13,11 @@ from typing import Final
 from domain.aggregate import DomainEvent
 from domain.assessment import assessment_stream_id
 from domain.assessment_events import AssessmentResultRecorded, JudgeDecisionFailed, JudgeDecisionRecorded
-from domain.batch import batch_stream_id
+from domain.batch import BATCH_STREAMS
 from domain.batch_events import MessageDrained, MessageParked
 from domain.dead_letters import DeadLetterDiscarded, DeadLetterRetried, MessageDeadLettered, RetryOutcome
 from domain.inbox import NotificationRead, inbox_stream_id
 
-_BATCH: Final = batch_stream_id("")
 _ASSESSMENT: Final = assessment_stream_id("")
 _DEAD_LETTER: Final = "dead-letter-"
 _INBOX: Final = "inbox-"
@@ -27,8 +26,8 @@ _KINDS: Final[dict[type[DomainEvent], tuple[str, ...]]] = {
     JudgeDecisionRecorded: (_ASSESSMENT,),
     JudgeDecisionFailed: (_ASSESSMENT,),
     AssessmentResultRecorded: (_ASSESSMENT,),
-    MessageParked: (_BATCH, _ASSESSMENT),
-    MessageDrained: (_BATCH, _ASSESSMENT),
+    MessageParked: (BATCH_STREAMS, _ASSESSMENT),
+    MessageDrained: (BATCH_STREAMS, _ASSESSMENT),
     MessageDeadLettered: (_DEAD_LETTER,),
     DeadLetterRetried: (_DEAD_LETTER,),
     DeadLetterDiscarded: (_DEAD_LETTER,),
@@ -49,7 +48,7 @@ class EventPlaces:
 
     def take(self, event: DomainEvent) -> str | None:
         """Look at the next event; return what is wrong with its place, None if it may stand there."""
-        if not self._stream_id.startswith(_KINDS.get(type(event), (_BATCH,))):
+        if not self._stream_id.startswith(_KINDS.get(type(event), (BATCH_STREAMS,))):
             return "An event of this kind has no place in this stream."
         match event:
             case MessageDeadLettered():

@@ -8,11 +8,10 @@ from typing import Final
 from application.conservation import Finding
 from domain.aggregate import DomainEvent
 from domain.announcement_check import AnnouncementCheck, AnnouncementFault
-from domain.batch import batch_stream_id
+from domain.batch import BATCH_STREAMS
 from infrastructure.check.streams import Page
 
 _ACCOUNT: Final = "announcements"
-_BATCH: Final = batch_stream_id("")
 
 
 class Announcements:
@@ -33,7 +32,7 @@ class Announcements:
             if event.originator_id != self._stream_id:
                 yield from self.end()
                 self._stream_id = event.originator_id
-                if self._stream_id.startswith(_BATCH) and self._stream_id not in self._given_up:
+                if self._stream_id.startswith(BATCH_STREAMS) and self._stream_id not in self._given_up:
                     self._check = AnnouncementCheck(self._stream_id)
             if self._check is not None:
                 yield from self._seen(self._check, event)

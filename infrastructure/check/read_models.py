@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Table, text
 from sqlalchemy.exc import OperationalError
 
 from application.conservation import Account, Finding, Report
-from domain.batch import batch_stream_id
+from domain.assessment import ASSESSMENT_STREAMS
+from domain.batch import BATCH_STREAMS
 from domain.batch_events import PUBLISHED_EVENTS
 from domain.inbox import inbox_stream_id
 from domain.notifications import teacher_notification
@@ -27,6 +28,7 @@ from infrastructure.check.streams import Page, pages
 from infrastructure.eventstore.codec import EventCodec
 from infrastructure.eventstore.positions import EVERY, projection_position
 from infrastructure.postgres.read_models import complaints, versions
+from infrastructure.postgres.row_differences import differing_rows
 from projections.catalogue import PROJECTIONS
 from projections.projection import Projection, schema_of
 from projections.recorded import Recorded
@@ -34,10 +36,10 @@ from projections.teacher_inbox import notifications, teacher_inbox
 
 _SCRATCH: Final = "pg_temp"
 OWNERS: Final[dict[str, tuple[str, str]]] = {
-    "batch_results": ("batch_id", batch_stream_id("")),
-    "teacher_inbox": ("batch_id", batch_stream_id("")),
+    "batch_results": ("batch_id", BATCH_STREAMS),
+    "teacher_inbox": ("batch_id", BATCH_STREAMS),
     "dead_letters": ("stream_id", ""),
-    "assessments": ("job_id", "assessment-"),
+    "assessments": ("job_id", ASSESSMENT_STREAMS),
 }
 """For each projection the column that says whose a row is, and what makes a stream's id of it."""
 
@@ -156,8 +158,6 @@ class ReadModelCheck:
         self, connection: Connection, model: Model, column: str, owners: list[str]
     ) -> Iterator[Finding]:
         table, live, scratch = model.table, model.live, _scratch(model.table)
-        keys = [c.name for c in table.primary_key]
-        names = [c.name for c in table.columns]
         parameters = {"owners": owners}
         name = f"{model.projection.name}.{table.name}"
         expected, found = connection.execute(
@@ -169,24 +169,15 @@ class ReadModelCheck:
         ).one()
         self._expected[name] = self._expected.get(name, 0) + expected
         self._found[name] = self._found.get(name, 0) + found
-        differing = ", ".join(f"""CASE WHEN l."{n}" IS DISTINCT FROM t."{n}" THEN '{n}' END""" for n in names)
-        query = f"""
-            SELECT {", ".join(f'coalesce(l."{key}"::text, t."{key}"::text)' for key in keys)},
-                l."{keys[0]}" IS NULL, t."{keys[0]}" IS NULL, array_remove(ARRAY[{differing}], NULL)
-            FROM (SELECT * FROM {live} WHERE {column} = ANY(:owners)) l
-            FULL JOIN {scratch} t
-                ON {" AND ".join(f'l."{key}" = t."{key}"' for key in keys)}
-            WHERE ({", ".join(f'l."{n}"' for n in names)}) IS DISTINCT FROM ({", ".join(f't."{n}"' for n in names)})
-            LIMIT 1001
-        """
-        for *key, is_missing, is_extra, columns in connection.execute(text(query), parameters):
-            place = ", ".join(f"{k}={v}" for k, v in zip(keys, key, strict=True))
-            if is_missing:
+        theirs = f"(SELECT * FROM {live} WHERE {column} = ANY(:owners))"
+        for row in differing_rows(connection, table, theirs, scratch, limit=1001, parameters=parameters):
+            place = ", ".join(f"{k}={v}" for k, v in row.key.items())
+            if not row.is_left:
                 detail = "This row is missing: events say that it should be there."
-            elif is_extra:
+            elif not row.is_right:
                 detail = "This row is there, and no event says that it should be."
             else:
-                detail = f"This row differs from what the events say, in {', '.join(columns)}."
+                detail = f"This row differs from what the events say, in {', '.join(row.columns)}."
             yield Finding(f"read model {name}", place, detail)
 
 

@@ -9,12 +9,13 @@ Both sides must be looked at in one snapshot in which both are at the same posit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table, text
 
+from infrastructure.postgres.row_differences import RowDifference, count_differing_rows, differing_rows
 from infrastructure.rebuild import sides
 from projections.projection import Projection, schema_of
 
@@ -68,9 +69,12 @@ def compare(snapshot: Connection, projection: Projection, schema: str) -> Compar
         count = _digest(snapshot, schema, table)
         rows += count[0]
         if _digest(snapshot, live, table) != count:
-            found = list(_differences(snapshot, table, live, schema))
-            differing += _count(snapshot, table, live, schema)
-            named += found
+            both = (_qualified(snapshot, live, table), _qualified(snapshot, schema, table))
+            differing += count_differing_rows(snapshot, table, *both)
+            named += [
+                Difference(table.name, row.key, _what(row))
+                for row in differing_rows(snapshot, table, *both, limit=NAMED_AT_MOST)
+            ]
     return Comparison(rows, differing, tuple(named))
 
 
@@ -83,37 +87,10 @@ def _digest(snapshot: Connection, schema: str, table: Table) -> tuple[int, Any]:
     return count, total
 
 
-def _joined(snapshot: Connection, table: Table, live: str, schema: str) -> str:
-    quote = snapshot.dialect.identifier_preparer.quote
-    keys = " AND ".join(f"l.{quote(c.name)} = n.{quote(c.name)}" for c in table.primary_key)
-    return (
-        f"FROM {_qualified(snapshot, live, table)} l"
-        f" FULL JOIN {_qualified(snapshot, schema, table)} n ON {keys} WHERE l IS DISTINCT FROM n"
-    )
-
-
-def _count(snapshot: Connection, table: Table, live: str, schema: str) -> int:
-    joined = _joined(snapshot, table, live, schema)
-    return int(snapshot.execute(text(f"SELECT count(*) {joined}")).scalar_one())
-
-
-def _differences(snapshot: Connection, table: Table, live: str, schema: str) -> Iterator[Difference]:
-    quote = snapshot.dialect.identifier_preparer.quote
-    names = [column.name for column in table.primary_key]
-    keys = ", ".join(f"coalesce(l.{quote(name)}, n.{quote(name)})" for name in names)
-    query = (
-        f"SELECT to_jsonb(l), to_jsonb(n), {keys} {_joined(snapshot, table, live, schema)}"
-        f" ORDER BY {keys} LIMIT {NAMED_AT_MOST}"
-    )
-    for mine, rebuilt, *key in snapshot.execute(text(query)):
-        yield Difference(table.name, dict(zip(names, key, strict=True)), _what(mine, rebuilt))
-
-
-def _what(mine: dict[str, Any] | None, rebuilt: dict[str, Any] | None) -> str:
-    if mine is None or rebuilt is None:
-        return "the live side lacks this row" if mine is None else "only the live side has this row"
-    columns = sorted(name for name, value in mine.items() if rebuilt[name] != value)
-    return f"differs in {', '.join(columns) or 'what JSON does not show'}"
+def _what(row: RowDifference) -> str:
+    if row.is_left and row.is_right:
+        return f"differs in {', '.join(sorted(row.columns))}"
+    return "only the live side has this row" if row.is_left else "the live side lacks this row"
 
 
 def _qualified(snapshot: Connection, schema: str, table: Table) -> str:

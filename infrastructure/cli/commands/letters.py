@@ -12,6 +12,7 @@ import typer
 
 from application.letter_filter import REASONS, SELECTABLE_STATES, ImpossibleFilterError, letter_filter
 from application.queries import LetterFilter
+from application.short_text import SHORT_TEXT, is_short_text
 from domain.dead_letters import PARKED, LetterState
 
 dead_letters = typer.Typer(
@@ -148,8 +149,8 @@ def discard_letters(
     why: Annotated[str, typer.Option(help="Why, for the history.")] = "",
 ) -> None:
     """Give messages up. They stay in the history."""
-    if not why.strip() or len(why) > 500 or not why.isprintable():
-        raise typer.BadParameter("say why, in 1 to 500 characters on one line", param_hint="--why")
+    if not is_short_text(why):
+        raise typer.BadParameter(f"say why: {SHORT_TEXT}", param_hint="--why")
     from infrastructure.cli import dead_letters as work
 
     work.discard_letters(
@@ -185,8 +186,8 @@ def drain_parked(
 def _operator(by: str | None) -> str:
     """Return the name of the operator."""
     if by is not None:
-        if not by.strip() or len(by) > 500 or not by.isprintable():
-            raise typer.BadParameter("must be a text of 1 to 500 characters on one line", param_hint="--by")
+        if not is_short_text(by):
+            raise typer.BadParameter(f"must be {SHORT_TEXT}", param_hint="--by")
         return by
     try:
         return getpass.getuser()
