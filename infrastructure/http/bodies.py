@@ -96,7 +96,7 @@ def _complaint(error: ValidationError, kind: Any) -> str:
         return "The body must be a JSON object."
     unknown = [str(fault["loc"][0]) for fault in faults if fault["type"] == "extra_forbidden"]
     if unknown:
-        members = list(kind.__annotations__)
+        members = sorted(kind.__annotations__)
         there_are = f"there are {', '.join(members)}" if members else "there is none here"
         return f"There is no member {', '.join(unknown)[:200]!r}: {there_are}."
     member = str(faults[0]["loc"][0])
