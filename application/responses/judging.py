@@ -8,8 +8,8 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from application.assessments import Outcome
-from application.responses.kinds import Count, FreeObject, UtcText
 from application.responses.judging_findings import Findings
+from application.responses.kinds import Count, FreeObject, UtcText
 from domain.judging_quality import SplitBy
 from domain.next_pairs import Reason
 
@@ -108,9 +108,7 @@ class Item(ItemNumbers):
         FreeObject | None, Field(description="Upstream's own line, where its result has one")
     ]
     flagged: Annotated[bool, Field(description="Infit above mean + 2 sd")]
-    se_full: Annotated[
-        float | None, Field(description="Standard error by the whole covariance matrix")
-    ]
+    se_full: Annotated[float | None, Field(description="Standard error by the whole covariance matrix")]
     best_rank: Annotated[
         Count | None, Field(description="95 % interval of the rank, by the whole covariance matrix")
     ]

@@ -39,9 +39,7 @@ class _ForwardTest(TypedDict):
 
 
 class _Adaptivity(TypedDict):
-    ratio_at_the_time: Annotated[
-        float | None, Field(description="1: pairs were as far apart as random ones")
-    ]
+    ratio_at_the_time: Annotated[float | None, Field(description="1: pairs were as far apart as random ones")]
     z: float | None
     ratio_by_final_scores: float | None
     adaptive: bool | None
@@ -69,9 +67,7 @@ class _WeakLink(TypedDict):
     other_side_size: Count
     decisions: Count
     pairs: list[list[str]]
-    shift_se: Annotated[
-        float, Field(description="Standard error of moving one side against the other")
-    ]
+    shift_se: Annotated[float, Field(description="Standard error of moving one side against the other")]
     bridge: bool
 
 
