@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 import orjson
 import typer
@@ -72,9 +73,9 @@ def explain(batch_id: str, *, most: int | None, json_output: bool) -> None:
     with _streams(batch_id) as streams:
         body = ExplainReadiness(streams.read)(batch_id, most=most)
     found = _put_aside(batch_id)
-    body = {**body, "put_aside": found, "sentences": [*body["sentences"], *sentences(found)]}
+    body["sentences"] += sentences(found)
     if json_output:
-        typer.echo(orjson.dumps(body))
+        typer.echo(orjson.dumps({**body, "put_aside": found}))
         return
     out = console()
     for sentence in body["sentences"]:
