@@ -26,7 +26,7 @@ Everything else (the database is away) goes to the caller; nothing was written a
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final
@@ -50,6 +50,11 @@ from application.translated_messages import Command, TranslatedMessage
 from domain.aggregate import DomainEvent
 from domain.dead_letters import DeadLetter, Reason, dead_letter_stream_id
 from domain.parking import ParkableStream
+
+Place = tuple[str, int, int]
+"""Topic, partition and offset."""
+
+NOWHERE_FURTHER: Final[Mapping[Place, int]] = {}
 
 _WAITS: Final = "An earlier message of this stream is parked."
 
@@ -107,10 +112,17 @@ class IngestMicroBatch:
         self._cache.clear()
         self._written = None  # together with the cache, never alone: it vouches for what is in there
 
-    def skip(self, topic: str, partition: int, expected: int, to: int) -> None:
-        """Move a position over offsets that Kafka does not have. Raises StalePositionError."""
+    def skip(
+        self, topic: str, partition: int, expected: int, to: int, *, in_the_same_log: bool = False
+    ) -> None:
+        """Move a position over offsets that hold no message. Raises StalePositionError.
+
+        In the same log the mark of the last message before them stays.
+        """
+        name = intake_position(topic, partition)
         with self._store.transaction() as transaction:
-            transaction.append([], [Advance(intake_position(topic, partition), expected, to)])
+            mark = transaction.marks([name]).get(name) if in_the_same_log else None
+            transaction.append([], [Advance(name, expected, to, mark)])
 
     def positions(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Return the offset last taken in of each topic-partition, -1 where there was none yet."""
@@ -125,9 +137,16 @@ class IngestMicroBatch:
         with self._store.transaction() as transaction:
             return {names[name]: mark for name, mark in transaction.marks(list(names)).items()}
 
-    def take_in(self, intakes: Sequence[Intake], positions: dict[tuple[str, int], int]) -> IngestResult:
+    def take_in(
+        self,
+        intakes: Sequence[Intake],
+        positions: dict[tuple[str, int], int],
+        reached: Mapping[Place, int] = NOWHERE_FURTHER,
+    ) -> IngestResult:
         """Take in `intakes` (each partition's in offset order) and move `positions` behind them.
 
+        `reached` names, for messages behind which lie offsets without messages (markers of transactions), the
+        last of these offsets: the position moves there.
         `positions` must hold what the store holds; it is updated when the transaction is committed.
         Raises StalePositionError if it did not, and the store's errors when the database is away.
         """
@@ -137,11 +156,16 @@ class IngestMicroBatch:
                 "Two threads take in messages with one cache. Nothing was written by this one."
             )
         try:
-            return self._take_in(intakes, positions)
+            return self._take_in(intakes, positions, reached)
         finally:
             self._at_work.release()
 
-    def _take_in(self, intakes: Sequence[Intake], positions: dict[tuple[str, int], int]) -> IngestResult:
+    def _take_in(
+        self,
+        intakes: Sequence[Intake],
+        positions: dict[tuple[str, int], int],
+        reached: Mapping[Place, int],
+    ) -> IngestResult:
         if not intakes:
             return IngestResult()
         streams = {
@@ -152,9 +176,9 @@ class IngestMicroBatch:
         }
         try:
             try:
-                return self._attempt(intakes, positions, streams, exclusive=self._is_contended)
+                return self._attempt(intakes, positions, reached, streams, exclusive=self._is_contended)
             except StreamConflictError:
-                taken = self._attempt(intakes, positions, streams, exclusive=True)
+                taken = self._attempt(intakes, positions, reached, streams, exclusive=True)
                 taken.conflicts += 1
                 # Whatever was loaded afresh just now shows no news: the next micro-batch has to find out.
                 self._is_contended = True
@@ -163,19 +187,24 @@ class IngestMicroBatch:
             self.forget()
             raise
         except UnstorableError as error:
-            return self._isolate(intakes, positions, error)
+            return self._isolate(intakes, positions, reached, error)
 
     def _attempt(
         self,
         intakes: Sequence[Intake],
         positions: dict[tuple[str, int], int],
+        reached: Mapping[Place, int],
         streams: Streams,
         *,
         exclusive: bool,
     ) -> IngestResult:
         last = {(intake.message.topic, intake.message.partition): intake.message for intake in intakes}
+        ends = {
+            partition: reached.get((*partition, message.offset), message.offset)
+            for partition, message in last.items()
+        }
         moves = [
-            Advance(intake_position(*partition), positions[partition], message.offset, message.mark)
+            Advance(intake_position(*partition), positions[partition], ends[partition], message.mark)
             for partition, message in last.items()
         ]
         with self._store.transaction() as transaction:
@@ -193,21 +222,25 @@ class IngestMicroBatch:
             transaction.count(taken.counts)
         self._cache.keep(aggregates)
         self._written = written + 1
-        positions.update((partition, message.offset) for partition, message in last.items())
+        positions.update(ends)
         return taken
 
     def _isolate(
-        self, intakes: Sequence[Intake], positions: dict[tuple[str, int], int], error: UnstorableError
+        self,
+        intakes: Sequence[Intake],
+        positions: dict[tuple[str, int], int],
+        reached: Mapping[Place, int],
+        error: UnstorableError,
     ) -> IngestResult:
         if len(intakes) == 1:
             outcome = intakes[0].outcome
             if isinstance(outcome, Rejection):
                 raise error
             rejection = Rejection(Reason.NOT_STORABLE, str(error), outcome.causation)
-            return self._take_in([Intake(intakes[0].message, rejection)], positions)
+            return self._take_in([Intake(intakes[0].message, rejection)], positions, reached)
         half = len(intakes) // 2
-        taken = self._take_in(intakes[:half], positions)
-        taken.add(self._take_in(intakes[half:], positions))
+        taken = self._take_in(intakes[:half], positions, reached)
+        taken.add(self._take_in(intakes[half:], positions, reached))
         return taken
 
 

@@ -24,7 +24,7 @@ class UnstorableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Move the position `name` from `expected` to `to`; `mark` tells what lies there, None if nobody knows."""
+    """Move the position `name` from `expected` to `to`; `mark` tells the last message up to there, None if nobody knows."""
 
     name: str
     expected: int

@@ -85,6 +85,11 @@ def _implausible(
     return None
 
 
+def unreadable(message: IncomingMessage, detail: str, *, received_at: datetime) -> Rejection:
+    """Return that the bytes in Kafka could not be made into a proper record; `message` holds what there is."""
+    return _rejection(Reason.UNREADABLE, detail, message, received_at)
+
+
 def _rejection(reason: Reason, detail: str, message: IncomingMessage, received_at: datetime) -> Rejection:
     unread = Causation(
         topic=message.topic,

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     CONTRACT_VIOLATION = "contract_violation"
     IMPLAUSIBLE_TIME = "implausible_time"
     NOT_STORABLE = "not_storable"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,11 @@ from typing import Annotated, Self
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
 from infrastructure import addresses
 from infrastructure.errors import OperatorError
+from infrastructure.kafka_settings import KafkaSettings
 from infrastructure.unknown_settings import unknown_settings
 
 DEMO_API_KEY = "ras-demo-key"
@@ -34,10 +35,8 @@ class SettingsError(OperatorError):
     exit_code = 2
 
 
-class Settings(BaseSettings):
+class Settings(KafkaSettings):
     """Everything an operator can set. Times are in seconds, sizes in the unit of the name."""
-
-    model_config = SettingsConfigDict(env_prefix="RAS_", env_file=".env", extra="ignore")
 
     database_url: str | None = Field(None, description="PostgreSQL; embedded when not set")
     kafka_bootstrap_servers: str | None = Field(None, description="Kafka; embedded when not set")

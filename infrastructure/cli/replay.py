@@ -23,6 +23,7 @@ from infrastructure.cli.failures import CommandError
 from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared, run
 from infrastructure.cli.stream_file import RecordedMessage, read_stream
+from infrastructure.kafka import clients
 from infrastructure.kafka.topics import MAX_MESSAGE_BYTES
 from infrastructure.local.embedded_kafka import LARGEST_MESSAGE_BYTES
 from infrastructure.local.running_note import kafka_to_send_to
@@ -66,13 +67,7 @@ def _refuse_too_large(messages: Sequence[RecordedMessage]) -> None:
 
 async def _send(messages: Sequence[RecordedMessage], address: str, rate: float, paced_by: str | None) -> None:
     """Send `messages`, paced by the positions in the database `paced_by` if there is one."""
-    producer = AIOKafkaProducer(
-        bootstrap_servers=address,
-        acks="all",
-        enable_idempotence=True,
-        max_request_size=MAX_MESSAGE_BYTES,
-        linger_ms=5,
-    )
+    producer = clients.producer(address, max_request_size=MAX_MESSAGE_BYTES, linger_ms=5)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(producer.stop)
         await producer.start()

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from application.topics import ANNOUNCEMENT_TOPICS
+from infrastructure.kafka import clients
 from infrastructure.kafka.topics import PARTITIONS
 
 _WAIT_MS: Final = 20
@@ -37,10 +38,9 @@ class Observer:
 
     async def run(self) -> None:
         """Listen until cancelled. Raises KafkaError when Kafka is away."""
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap_servers,
+        consumer = clients.consumer(
+            self._bootstrap_servers,
             isolation_level="read_committed",
-            enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=_WAIT_MS,
         )

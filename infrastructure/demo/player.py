@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
 
 from infrastructure.demo.message import UpstreamMessage
+from infrastructure.kafka import clients
 
 Coordinates = tuple[str, int, int]
 """Topic, partition and offset of a message."""
@@ -35,9 +36,7 @@ class Player:
 
         Raises KafkaError when a message is refused.
         """
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers, acks="all", enable_idempotence=True, linger_ms=2
-        )
+        producer = clients.producer(self._bootstrap_servers, linger_ms=2)
         await producer.start()
         try:
             under_way: list[asyncio.Future[RecordMetadata]] = []

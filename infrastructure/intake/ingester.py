@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,11 +27,11 @@ from time import monotonic, perf_counter, time_ns
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
-from aiokafka.structs import OffsetAndMetadata
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
-from application.ingest import IngestMicroBatch, IngestResult, Intake
+from application.ingest import IngestMicroBatch, IngestResult, Intake, Place
 from application.messages import IncomingMessage
 from application.ports import StalePositionError
 from application.topics import INPUT_TOPICS
@@ -41,6 +41,7 @@ from infrastructure.intake.disruption_detector import DisruptionDetector
 from infrastructure.intake.log_identity import LogIdentity, OffsetGapError
 from infrastructure.intake.metrics import IntakeMeter
 from infrastructure.intake.micro_batches import micro_batches, translated
+from infrastructure.kafka import clients
 from infrastructure.resilience import Backoff
 from infrastructure.role_status import RoleStatus
 from infrastructure.settings import Settings
@@ -63,10 +64,11 @@ Partition = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """Translated messages in micro-batches, and the number of seeks before they were asked for."""
+    """Translated messages in micro-batches, the number of seeks before they were asked for, and where offsets without messages follow."""
 
     epoch: int
     portions: list[list[Intake]]
+    reached: dict[Place, int]
 
 
 class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -97,10 +99,9 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._gap: OffsetGapError | None = None
         self._looked_at = 0.0
         self._collector = GcPacer()
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_servers,
+        self._consumer = clients.consumer(
+            bootstrap_servers,
             group_id=settings.consumer_group,
-            enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",
             fetch_max_bytes=settings.batch_max_bytes,
@@ -172,7 +173,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             if sum(map(len, fetched.portions)) >= _BACKLOG_MESSAGES:
                 following = asyncio.create_task(self._fetch(), name="ingest-fetch")
             for intakes in fetched.portions:
-                if not await self._take_in(intakes):
+                if not await self._take_in(intakes, fetched.reached):
                     break
         return following
 
@@ -191,8 +192,10 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         except KafkaError as error:
             await self._wait_out(f"Kafka does not answer: {error}")
             return None
+        if monotonic() - self._looked_at >= _LOOK_INTERVAL_S:
+            self._looked_at = monotonic()
+            await self._look_around(epoch, busy=fetched.keys())
         if not fetched:
-            await self._look_at_the_store()
             return None
         if await self._is_doubtful() or (epoch == self._epoch and self._same_log.is_different_log(fetched)):
             async with self._at_work:
@@ -204,7 +207,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             await asyncio.to_thread(translated, records, future_tolerance=self._tolerance)
             for records in micro_batches(fetched, max_bytes=self._settings.batch_max_bytes)
         ]
-        return _Fetched(epoch, portions)
+        return _Fetched(epoch, portions, await self._reached(fetched))
 
     async def _is_doubtful(self) -> bool:
         """Whether what was fetched may lie in another log. Not so while Kafka is away: it was fetched before."""
@@ -219,28 +222,58 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return False
         return True
 
-    async def _look_at_the_store(self) -> None:
-        """Go back if the store has: one that was restored has lost what nobody is going to send again."""
-        if monotonic() - self._looked_at < _LOOK_INTERVAL_S:
-            return
-        self._looked_at = monotonic()
-        async with self._at_work:
+    async def _reached(self, fetched: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> dict[Place, int]:
+        """Return where the consumer is behind the last messages, if offsets without messages follow them."""
+        reached: dict[Place, int] = {}
+        for partition, records in fetched.items():
+            if records and (last := await self._last_read(partition)) > records[-1].offset:
+                reached[partition.topic, partition.partition, records[-1].offset] = last
+        return reached
+
+    async def _last_read(self, partition: TopicPartition) -> int:
+        """Return the last offset that the consumer has read, -1 if that is not known."""
+        try:
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                return int(await self._consumer.position(partition)) - 1
+        except (KafkaError, TimeoutError):
+            return -1
+
+    async def _look_around(self, epoch: int, *, busy: Collection[TopicPartition]) -> None:
+        """Look whether the store is where we left it, and move positions over offsets that hold no messages."""
+        async with self._at_work:  # so what was fetched before is in the database
             known = dict(self._positions)
             try:
-                stored = await asyncio.to_thread(self._use_case.positions, list(known))
+                if not busy and await asyncio.to_thread(self._use_case.positions, list(known)) != known:
+                    # It was restored and has lost what nobody is going to send again: go back as it has.
+                    await self._seek_to_stored(list(known))
+                elif epoch == self._epoch:
+                    await self._move_over_markers(busy)
             except TRANSIENT_ERRORS as error:
                 await self._wait_out(f"The database does not answer: {error}")
-                return
-            self._backoff.reset()
-            if stored != known:
+            except StalePositionError:
                 await self._seek_to_stored(list(known))
+            else:
+                self._backoff.reset()
 
-    async def _take_in(self, intakes: Sequence[Intake]) -> bool:
+    async def _move_over_markers(self, busy: Collection[TopicPartition]) -> None:
+        """Note that nothing lies between a position and the consumer's, in partitions with nothing on its way.
+
+        Markers of transactions, aborted messages and what compaction removed take up offsets. They may expire
+        unseen, and must then not look like lost messages.
+        """
+        for partition, position in list(self._positions.items()):
+            known = TopicPartition(*partition)
+            if known in busy or (last := await self._last_read(known)) <= position:
+                continue
+            await asyncio.to_thread(self._use_case.skip, *partition, position, last, in_the_same_log=True)
+            self._positions[partition] = last
+
+    async def _take_in(self, intakes: Sequence[Intake], reached: Mapping[Place, int]) -> bool:
         """Take in one micro-batch; False when that failed and the consumer has gone back to the stored positions."""
         mine = [intake for intake in intakes if self._is_next(intake.message)]
         started, started_ns = perf_counter(), time_ns()
         try:
-            taken = await asyncio.to_thread(self._use_case.take_in, mine, self._positions)
+            taken = await asyncio.to_thread(self._use_case.take_in, mine, self._positions, reached)
         except StalePositionError as error:
             _log.info("ingest.position_moved", detail=str(error))
             await self._seek_to_stored(list(self._positions))

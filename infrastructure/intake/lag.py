@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from application.ingest import Intake
+from infrastructure.kafka.record_times import record_time
 from infrastructure.telemetry import RoleMetrics
 
 Partition = tuple[str, int]
@@ -29,6 +30,8 @@ class IntakeLag:
         """Note the times of messages that were taken in, each partition's in order."""
         for intake in intakes:
             message = intake.message
+            if record_time(message.timestamp_ms) is None:
+                continue  # a clock that is wrong tells nothing
             self._last_message_at[message.topic, message.partition] = message.timestamp_ms / 1000
 
     def show(self, topic: str, partition: int, messages: int) -> int:

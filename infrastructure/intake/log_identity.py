@@ -3,8 +3,8 @@
 Theory of operation. A position is an offset, and an offset says nothing of the log that it is in: a topic that
 was deleted and made anew, or another Kafka under the same address, gives out the same offsets again. Two things
 tell. The log must reach from the first offset that Kafka still has to the message after the position, or messages
-are lost. And the message at the position must be the one that was taken in there: its mark (offset, time, digest)
-is stored with the position. So whoever seeks reads that one message again; it comes before all that follows it
+are lost. And the last message up to the position must be the one that was taken in there: its mark (offset, time,
+digest) is stored with the position; only markers of transactions and the like lie between the two. So whoever seeks reads that one message again; it comes before all that follows it
 in its partition, is compared and dropped, and nothing of another log is taken in. That costs one message a seek
 and nothing afterwards. Where retention or compaction has taken it, or an older release stored no mark, nothing is
 known, and nothing is refused.
@@ -42,7 +42,7 @@ class OffsetGapError(OperatorError):
 
 
 class Place(NamedTuple):
-    """Where a partition is: the offset last taken in, and the offset to read from."""
+    """Where a partition is: the offset last taken in, and the offset to read from: the message last taken in, or behind it."""
 
     position: int
     read_from: int
@@ -56,7 +56,7 @@ class LogIdentity:
         self._use_case = use_case
         self._accept_gaps = accept_gaps
         self._awaited: dict[Partition, str] = {}
-        self._other_logs: dict[Partition, int] = {}
+        self._other_logs: set[Partition] = set()
         self._first_seen: dict[Partition, int] = {}
 
     async def places(self, partitions: list[Partition]) -> dict[Partition, Place]:
@@ -76,10 +76,11 @@ class LogIdentity:
             if (to := await self._moved(partition, position, first[known], end[known])) != position:
                 places[partition] = Place(to, to + 1)
                 continue
-            mark = marks.get(partition, "")
-            if first[known] <= position and mark.startswith(f"{position}/"):
+            mark = marks.get(partition)
+            marked = -1 if mark is None else int(mark.partition("/")[0])
+            if mark is not None and first[known] <= marked <= position:
                 self._awaited[partition] = mark
-                places[partition] = Place(position, position)
+                places[partition] = Place(position, marked)
             else:
                 self._awaited.pop(partition, None)
                 places[partition] = Place(position, position + 1)
@@ -95,10 +96,10 @@ class LogIdentity:
             partition = (known.topic, known.partition)
             mark = self._awaited.pop(partition, None)
             if mark is None or not mark.startswith(f"{records[0].offset}/"):
-                continue
+                continue  # compacted away, or it cannot be read any more
             message = incoming(records.pop(0))
             if message.mark != mark:
-                self._other_logs[partition] = message.offset
+                self._other_logs.add(partition)
                 found = True
         return found
 
@@ -107,12 +108,13 @@ class LogIdentity:
         for partition in partitions:
             self._awaited.pop(partition, None)
             self._first_seen.pop(partition, None)
-            self._other_logs.pop(partition, None)
+            self._other_logs.discard(partition)
 
     async def _moved(self, partition: Partition, position: int, first: int, end: int) -> int:
         """Return where the position is in the log that Kafka has; raise OffsetGapError if it is in none."""
         wanted = position + 1
-        another = self._other_logs.pop(partition, None) == position
+        another = partition in self._other_logs
+        self._other_logs.discard(partition)
         if first <= wanted <= end and not another:
             self._first_seen.setdefault(partition, first)
             return position

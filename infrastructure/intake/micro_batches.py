@@ -10,8 +10,9 @@ from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from application.ingest import Intake
-from application.translate import translate
+from application.translate import translate, unreadable
 from infrastructure.intake.incoming import incoming
+from infrastructure.kafka.unreadable_batches import UnreadableRecord
 
 
 def micro_batches(
@@ -36,8 +37,12 @@ def micro_batches(
 def translated(records: Sequence[ConsumerRecord], *, future_tolerance: timedelta) -> list[Intake]:
     """Return what each record asks for, or why it cannot be taken in; all were received now."""
     received_at = datetime.now(UTC)
-    messages = map(incoming, records)
     return [
-        Intake(message, translate(message, received_at=received_at, future_tolerance=future_tolerance))
-        for message in messages
+        Intake(
+            message := incoming(record),
+            unreadable(message, record.fault, received_at=received_at)
+            if isinstance(record, UnreadableRecord)
+            else translate(message, received_at=received_at, future_tolerance=future_tolerance),
+        )
+        for record in records
     ]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Final
+from datetime import datetime
+from typing import Final, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
+
+from infrastructure.kafka import clients
+from infrastructure.kafka.record_times import record_time
 
 Partition = tuple[str, int]
 
@@ -15,16 +18,23 @@ _FIRST_MESSAGES_TIMEOUT_S: Final = 2.0
 _POLL_TIMEOUT_MS: Final = 200
 
 
+class FirstMessage(NamedTuple):
+    """A message: its offset, and when it was sent, None where its time cannot be true."""
+
+    offset: int
+    sent_at: datetime | None
+
+
 class Backlog:
-    """Ends of topic-partitions, and the time of the first message that was not taken in."""
+    """Ends of topic-partitions, and the first message that was not ingested."""
 
     def __init__(self, bootstrap_servers: str) -> None:
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_servers,
-            enable_auto_commit=False,
+        # One message is enough; the broker sends a larger one all the same.
+        self._consumer = clients.consumer(
+            bootstrap_servers,
+            isolation_level="read_committed",  # what lies in an open transaction cannot be ingested yet
             auto_offset_reset="earliest",
-            max_partition_fetch_bytes=16
-            * 1024,  # one message is enough; the broker sends a larger one all the same
+            max_partition_fetch_bytes=16 * 1024,
         )
 
     async def start(self) -> None:
@@ -43,10 +53,15 @@ class Backlog:
         self._consumer.assign(asked)  # the client learns where these partitions are
         return {(p.topic, p.partition): end for p, end in (await self._consumer.end_offsets(asked)).items()}
 
-    async def first_times(self, wanted: Mapping[Partition, int]) -> dict[Partition, datetime]:
-        """Return when the first message at or after each wanted offset was sent, where one comes soon."""
+    async def first_messages(
+        self, wanted: Mapping[Partition, int], ends: Mapping[Partition, int]
+    ) -> dict[Partition, FirstMessage | None]:
+        """Return the first message at or after each wanted offset, None where only markers lie up to the end.
+
+        A partition of which nothing is known within two seconds is left out.
+        """
         waiting = {TopicPartition(*partition): offset for partition, offset in wanted.items()}
-        found: dict[Partition, datetime] = {}
+        found: dict[Partition, FirstMessage | None] = {}
         if not waiting:
             return found
         self._consumer.assign(list(waiting))
@@ -56,10 +71,15 @@ class Backlog:
             async with asyncio.timeout(_FIRST_MESSAGES_TIMEOUT_S):
                 while waiting:
                     fetched = await self._consumer.getmany(*waiting, timeout_ms=_POLL_TIMEOUT_MS)
-                    for partition, records in fetched.items():
-                        if records and waiting.pop(partition, None) is not None:
-                            at = datetime.fromtimestamp(records[0].timestamp / 1000, UTC)
-                            found[partition.topic, partition.partition] = at
+                    for partition in list(waiting):
+                        key = (partition.topic, partition.partition)
+                        if records := fetched.get(partition):
+                            found[key] = FirstMessage(records[0].offset, record_time(records[0].timestamp))
+                        elif await self._consumer.position(partition) >= ends[key]:
+                            found[key] = None
+                        else:
+                            continue
+                        del waiting[partition]
         except TimeoutError:
-            pass  # deleted by retention, or the rest of a transaction: of these no time is known
+            pass  # of the rest nothing is known
         return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from infrastructure.kafka import clients
 from infrastructure.kafka.topics import existing_partitions
 
 Partition = tuple[str, int]
@@ -54,11 +55,8 @@ async def committed_records(bootstrap_servers: str, topics: Sequence[str]) -> As
 async def committed_in(bootstrap_servers: str, keys: Iterable[Partition]) -> AsyncIterator[CommittedRecords]:
     """Lend a reader of topic-partitions that exist. Raises aiokafka's errors when the broker is away."""
     partitions = [TopicPartition(*key) for key in keys]
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
+    consumer = clients.consumer(
+        bootstrap_servers, isolation_level="read_committed", auto_offset_reset="earliest"
     )
     try:
         await consumer.start()

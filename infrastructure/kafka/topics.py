@@ -11,6 +11,7 @@ from aiokafka.errors import IncompatibleBrokerVersion, TopicAlreadyExistsError, 
 
 from application.topics import INPUT_TOPICS, OUTPUT_TOPICS, PUBLISHER_POSITION
 from infrastructure.errors import OperatorError
+from infrastructure.kafka import clients
 
 PARTITIONS: Final = 3
 """What upstream gives its topics."""
@@ -39,7 +40,7 @@ async def existing_partitions(bootstrap_servers: str, topics: Sequence[str]) -> 
 
     A topic that does not exist has none.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = clients.admin(bootstrap_servers)
     try:
         await admin.start()
         described = await admin.describe_topics()  # of all: asking for a missing one may create it
@@ -61,7 +62,7 @@ async def create_missing_topics(bootstrap_servers: str) -> list[str]:
     TopicSettingsError if the position topic exists and is not compacted: it would forget the position; and
     UnfitBrokerError for the broker that another `ras up` brings.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = clients.admin(bootstrap_servers)
     try:
         await admin.start()
         existing = set(await admin.list_topics())

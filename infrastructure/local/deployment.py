@@ -26,6 +26,7 @@ from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.positions import back_to_the_end, forget_intake, read_position
 from infrastructure.eventstore.publisher_position import publisher_position
 from infrastructure.intake.log_identity import MESSAGES_GONE
+from infrastructure.kafka import clients
 from infrastructure.kafka.topics import create_missing_topics, partitions_by_topic
 from infrastructure.local.embedded_kafka import OVERRUN, EmbeddedKafka
 from infrastructure.local.embedded_postgres import EmbeddedPostgres
@@ -182,6 +183,7 @@ async def deployed(
             stack.callback(kafka.stop)
             await _to_its_end(kafka.start)
             bootstrap_servers = kafka.bootstrap_servers
+            clients.has_no_security(bootstrap_servers)
             published = await _to_its_end(_begin_with_empty_kafka, database_url, settings)
             publish_arguments = ["--resume-at", str(published)] if published else []
         else:
@@ -255,6 +257,8 @@ def _role(name: str, arguments: list[str], deployment: Deployment, settings: Set
         "RAS_KAFKA_BOOTSTRAP_SERVERS": deployment.servers.bootstrap_servers,
         "RAS_LOG_FORMAT": "json",
     }
+    if deployment.embedded_kafka:
+        environment["RAS_KAFKA_SECURITY_PROTOCOL"] = "PLAINTEXT"
     if name in _PORTS:
         address = deployment.api if name == "serve" else deployment.assessments
         environment[_PORTS[name]] = address.rpartition(":")[2]

@@ -105,6 +105,11 @@ def running(home: Path) -> Running | None:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 note = _Note.model_validate_json(lock.read())
+                if note.embedded_kafka:
+                    # Not for commands without Kafka.
+                    from infrastructure.kafka import clients
+
+                    clients.has_no_security(note.kafka)
                 return Running(Servers(note.database_url, note.kafka), note.embedded_kafka)
     except (OSError, ValidationError):
         pass

@@ -26,6 +26,7 @@ from infrastructure.eventstore.log import NotificationLog
 from infrastructure.eventstore.log_slices import as_stored_row
 from infrastructure.eventstore.publisher_position import PositionCopy
 from infrastructure.kafka.committed_records import committed_records, event_id_of
+from infrastructure.kafka.record_times import record_time
 from infrastructure.postgres.connections import connect
 from infrastructure.publishing.position_topic import read_position, restored
 from infrastructure.settings import Servers
@@ -184,8 +185,9 @@ async def _times(bootstrap_servers: str, limit: int) -> tuple[dict[tuple[str, st
             starts = {key: end - _OFFSETS_A_RECORD * limit for key, end in there.ends.items()}
             async for record in there.read(starts):
                 event_id = event_id_of(record)
-                if event_id is not None:
-                    times[record.topic, event_id] = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+                at = record_time(record.timestamp)
+                if event_id is not None and at is not None:
+                    times[record.topic, event_id] = at
     except (KafkaError, TimeoutError, OSError) as error:
         return times, [f"Kafka does not answer, so not all times of publishing are known: {error!r}"]
     return times, []

@@ -17,7 +17,7 @@ from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.eventstore.positions import EVERY, projection_position
 from infrastructure.eventstore.publisher_position import publisher_position
-from infrastructure.kafka.backlog import Backlog, Partition
+from infrastructure.kafka.backlog import Backlog, FirstMessage, Partition
 from infrastructure.postgres.connections import connect
 from infrastructure.postgres.role_reports import SILENT_AFTER, RoleReport, read_reports
 from infrastructure.rebuild.under_way import RebuildUnderWay, read_rebuilds
@@ -67,13 +67,18 @@ async def read_progress(servers: Servers, transactional_id: str) -> tuple[list[P
     intake = {
         _partition(name): position for name, (position, _) in stored.items() if name.startswith(_INTAKE)
     }
-    ends, sent_at, faults = await _backlog(servers.bootstrap_servers, intake)
+    ends, first_messages, faults = await _backlog(servers.bootstrap_servers, intake)
     rows = []
     for (topic, number), position in intake.items():
         end = ends.get((topic, number))
         last = None if end is None else end - 1
-        lag = None if last is None else max(0, last - position)
-        age = 0.0 if lag == 0 else _age_s(sent_at.get((topic, number)))
+        first = first_messages.get((topic, number))
+        lag: int | None
+        if (topic, number) in first_messages:
+            lag = 0 if first is None or last is None else max(0, last - first.offset + 1)
+        else:
+            lag = None if last is None else max(0, last - position)
+        age = 0.0 if lag == 0 else _age_s(first and first.sent_at)
         source = f"{topic}/{number}"
         moved = stored[f"{_INTAKE}{source}"][1]
         rows.append(_row("ingest", source, position, last, lag, age, _of_partition(reports, source), moved))
@@ -133,8 +138,8 @@ async def _behind(database_url: str, topics: list[str], position: int) -> tuple[
 
 async def _backlog(
     bootstrap_servers: str, positions: Mapping[Partition, int]
-) -> tuple[dict[Partition, int], dict[Partition, datetime], list[str]]:
-    """Return ends, times of the first messages not taken in, and what kept us from asking."""
+) -> tuple[dict[Partition, int], dict[Partition, FirstMessage | None], list[str]]:
+    """Return ends, the first messages not ingested, and what kept us from asking."""
     if not bootstrap_servers:
         return {}, {}, ["RAS_KAFKA_BOOTSTRAP_SERVERS is not set: the ends of the topics are not known."]
     if not positions:
@@ -146,7 +151,7 @@ async def _backlog(
             await backlog.start()
             ends = await backlog.ends(list(positions))
             wanted = {p: positions[p] + 1 for p, end in ends.items() if positions[p] + 1 < end}
-            return ends, await backlog.first_times(wanted), []
+            return ends, await backlog.first_messages(wanted, ends), []
     except (KafkaError, TimeoutError) as error:
         return ends, {}, [f"Kafka does not answer: {error!r}"]
     finally:

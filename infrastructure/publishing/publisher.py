@@ -35,6 +35,7 @@ from infrastructure.errors import OperatorError
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.eventstore.publisher_position import PositionCopy
 from infrastructure.followers.follower import TransientSinkError
+from infrastructure.kafka import clients
 from infrastructure.publishing.already_announced import AnnouncedIndex
 from infrastructure.publishing.position_topic import PublishedPosition, read_position, restored
 from infrastructure.publishing.record_batches import RecordBatches
@@ -100,11 +101,10 @@ class KafkaSink:
         Raises PublisherPositionError when Kafka and PostgreSQL contradict each other.
         """
         await self._discard_producer()
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
+        producer = clients.producer(
+            self._bootstrap_servers,
             transactional_id=self._transactional_id,
-            enable_idempotence=True,
-            acks="all",
+            compression_type=clients.compression(),
             max_batch_size=256 * 1024,
             max_request_size=16 * 1024 * 1024,
             linger_ms=0,

@@ -41,6 +41,11 @@ class KafkaServer:
         return f"127.0.0.1:{self._port}"
 
     @property
+    def data_folder(self) -> Path:
+        """Where its partitions lie, each in a folder of its own."""
+        return self._folder / "data"
+
+    @property
     def running(self) -> bool:
         """Whether the broker's process is there."""
         return self._process is not None and self._process.exit_code is None

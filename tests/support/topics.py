@@ -23,6 +23,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it does not list what it exports
     AdminClient,
     ConfigResource,
+    NewPartitions,
     NewTopic,
     OffsetSpec,
     ResourceType,
@@ -98,6 +99,11 @@ class Topics:
         """Create a topic in another way than RAS does."""
         _done(self._admin.create_topics([NewTopic(name, partitions, 1, config=dict(settings))]))
         self._wait_until_known([name])
+
+    def add_partitions(self, name: str, total: int) -> None:
+        """Give a topic more partitions, `total` in all."""
+        _done(self._admin.create_partitions([NewPartitions(name, total)]))
+        wait_until(lambda: self._known()[name] == total, what=f"{name} has {total} partitions")
 
     def delete(self, *names: str) -> None:
         """Delete topics and wait until the broker does not know them any more."""

@@ -1,0 +1,97 @@
+"""Settings of the connection to Kafka, named after the settings of Kafka's clients. They hold for every role and command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_SECRET_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+class KafkaSettings(BaseSettings):
+    """How to reach Kafka: protocol, authentication, certificates, and the compression of what RAS sends."""
+
+    model_config = SettingsConfigDict(env_prefix="RAS_", env_file=".env", extra="ignore")
+
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
+        "PLAIN", description="how a SASL_ protocol authenticates"
+    )
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: SecretStr | None = None
+    kafka_sasl_oauthbearer_token_endpoint_url: str | None = Field(
+        None, description="issues tokens for client credentials"
+    )
+    kafka_sasl_oauthbearer_client_id: str | None = None
+    kafka_sasl_oauthbearer_client_secret: SecretStr | None = None
+    kafka_sasl_oauthbearer_scope: str | None = None
+    kafka_ssl_cafile: Path | None = Field(None, description="PEM file; the system's when not set")
+    kafka_ssl_certfile: Path | None = Field(None, description="PEM file of the client certificate")
+    kafka_ssl_keyfile: Path | None = Field(None, description="PEM file of its key")
+    kafka_ssl_password: SecretStr | None = Field(None, description="of the key file")
+    kafka_ssl_check_hostname: bool = Field(True, description="compare the certificate with the host name")
+    kafka_compression_type: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
+        "lz4", description="of what the publisher sends"
+    )
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether the connections are encrypted."""
+        return self.kafka_security_protocol in {"SSL", "SASL_SSL"}
+
+    @property
+    def uses_sasl(self) -> bool:
+        """Whether a name and a secret, or a token, authenticate RAS."""
+        return self.kafka_security_protocol.startswith("SASL_")
+
+    @field_validator("kafka_security_protocol", "kafka_sasl_mechanism", mode="before")
+    @classmethod
+    def _in_capitals(cls, value: object) -> object:
+        return value.strip().upper() if isinstance(value, str) else value
+
+    @field_validator("kafka_compression_type", mode="before")
+    @classmethod
+    def _in_small_letters(cls, value: object) -> object:
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator(
+        "kafka_sasl_username",
+        "kafka_sasl_password",
+        "kafka_sasl_oauthbearer_token_endpoint_url",
+        "kafka_sasl_oauthbearer_client_id",
+        "kafka_sasl_oauthbearer_client_secret",
+        "kafka_sasl_oauthbearer_scope",
+        "kafka_ssl_cafile",
+        "kafka_ssl_certfile",
+        "kafka_ssl_keyfile",
+        "kafka_ssl_password",
+        mode="before",
+    )
+    @classmethod
+    def _blank_is_unset(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @model_validator(mode="after")
+    def _can_authenticate(self) -> Self:
+        if self.uses_sasl and self.kafka_sasl_mechanism in _SECRET_MECHANISMS:
+            self._require("kafka_sasl_username", "kafka_sasl_password")
+        elif self.uses_sasl:
+            self._require(
+                "kafka_sasl_oauthbearer_token_endpoint_url",
+                "kafka_sasl_oauthbearer_client_id",
+                "kafka_sasl_oauthbearer_client_secret",
+            )
+        if self.uses_tls and self.kafka_ssl_keyfile and not self.kafka_ssl_certfile:
+            raise ValueError("RAS_KAFKA_SSL_KEYFILE is set: RAS_KAFKA_SSL_CERTFILE must name its certificate")
+        return self
+
+    def _require(self, *names: str) -> None:
+        missing = [f"RAS_{name.upper()}" for name in names if getattr(self, name) is None]
+        if missing:
+            raise ValueError(
+                f"RAS_KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol} with the mechanism "
+                f"{self.kafka_sasl_mechanism} needs {' and '.join(missing)}"
+            )
