@@ -41,4 +41,7 @@ OUTPUT_TOPICS: Final = (*ANNOUNCEMENT_TOPICS, DEAD_LETTERS)
 PUBLISHER_POSITION: Final = "ras.publisher.position"
 """Compacted: the publisher's place in the event store, written in its own transactions."""
 
+SHARED_TOPICS: Final = frozenset({TEACHER_NOTIFICATION_REQUESTED})
+"""Out-topics to which other services write too."""
+
 SOURCE_SERVICE: Final = "result_aggregator_service"

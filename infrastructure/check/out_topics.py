@@ -21,7 +21,7 @@ from infrastructure.check.readable import readable
 from infrastructure.check.record_contents import altered, digest_of, id_of
 from infrastructure.check.renumbered_records import Record, told_before
 from infrastructure.eventstore.log import NotificationLog
-from infrastructure.kafka.committed_records import Partition, committed_records
+from infrastructure.kafka.committed_records import Partition, committed_records, is_ours
 
 
 @dataclass(slots=True)
@@ -172,6 +172,8 @@ async def _read(bootstrap_servers: str, since: Reached, *, not_sent: int) -> tup
         seen.ends.update(there.ends)
         seen.expired |= {key[0] for key, first in there.first.items() if first > since.offsets.get(key, 0)}
         async for record in there.read(since.offsets):
+            if not is_ours(record):
+                continue
             key = (record.topic, id_of(record))
             seen.times[key] += 1
             if key not in seen.places:

@@ -20,7 +20,7 @@ from application.envelopes import OutgoingMessage, outgoing_messages
 from infrastructure.check.readable import readable
 from infrastructure.check.renumbered_records import Record, said
 from infrastructure.eventstore.log import NotificationLog
-from infrastructure.kafka.committed_records import Partition, committed_records, event_id_of
+from infrastructure.kafka.committed_records import Partition, committed_records, event_id_of, is_ours
 
 _SPAN: Final = "traceparent"
 _DIGEST_BYTES: Final = 16
@@ -61,7 +61,7 @@ async def altered(
     async with committed_records(bootstrap_servers, sorted({topic for topic, _ in suspects})) as there:
         async for told in there.read(offsets):
             record = (told.topic, id_of(told))
-            if record in called_for and record not in looked_at:
+            if record in called_for and is_ours(told) and record not in looked_at:
                 looked_at.add(record)
                 if not _is_of_before(called_for[record], told):
                     found[record] = ", ".join(_differences(called_for[record], told))

@@ -17,7 +17,7 @@ from application.restore import announcement_digest
 from application.topics import TEACHER_NOTIFICATION_REQUESTED
 from infrastructure.check.readable import readable
 from infrastructure.eventstore.log import NotificationLog
-from infrastructure.kafka.committed_records import Partition, committed_records, event_id_of
+from infrastructure.kafka.committed_records import Partition, committed_records, event_id_of, is_ours
 
 Record = tuple[str, str]
 """Topic and event id."""
@@ -48,7 +48,11 @@ async def told_before(
     async with committed_records(bootstrap_servers, sorted({topic for topic, _ in extra})) as there:
         async for found in there.read(offsets):
             record = (found.topic, event_id_of(found) or "")
-            waiting = calls.get((found.topic, said(found.topic, found.value))) if record in extra else None
+            waiting = (
+                calls.get((found.topic, said(found.topic, found.value)))
+                if record in extra and is_ours(found)
+                else None
+            )
             if waiting and record not in pairs:
                 pairs[record] = waiting.pop()
     return pairs

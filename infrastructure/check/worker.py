@@ -53,7 +53,7 @@ def _outcome(servers: Servers, transactional_id: str) -> dict[str, Any]:
         # The drivers' own words would tell hosts and names.
         return {"fault": f"The database does not answer ({type(error).__name__}). Check again later."}
     except KafkaError as error:
-        return {"fault": f"Kafka does not answer ({type(error).__name__}). Check again later."}
+        return {"fault": f"Kafka: {type(error).__name__}. Check again later; `ras check` names the reason."}
     except Exception:  # noqa: BLE001 - whatever it is, whoever asked is told
         _log.exception("check.fault")
         return {"fault": "Something went wrong here; the log of this process says what."}

@@ -85,7 +85,9 @@ def _of_a_server(error: BaseException) -> str | None:
             "start them when it is done."
         )
     if _is_one_of(error, _KAFKA_AWAY):
-        return f"Kafka does not answer: {said}. Check RAS_KAFKA_BOOTSTRAP_SERVERS."
+        from infrastructure.kafka import faults  # loaded only where the client is
+
+        return faults.sentence(error)
     return None
 
 

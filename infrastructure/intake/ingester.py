@@ -41,7 +41,7 @@ from infrastructure.intake.disruption_detector import DisruptionDetector
 from infrastructure.intake.log_identity import LogIdentity, OffsetGapError
 from infrastructure.intake.metrics import IntakeMeter
 from infrastructure.intake.micro_batches import micro_batches, translated
-from infrastructure.kafka import clients
+from infrastructure.kafka import clients, faults
 from infrastructure.resilience import Backoff
 from infrastructure.role_status import RoleStatus
 from infrastructure.settings import Settings
@@ -149,7 +149,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             try:
                 await self._consumer.start()
             except KafkaError as error:
-                await self._wait_out(f"Kafka does not answer: {error}")
+                await self._wait_out(faults.sentence(error))
             else:
                 self._consumer.subscribe(INPUT_TOPICS, listener=self)
                 self._status.well()
@@ -190,7 +190,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 await self._seek_to_stored(list(self._positions))
             return None
         except KafkaError as error:
-            await self._wait_out(f"Kafka does not answer: {error}")
+            await self._wait_out(faults.sentence(error))
             return None
         if monotonic() - self._looked_at >= _LOOK_INTERVAL_S:
             self._looked_at = monotonic()
@@ -322,7 +322,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 await self._wait_out(f"The database does not answer: {error}")
                 continue
             except KafkaError as error:
-                await self._wait_out(f"Kafka does not answer: {error}")
+                await self._wait_out(faults.sentence(error))
                 continue
             except StalePositionError:
                 continue
@@ -369,7 +369,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                         [TopicPartition(*partition) for partition in self._positions]
                     )
             except (KafkaError, TimeoutError) as error:
-                self._status.degraded(f"Kafka does not answer: {error!r}")
+                self._status.degraded(faults.sentence(error))
                 continue
             self._status.lag = sum(
                 self._meter.lag.show(p.topic, p.partition, max(0, end - 1 - position))

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.admin import AIOKafkaAdminClient
 
-from infrastructure.kafka import unreadable_batches
+from infrastructure.kafka import faults, unreadable_batches
 from infrastructure.kafka_settings import KafkaSettings
 from infrastructure.settings import SettingsError
 
@@ -64,6 +64,7 @@ def security(bootstrap_servers: str) -> dict[str, Any]:
 
     Raises SettingsError with a sentence where a certificate file cannot be used.
     """
+    faults.note_connection_faults()
     settings = _settings()
     if settings.kafka_security_protocol == "PLAINTEXT" or bootstrap_servers in _without_security:
         return {}

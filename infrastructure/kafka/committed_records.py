@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from application.topics import SHARED_TOPICS, SOURCE_SERVICE
 from infrastructure.kafka import clients
 from infrastructure.kafka.topics import existing_partitions
 
@@ -74,7 +76,29 @@ async def committed_in(bootstrap_servers: str, keys: Iterable[Partition]) -> Asy
 
 def event_id_of(record: ConsumerRecord) -> str | None:
     """Return the event id in a record's headers, None where there is none."""
+    return _header(record, "event_id")
+
+
+def is_ours(record: ConsumerRecord) -> bool:
+    """Tell whether RAS sent this record: other services write to some of the out-topics too.
+
+    A record that names no sender counts as ours in the topics that only RAS writes to.
+    """
+    sender = _header(record, "source_service") or _sender_in_envelope(record)
+    return record.topic not in SHARED_TOPICS if sender is None else sender == SOURCE_SERVICE
+
+
+def _header(record: ConsumerRecord, wanted: str) -> str | None:
     for name, value in record.headers:
-        if name == "event_id" and value:
+        if name == wanted and value:
             return str(value.decode("utf-8", "replace"))
     return None
+
+
+def _sender_in_envelope(record: ConsumerRecord) -> str | None:
+    try:
+        envelope = orjson.loads(record.value or b"")
+    except orjson.JSONDecodeError:
+        return None
+    sender = envelope.get("source_service") if isinstance(envelope, dict) else None
+    return sender if isinstance(sender, str) else None

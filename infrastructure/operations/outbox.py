@@ -25,7 +25,8 @@ from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.eventstore.log_slices import as_stored_row
 from infrastructure.eventstore.publisher_position import PositionCopy
-from infrastructure.kafka.committed_records import committed_records, event_id_of
+from infrastructure.kafka import faults
+from infrastructure.kafka.committed_records import committed_records, event_id_of, is_ours
 from infrastructure.kafka.record_times import record_time
 from infrastructure.postgres.connections import connect
 from infrastructure.publishing.position_topic import read_position, restored
@@ -123,7 +124,7 @@ async def _complaints(
         async with asyncio.timeout(_KAFKA_TIMEOUT_S):
             found = await read_position(bootstrap_servers, transactional_id)
     except (KafkaError, TimeoutError, OSError) as error:
-        return [f"Kafka does not answer, so whether the position is right is not known: {error!r}"]
+        return [f"Whether the position is right is not known. {faults.sentence(error)}"]
     complaint = await restored(found, copy, await log.head())
     return [] if complaint is None else [complaint]
 
@@ -186,10 +187,10 @@ async def _times(bootstrap_servers: str, limit: int) -> tuple[dict[tuple[str, st
             async for record in there.read(starts):
                 event_id = event_id_of(record)
                 at = record_time(record.timestamp)
-                if event_id is not None and at is not None:
+                if event_id is not None and at is not None and is_ours(record):
                     times[record.topic, event_id] = at
     except (KafkaError, TimeoutError, OSError) as error:
-        return times, [f"Kafka does not answer, so not all times of publishing are known: {error!r}"]
+        return times, [f"Not all times of publishing are known. {faults.sentence(error)}"]
     return times, []
 
 

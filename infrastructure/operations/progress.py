@@ -17,6 +17,7 @@ from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.eventstore.positions import EVERY, projection_position
 from infrastructure.eventstore.publisher_position import publisher_position
+from infrastructure.kafka import faults
 from infrastructure.kafka.backlog import Backlog, FirstMessage, Partition
 from infrastructure.postgres.connections import connect
 from infrastructure.postgres.role_reports import SILENT_AFTER, RoleReport, read_reports
@@ -153,7 +154,7 @@ async def _backlog(
             wanted = {p: positions[p] + 1 for p, end in ends.items() if positions[p] + 1 < end}
             return ends, await backlog.first_messages(wanted, ends), []
     except (KafkaError, TimeoutError) as error:
-        return ends, {}, [f"Kafka does not answer: {error!r}"]
+        return ends, {}, [faults.sentence(error)]
     finally:
         await backlog.stop()
 

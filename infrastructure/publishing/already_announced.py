@@ -27,7 +27,7 @@ from application.topics import (
 )
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.eventstore.publisher_position import PositionCopy
-from infrastructure.kafka.committed_records import committed_records, event_id_of
+from infrastructure.kafka.committed_records import committed_records, event_id_of, is_ours
 
 _log = structlog.get_logger(__name__)
 
@@ -96,6 +96,8 @@ async def everything_said(bootstrap_servers: str) -> tuple[frozenset[bytes], fro
     ids: set[bytes] = set()
     async with committed_records(bootstrap_servers, OUTPUT_TOPICS) as topics:
         async for record in topics.read({}):
+            if not is_ours(record):
+                continue
             with suppress(ValueError):  # a record of somebody else
                 ids.add(UUID(event_id_of(record) or "").bytes)
             saying = announcement_digest(record.value) if record.topic in _TOLD_FROM else None

@@ -11,8 +11,13 @@ from typing import NamedTuple
 import orjson
 
 from application.topics import PUBLISHER_POSITION
+from infrastructure.errors import OperatorError
 from infrastructure.eventstore.publisher_position import PositionCopy
 from infrastructure.kafka.committed_records import committed_in
+
+
+class PublisherPositionError(OperatorError):
+    """The position cannot be trusted; the text says what is known and what to do."""
 
 
 class PublishedPosition(NamedTuple):
@@ -62,3 +67,24 @@ async def restored(found: PublishedPosition | None, copy: PositionCopy, head: in
         f"out these numbers again, up to {head}. What is out in the world under them is not what they stand "
         f"for now. {todo}"
     )
+
+
+def check_memory(found: PublishedPosition | None, copy: int) -> None:
+    """Raise PublisherPositionError if the topic knows less than the copy in PostgreSQL."""
+    position = found.position if found else 0
+    if position < copy:
+        raise PublisherPositionError(
+            f"Kafka's topic {PUBLISHER_POSITION} says that {position or 'nothing'} is published, but "
+            f"PostgreSQL remembers {copy}: the topic has lost its memory. Events {position + 1} to "
+            f"{copy} would be sent a second time. Start with `ras publish --resume-at {copy}` to go on "
+            "after them, or with another number if you know better."
+        )
+
+
+def check_resumable(resumed: int, head: int) -> None:
+    """Raise PublisherPositionError if `resumed` lies behind the end of the store."""
+    if resumed > head:
+        raise PublisherPositionError(
+            f"The event store ends at {head}: with `--resume-at {resumed}` the events up to {resumed}, which are "
+            f"still to come, would never be published. Give a number up to {head}."
+        )

@@ -35,9 +35,16 @@ from infrastructure.errors import OperatorError
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.eventstore.publisher_position import PositionCopy
 from infrastructure.followers.follower import TransientSinkError
-from infrastructure.kafka import clients
+from infrastructure.kafka import clients, faults
 from infrastructure.publishing.already_announced import AnnouncedIndex
-from infrastructure.publishing.position_topic import PublishedPosition, read_position, restored
+from infrastructure.publishing.position_topic import (
+    PublishedPosition,
+    PublisherPositionError,
+    check_memory,
+    check_resumable,
+    read_position,
+    restored,
+)
 from infrastructure.publishing.record_batches import RecordBatches
 from projections.recorded import Recorded
 
@@ -60,10 +67,6 @@ _MESSAGES_AT_A_TIME: Final = 500
 
 class PublisherFencedError(OperatorError):
     """Another publisher with the same transactional id has started: this one must end, not retry."""
-
-
-class PublisherPositionError(OperatorError):
-    """The position cannot be trusted; the text says what is known and what to do."""
 
 
 class KafkaSink:
@@ -101,6 +104,7 @@ class KafkaSink:
         Raises PublisherPositionError when Kafka and PostgreSQL contradict each other.
         """
         await self._discard_producer()
+        await self._may_take_over()
         producer = clients.producer(
             self._bootstrap_servers,
             transactional_id=self._transactional_id,
@@ -119,7 +123,7 @@ class KafkaSink:
         except (KafkaError, TimeoutError, OSError) as error:
             self._producer = producer
             await self._discard_producer()
-            raise TransientSinkError(f"Kafka does not answer: {error!r}") from error
+            raise TransientSinkError(faults.sentence(error)) from error
         self._reached = await self._checked(found)
         [self._mark] = await self._copy.marks(self._reached)
         return self._reached
@@ -175,7 +179,7 @@ class KafkaSink:
             ) from error
         except (KafkaError, TimeoutError, OSError) as error:
             await self._discard_producer()
-            raise TransientSinkError(f"Kafka does not answer: {error!r}") from error
+            raise TransientSinkError(faults.sentence(error)) from error
         self._written_at = monotonic()
         self._reached, self._mark = to, mark
         await self._copy.write(to)
@@ -209,19 +213,32 @@ class KafkaSink:
         await records.put_at(position, 0)
         await records.acknowledged()
 
+    async def _may_take_over(self) -> None:
+        """Refuse, or raise that a server is unavailable, before an older publisher that works is fenced.
+
+        It goes on meanwhile, so its copy is read before its position, and the end of the store last.
+        """
+        copy = await self._copy.read()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                found = await read_position(self._bootstrap_servers, self._transactional_id)
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise TransientSinkError(faults.sentence(error)) from error
+        head = await self._log.head()
+        if self._resume_at is not None:
+            check_resumable(self._resume_at, head)
+            return
+        check_memory(found, copy)
+        if not self._after_restore and (complaint := await restored(found, self._copy, head)) is not None:
+            raise PublisherPositionError(complaint)
+
     async def _checked(self, found: PublishedPosition | None) -> int:
         head = await self._log.head()
         if self._resume_at is not None:
             return await self._resumed(found, self._resume_at, head)
         position = found.position if found else 0
         copy = await self._copy.read()
-        if position < copy:
-            raise PublisherPositionError(
-                f"Kafka's topic {PUBLISHER_POSITION} says that {position or 'nothing'} is published, but "
-                f"PostgreSQL remembers {copy}: the topic has lost its memory. Events {position + 1} to "
-                f"{copy} would be sent a second time. Start with `ras publish --resume-at {copy}` to go on "
-                "after them, or with another number if you know better."
-            )
+        check_memory(found, copy)
         if found is None:
             return 0
         if self._after_restore:
@@ -234,11 +251,7 @@ class KafkaSink:
 
     async def _resumed(self, found: PublishedPosition | None, resumed: int, head: int) -> int:
         """Go on where a person says."""
-        if resumed > head:
-            raise PublisherPositionError(
-                f"The event store ends at {head}: with `--resume-at {resumed}` the events up to {resumed}, which are "
-                f"still to come, would never be published. Give a number up to {head}."
-            )
+        check_resumable(resumed, head)
         await self._write_anew(resumed)
         await self._copy.set_not_sent(OUTPUT_TOPICS, resumed)
         self._resume_at = None
@@ -258,7 +271,7 @@ class KafkaSink:
         try:
             await self._sayings.learn(until)
         except (KafkaError, OSError) as error:
-            raise TransientSinkError(f"Kafka does not answer: {error!r}") from error
+            raise TransientSinkError(faults.sentence(error)) from error
 
     async def _write_anew(self, position: int) -> None:
         """Write a position that does not follow from the one before."""

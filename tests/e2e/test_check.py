@@ -77,6 +77,22 @@ def test_everything_agrees_and_what_is_tampered_with_in_kafka_is_named(
     assert "2 times" in details[twice]
 
 
+def test_records_of_other_services_on_a_shared_topic_are_not_counted(
+    settled: Installation, ras_topics: Topics
+) -> None:
+    named = b'{"event_id": "theirs", "source_service": "file_service"}'
+    topic = TEACHER_NOTIFICATION_REQUESTED
+    ras_topics.send(
+        [
+            OutgoingMessage(topic, b"teacher-0001", named, ()),
+            OutgoingMessage(topic, b"teacher-0001", b"{}", (("source_service", b"class_service"),)),
+            OutgoingMessage(topic, b"teacher-0001", b"not json", ()),
+        ]
+    )
+
+    assert report(settled)["findings"] == []
+
+
 def test_records_with_another_key_or_content_are_named_with_what_differs(
     settled: Installation, ras_topics: Topics, store: PostgresProbe
 ) -> None:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from random import Random
 
+import psycopg
+import pytest
+
 from infrastructure.demo.stream import stream
+from infrastructure.eventstore.event_registry import event_codec
+from infrastructure.eventstore.log import NotificationLog
+from infrastructure.eventstore.publisher_position import PositionCopy
+from infrastructure.local.processes import free_port
+from infrastructure.publishing.publisher import KafkaSink
 from tests.support.accounts import all_is_published, check_published_once, taken_in
 from tests.support.postgres_probe import PostgresProbe
 from tests.support.role_process import Installation, RoleProcess
@@ -52,6 +61,38 @@ def test_an_idle_publisher_notices_that_another_has_started(
     _check_fenced(ras, older)
     assert younger.exit_code is None
     assert younger.health == "ok"
+
+
+def test_a_publisher_without_its_database_does_not_fence_one_that_works(
+    ras: Installation, ras_topics: Topics, store: PostgresProbe
+) -> None:
+    ras.start("ingest").wait_until_ready()
+    works = ras.start("publish").wait_until_ready()
+    nowhere = f"postgresql://postgres@127.0.0.1:{free_port()}/ras"
+
+    async def take_over() -> None:
+        sink = KafkaSink(
+            ras.bootstrap_servers,
+            ras.transactional_id,
+            NotificationLog(nowhere, event_codec(), []),
+            PositionCopy(nowhere, ras.transactional_id),
+            timeout_s=10,
+        )
+        try:
+            with pytest.raises(psycopg.OperationalError):
+                await sink.position()
+        finally:
+            await sink.close()
+
+    asyncio.run(take_over())
+    messages = list(stream(_SEED, 5, class_sizes=(1, 3)))
+    ras_topics.send(messages)
+    _wait_until_published(ras, store, len(messages))
+    assert works.exit_code is None
+
+    ras.start("publish").wait_until_ready()
+    _check_fenced(ras, works)
+    assert "Traceback" not in works.output
 
 
 def _wait_until_published(ras: Installation, store: PostgresProbe, messages: int) -> None:
