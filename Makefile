@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test-fast test bench lock clean
+.PHONY: help setup demo check test-fast test fuzz bench lock clean
 
 PYTHON ?= python3
 # Installs the locked packages; itself pinned here.
@@ -71,6 +71,10 @@ test-fast: $(READY) ## The tests that need no server that you would have to inst
 
 test: check ## Everything in check, then all tests (RAS_TEST_REQUIRE=kafka: fail where there is no real broker)
 	$(BIN)/pytest -n auto $(PARALLEL)
+
+FUZZ ?= --messages 20000 --seed 1 --fields
+fuzz: $(READY) ## Hostile messages through a whole RAS on PostgreSQL; minutes (FUZZ="--seed 7": other messages)
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 bench: $(READY) ## Measure against the targets; minutes
 	$(BIN)/python -m benchmarks.all
