@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from domain.aggregate import DomainEvent
+from domain.announcing import outcome_due
 from domain.batch import batch_id_of
 from domain.batch_events import (
     AssessmentCompleted,
@@ -27,6 +28,7 @@ from domain.batch_events import (
     PhaseConcluded,
 )
 from domain.batch_state import BatchState, is_anchor
+from domain.batch_status import batch_status
 from domain.error_details import missing_assessment, spellcheck_error
 from domain.values import BatchStatus, EssayResult
 
@@ -38,7 +40,6 @@ _RESULTS: Final = (
     AssessmentFailed,
 )
 _SHOWN_NOWHERE: Final = (BatchAssessmentCompleted, MessageParked, MessageDrained)
-_BEFORE_JUDGEMENT: Final = ("student_matching", "nlp")
 
 
 class BatchAt:
@@ -114,7 +115,11 @@ class BatchAt:
             "user_id": registration.user_id,
             "assignment_id": self._assessment.assignment_id if self._assessment else None,
             "assessed_at": self._assessment.happened_at if self._assessment else None,
-            "status": status or self._unfinished_status(essays),
+            "status": batch_status(
+                status,
+                has_results=self._started_at is not None,
+                has_all_files=bool(essays) and all(essay["file_upload_id"] is not None for essay in essays),
+            ),
             "total": len(essays),
             "completed": completed,
             "failed": failed,
@@ -136,22 +141,16 @@ class BatchAt:
         found = self._state.overall_status
         if announced_only or found is None or found is announced:
             return announced, self._outcome.happened_at if self._outcome else None
-        assert self._state.registration is not None, "an unregistered batch has no status"
-        return found, self._state.ended_at(self._state.registration, found)
-
-    def _unfinished_status(self, essays: list[dict[str, Any]]) -> BatchStatus:
-        if self._started_at is not None:
-            return BatchStatus.PROCESSING_PIPELINES
-        if essays and all(essay["file_upload_id"] is not None for essay in essays):
-            return BatchStatus.READY_FOR_PIPELINE_EXECUTION
-        return BatchStatus.AWAITING_CONTENT_VALIDATION
+        due = outcome_due(self._state)
+        assert due is not None, "a status that was not announced is due"
+        return found, due["happened_at"]
 
     def _essay(self, essay_id: str) -> dict[str, Any]:
         slot, check = self._slots.get(essay_id), self._spellchecks.get(essay_id)
         passed = check if isinstance(check, EssaySpellchecked) else None
         failed = check if isinstance(check, EssaySpellcheckFailed) else None
         line = self._ranking.get(essay_id)
-        judged = self._judged(essay_id, has_failed_before=failed is not None)
+        judged = self._judged(essay_id, spellchecked=None if check is None else passed is not None)
         changed_at = self._essays_changed_at[essay_id]
         error = None
         if self._assessment is not None:
@@ -174,14 +173,6 @@ class BatchAt:
             "last_updated": changed_at.astimezone(UTC).replace(tzinfo=None),
         }
 
-    def _judged(self, essay_id: str, *, has_failed_before: bool) -> str | None:
-        """Who failed before the judgement never got there, required or not: no verdict, not a failure."""
-        if essay_id in self._ranking:
-            return "completed"
-        conclusions = self._state.conclusions
-        failed_before = has_failed_before or any(
-            essay_id in conclusions[phase].failed_essay_ids
-            for phase in _BEFORE_JUDGEMENT
-            if phase in conclusions
-        )
-        return None if self._assessment is None or failed_before else "failed"
+    def _judged(self, essay_id: str, *, spellchecked: bool | None) -> str | None:
+        judgement = self._state.requirements.judgement(essay_id, spellchecked=spellchecked)
+        return None if judgement is None else "completed" if judgement else "failed"

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, overload
+from typing import Any, overload
 
-from application.queries import CLIENT_STATUS
 from application.responses.batches import BatchStatus, EssayResult
+from domain.batch_status import current_phase, failed_essays
+from domain.values import CLIENT_STATUS
+from domain.values import BatchStatus as Status
 
 
 def batch_status(row: Mapping[Any, Any], essays: list[EssayResult]) -> BatchStatus:
     """Return the status of a batch; `row` names its facts as the read model does."""
-    status = CLIENT_STATUS[row["status"]]
-    failed = row["total"] - row["completed"] if row["status"] == "failed_critically" else row["failed"]
+    status = Status(row["status"])
+    total, completed = row["total"], row["completed"]
     return {
         "batch_id": row["batch_id"],
         "user_id": row["user_id"],
         "assignment_id": row["assignment_id"],
-        "overall_status": status,
-        "essay_count": row["total"],
-        "completed_essay_count": row["completed"],
-        "failed_essay_count": failed,
+        "overall_status": CLIENT_STATUS[status],
+        "essay_count": total,
+        "completed_essay_count": completed,
+        "failed_essay_count": failed_essays(status, total=total, completed=completed, failed=row["failed"]),
         "requested_pipeline": None,
-        "current_phase": _current_phase(row) if status == "processing" else None,
+        "current_phase": current_phase(
+            status,
+            row["required"],
+            total=total,
+            spellchecked=row["spellchecked"],
+            is_assessed=row["assessed_at"] is not None,
+        ),
         "essays": essays,
         "created_at": without_zone(row["registered_at"]),
         "last_updated": without_zone(row["last_updated"]),
@@ -31,12 +39,6 @@ def batch_status(row: Mapping[Any, Any], essays: list[EssayResult]) -> BatchStat
         "processing_completed_at": without_zone(row["ended_at"]),
         "student_prompt_ref": row["student_prompt_ref"],
     }
-
-
-def _current_phase(row: Mapping[Any, Any]) -> Literal["spellcheck", "cj_assessment"] | None:
-    if "spellcheck" in row["required"] and row["spellchecked"] < row["total"]:
-        return "spellcheck"
-    return "cj_assessment" if "cj_assessment" in row["required"] and row["assessed_at"] is None else None
 
 
 @overload

@@ -6,7 +6,7 @@ time is therefore when RAS took in the message that caused the event, not when i
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -15,7 +15,7 @@ from application import topics
 from domain.batch import batch_id_of
 from domain.batch_events import PUBLISHED_EVENTS, BatchAssessmentCompleted, BatchResultsReady
 from domain.dead_letters import MessageDeadLettered
-from domain.notifications import correlation_id_of, published_event_id, teacher_notification
+from domain.notifications import correlation_id_of, published_event_id, teacher_notification, utc_text
 from domain.values import BatchStatus
 
 PublishedEvent = BatchResultsReady | BatchAssessmentCompleted
@@ -95,7 +95,7 @@ class _Origin(NamedTuple):
 
 def _origin(event: PublishedEvent | MessageDeadLettered) -> _Origin:
     correlation_id = correlation_id_of(event)
-    occurred_at = _utc(event.causation.received_at)
+    occurred_at = utc_text(event.causation.received_at)
     traceparent = event.causation.traceparent
     metadata: dict[str, Any] = {"traceparent": traceparent} if traceparent else {}
     if isinstance(event, BatchResultsReady):
@@ -141,7 +141,7 @@ def _results_ready(event: BatchResultsReady) -> dict[str, Any]:
                 "status": result.status,
                 "completed_count": result.completed_count,
                 "failed_count": result.failed_count,
-                "processing_time_seconds": None,
+                "processing_time_seconds": result.processing_time_seconds,
             }
             for result in event.phase_results
         },
@@ -204,7 +204,3 @@ def _notification(event: PublishedEvent, origin: _Origin) -> OutgoingMessage:
     return _message(
         topics.TEACHER_NOTIFICATION_REQUESTED, notification.event_id, notification.teacher_id, data, origin
     )
-
-
-def _utc(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

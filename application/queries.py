@@ -5,32 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from application.responses import batches as responses
 from application.responses.dead_letters import DeadLetter, DeadLetterPage, Parked
 from application.responses.inbox import Notifications
-from application.responses.kinds import ClientStatus
-from domain.values import BatchStatus
 
 _Body = TypeVar("_Body")
-
-CLIENT_STATUS: Final[Mapping[str, ClientStatus]] = {
-    BatchStatus.AWAITING_CONTENT_VALIDATION: "pending_content",
-    BatchStatus.CONTENT_INGESTION_FAILED: "failed",
-    BatchStatus.AWAITING_PIPELINE_CONFIGURATION: "pending_content",
-    BatchStatus.READY_FOR_PIPELINE_EXECUTION: "ready",
-    BatchStatus.PROCESSING_PIPELINES: "processing",
-    BatchStatus.AWAITING_STUDENT_VALIDATION: "processing",
-    BatchStatus.STUDENT_VALIDATION_COMPLETED: "processing",
-    BatchStatus.VALIDATION_TIMEOUT_PROCESSED: "processing",
-    BatchStatus.COMPLETED_SUCCESSFULLY: "completed_successfully",
-    BatchStatus.COMPLETED_WITH_FAILURES: "completed_with_failures",
-    BatchStatus.FAILED_CRITICALLY: "failed",
-    BatchStatus.CANCELLED: "cancelled",
-}
-"""From the status that upstream's services use to the one that clients see."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,11 +106,18 @@ def _events(count: int) -> Iterator[BatchResultsReady]:
             overall_status=BatchStatus.COMPLETED_SUCCESSFULLY,
             total_essays=30,
             completed_essays=30,
+            failed_essays=0,
             phase_results=(
-                PhaseResult(phase="spellcheck", completed_count=30, failed_count=0),
-                PhaseResult(phase="cj_assessment", completed_count=30, failed_count=0),
+                PhaseResult(
+                    phase="spellcheck", completed_count=30, failed_count=0, processing_time_seconds=4.2
+                ),
+                PhaseResult(
+                    phase="cj_assessment", completed_count=30, failed_count=0, processing_time_seconds=21.7
+                ),
             ),
+            job_id=f"{number}",
             processing_duration_seconds=35.8,
+            correlation_id=f"{number:08x}-0000-4000-8000-000000000001",
         )
 
 

@@ -1,16 +1,16 @@
-"""The batch: what upstream has said of it, and what RAS says when it is done.
+"""The batch: what upstream has reported of it, and what RAS announces when it is done.
 
 Theory of operation. Messages come from six topics in any order, some twice, some late. Each command
-compares the message with what is known: a repeat or an older statement changes nothing and triggers
+compares the message with what is known: a repeat or an older message changes nothing and triggers
 nothing; a newer one is recorded as a fact. After each fact the batch asks itself two questions, which
 are functions of its state alone and not of how it got there: is there a ranking to announce, and is
-there an outcome to announce? Whichever message makes the answer yes triggers the announcement, and an
-announcement is made again only when its content (the ranking) or outcome (the status) has changed.
+there an outcome to announce? Whichever message makes the answer yes triggers the announcement. An
+announcement is repeated only when its content (the ranking) or its outcome (status, phases, judging job)
+has changed.
 
-Statements with a time supersede by that time: the newer wins, and at the same time the first wins.
-A phase outcome carries no time of its own (only the time of sending, which a retry renews), so two
-different ones for a phase are ordered by their content: the graver wins. That makes the state the
-same in whichever order they arrive.
+Facts with a time supersede by that time: the newer wins, and at the same time the first wins. A phase
+outcome has no time of its own; which of two wins is decided by the runs they are of (`runs.py`). Pipeline
+messages add up: a later one names only the phases of its own run.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Final
 
 from domain.aggregate import DomainEvent
+from domain.announcing import outcome_due, ranking_due
 from domain.batch_events import (
     AssessmentCompleted,
     AssessmentFailed,
@@ -31,8 +32,9 @@ from domain.batch_events import (
     PhaseConcluded,
     PipelineCompleted,
 )
-from domain.batch_state import BatchState, Conclusion, Registration, is_anchor
+from domain.batch_state import BatchState, is_anchor
 from domain.parking import ParkableStream
+from domain.runs import Conclusion, Pipeline
 from domain.values import BatchStatus, Causation, Details, EssayResult, SpellcheckMetrics
 
 BATCH_STREAMS: Final = "batch-"
@@ -201,8 +203,8 @@ class BatchAggregate(ParkableStream):
     ) -> None:
         """Take upstream's word on a phase as a whole."""
         failed = tuple(sorted(set(failed_essay_ids)))
-        known = self._state.conclusions.get(phase)
-        if known and Conclusion(status, processed_count, failed, happened_at).weight <= known.weight:
+        outcome = Conclusion(causation.correlation_id, status, processed_count, failed, happened_at)
+        if not self._state.runs.replaces(phase, outcome):
             return
         self.trigger_event(
             PhaseConcluded,
@@ -269,7 +271,8 @@ class BatchAggregate(ParkableStream):
         causation: Causation,
     ) -> None:
         """Take the orchestrator's last word: which phases this batch was to go through."""
-        if self._state.pipeline is not None and happened_at <= self._state.pipeline.at:
+        message = Pipeline(causation.correlation_id, happened_at, final_status)
+        if not self._state.runs.is_news(message, completed_phases):
             return
         self.trigger_event(
             PipelineCompleted,
@@ -286,52 +289,18 @@ class BatchAggregate(ParkableStream):
     # Announcements.
 
     def announce(self, causation: Causation) -> None:
-        """Say what the facts so far call for and has not been said; nothing when all is said.
+        """Announce what the facts so far call for and was not announced; nothing when all was.
 
         Every command that changes the answer ends so. A check that replays the facts asks the same here.
         """
-        registration = self._state.registration
-        if registration is None:
-            return
-        self._announce_ranking(registration, causation)
-        self._announce_outcome(registration, causation)
+        self.announce_ranking(causation)
+        if (outcome := outcome_due(self._state)) is not None:
+            self.trigger_event(BatchResultsReady, causation=causation, **outcome)
 
-    def _announce_ranking(self, registration: Registration, causation: Causation) -> None:
-        assessment = self._state.assessment
-        if assessment is None:
-            return
-        rankings = tuple(r for r in assessment.rankings if r.essay_id in registration.essay_ids)
-        if not rankings or self._state.announced_ranking == (assessment.job_id, rankings):
-            return
-        self.trigger_event(
-            BatchAssessmentCompleted,
-            user_id=registration.user_id,
-            class_id=registration.class_id,
-            job_id=assessment.job_id,
-            rankings=rankings,
-            happened_at=max(assessment.at, registration.at),
-            causation=causation,
-        )
-
-    def _announce_outcome(self, registration: Registration, causation: Causation) -> None:
-        status = self.overall_status
-        if status is None or status is self._state.announced_status:
-            return
-        total, completed, _ = self.counts
-        ended_at = self._state.ended_at(registration, status)
-        self.trigger_event(
-            BatchResultsReady,
-            user_id=registration.user_id,
-            class_id=registration.class_id,
-            revision=self._state.revision + 1,
-            overall_status=status,
-            total_essays=total,
-            completed_essays=completed,
-            phase_results=self._state.tally.phase_results(self._state.requirements.phases),
-            processing_duration_seconds=(ended_at - registration.at).total_seconds(),
-            happened_at=ended_at,
-            causation=causation,
-        )
+    def announce_ranking(self, causation: Causation) -> None:
+        """Announce the ranking alone, if it is due."""
+        if (ranking := ranking_due(self._state)) is not None:
+            self.trigger_event(BatchAssessmentCompleted, causation=causation, **ranking)
 
     def _supersedes_spellcheck(self, essay_id: str, happened_at: datetime) -> bool:
         essay = self._state.essays.get(essay_id)

@@ -116,9 +116,13 @@ class PipelineCompleted(DomainEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchResultsReady(DomainEvent):
-    """Published: the batch is done. Said once per outcome; `revision` counts the outcomes from 1."""
+    """Published: the batch is done. Announced once per outcome; `revision` counts the outcomes from 1.
 
-    topic: ClassVar = "ras.batch.results-ready.v1"
+    `phase_results` holds the phases that ran, `job_id` the newest judging job, `correlation_id` is that of the run
+    that made the outcome. `failed_essays` is None where a release announced it that kept neither it nor these two.
+    """
+
+    topic: ClassVar = "ras.batch.results-ready.v2"
 
     user_id: str
     class_id: str | None
@@ -126,20 +130,27 @@ class BatchResultsReady(DomainEvent):
     overall_status: BatchStatus
     total_essays: int
     completed_essays: int
+    failed_essays: int | None
     phase_results: tuple[PhaseResult, ...]
+    job_id: str | None
     processing_duration_seconds: float
+    correlation_id: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchAssessmentCompleted(DomainEvent):
-    """Published: the batch is ranked. `rankings` holds the batch's own essays, anchors left out."""
+    """Published: the batch is ranked. `rankings` holds the batch's own essays, anchors left out.
 
-    topic: ClassVar = "ras.batch.assessment-announced.v1"
+    `correlation_id` is that of the run in which the job was judged, None where no message named one.
+    """
+
+    topic: ClassVar = "ras.batch.assessment-announced.v2"
 
     user_id: str
     class_id: str | None
     job_id: str
     rankings: tuple[Ranking, ...]
+    correlation_id: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

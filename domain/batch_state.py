@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 from domain.aggregate import DomainEvent
 from domain.batch_events import (
@@ -22,24 +22,13 @@ from domain.batch_events import (
     PhaseConcluded,
     PipelineCompleted,
 )
-from domain.completion import (
-    Requirements,
-    Standing,
-    Tally,
-    completion_status,
-    required_phases,
-    stopping_status,
-)
+from domain.completion import Outcome, Standing, Tally, completion_status, requirements
+from domain.phase_times import judging_seconds
+from domain.runs import Conclusion, Pipeline, Run, Runs, Stop
 from domain.values import BatchStatus, EssayResult, Phase, Ranking
 
 _ANCHOR_PREFIX: Final = "ANCHOR_"
 _SEEN_BY_ESSAY: Final = frozenset(phase.value for phase in Phase)
-_GRAVITY: Final = {
-    BatchStatus.COMPLETED_SUCCESSFULLY: 1,
-    BatchStatus.COMPLETED_WITH_FAILURES: 2,
-    BatchStatus.CANCELLED: 3,
-    BatchStatus.FAILED_CRITICALLY: 4,
-}
 
 
 def is_anchor(result: EssayResult) -> bool:
@@ -54,11 +43,12 @@ def is_anchor_id(essay_id: str) -> bool:
 
 @dataclass(slots=True)
 class Essay:
-    """What decides about one essay: times to compare with, and the spellcheck's success."""
+    """What decides about one essay: times to compare with, and the spellcheck's success and duration."""
 
     slot_assigned_at: datetime | None = None
     spellcheck_at: datetime | None = None
     spellchecked: bool | None = None
+    spellcheck_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,41 +62,17 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True)
-class Conclusion:
-    """A phase outcome. `weight` orders any two by gravity, then by content: one of them wins."""
-
-    status: BatchStatus
-    processed_count: int
-    failed_essay_ids: tuple[str, ...]
-    at: datetime
-
-    @property
-    def weight(self) -> tuple[int, str, int, tuple[str, ...]]:
-        """The place of this outcome among all possible ones; its time of sending plays no part."""
-        return (_GRAVITY.get(self.status, 0), self.status, self.processed_count, self.failed_essay_ids)
-
-
-@dataclass(frozen=True, slots=True)
 class Assessment:
-    """The newest comparative-judgement result: the students' ranking, empty where the job failed."""
+    """The newest comparative-judgement result: the students' ranking, empty where the job failed.
+
+    `run` is the correlation id of its message, `seconds` how long the job took, None where it does not report it.
+    """
 
     at: datetime
     job_id: str
     rankings: tuple[Ranking, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Pipeline:
-    """The newest pipeline message: what the batch was to go through."""
-
-    at: datetime
-    completed_phases: tuple[str, ...]
-    final_status: BatchStatus
-
-
-class _UpstreamsWord(TypedDict):
-    pipeline: BatchStatus | None
-    phases: dict[str, BatchStatus]
+    run: Run
+    seconds: float | None
 
 
 class BatchState:
@@ -115,13 +81,14 @@ class BatchState:
     def __init__(self) -> None:
         self.essays: dict[str, Essay] = {}
         self.registration: Registration | None = None
-        self.conclusions: dict[str, Conclusion] = {}
+        self.runs = Runs()
         self.assessment: Assessment | None = None
-        self.pipeline: Pipeline | None = None
-        self.requirements = Requirements(required_phases(None), None, frozenset(), {})
+        self.spellchecked_last: tuple[datetime, Run] | None = None
+        self.spellchecked_essays = 0
+        self.requirements = requirements({}, {}, spellchecked=False, ranked=None)
         self.tally = Tally()
-        self.stopped_as: BatchStatus | None = None
-        self.announced_status: BatchStatus | None = None
+        self.stopped: Stop | None = None
+        self.announced: Outcome | None = None
         self.announced_ranking: tuple[str, tuple[Ranking, ...]] | None = None
         self.revision = 0
         self.parked_messages = 0
@@ -131,23 +98,33 @@ class BatchState:
         """How the batch ended, or None while it is unfinished or unregistered."""
         if self.registration is None:
             return None
-        if self.stopped_as is not None or self.tally.pending:
-            return self.stopped_as
-        return completion_status(self.tally, **self._upstreams_word())
+        if self.stopped is not None:
+            return self.stopped.status
+        if self.tally.pending:
+            return None
+        return completion_status(
+            self.tally,
+            pipeline=self.runs.pipeline.final_status if self.runs.pipeline else None,
+            phases={phase: conclusion.status for phase, conclusion in self.runs.conclusions.items()},
+        )
 
-    def ended_at(self, registration: Registration, status: BatchStatus) -> datetime:
-        """Return the time of the last fact that the outcome rests on, never the time of arrival."""
-        essays = self.essays
-        times = [registration.at]
-        times += [at for e in registration.essay_ids if (at := essays[e].spellcheck_at) is not None]
-        if self.assessment is not None:
-            times.append(self.assessment.at)
-        times += [c.at for phase, c in self.conclusions.items() if phase not in _SEEN_BY_ESSAY]
-        if status.stops_the_batch:
-            times += [c.at for c in self.conclusions.values() if c.status is status]
-            if self.pipeline is not None:
-                times.append(self.pipeline.at)
-        return max(times)
+    @property
+    def outcome(self) -> Outcome | None:
+        """What there is to announce, or None while the batch is unfinished or unregistered."""
+        status = self.overall_status
+        if status is None:
+            return None
+        results = self.tally.phase_results(self.requirements.phases)
+        return Outcome.of(status, results, self.assessment.job_id if self.assessment else None)
+
+    @property
+    def author(self) -> Run:
+        """The run that made the outcome, None if no message names one."""
+        if self.stopped is not None:
+            return self.stopped.run
+        judged = self.assessment
+        found = self.runs.author(judged.at if judged else None, judged.run if judged else None)
+        return found if found or self.spellchecked_last is None else self.spellchecked_last[1]
 
     def evolve(self, event: DomainEvent) -> None:
         """Take over one event."""
@@ -167,60 +144,78 @@ class BatchState:
         self._essay(event.essay_id).slot_assigned_at = event.happened_at
 
     def on_spellchecked(self, event: EssaySpellchecked | EssaySpellcheckFailed) -> None:
-        """Count the essay anew."""
+        """Recount the essay."""
         essay = self._essay(event.essay_id)
         success = isinstance(event, EssaySpellchecked)
         essay.spellcheck_at = event.happened_at
+        essay.spellcheck_ms = event.processing_duration_ms if isinstance(event, EssaySpellchecked) else None
+        if self.spellchecked_last is None or event.happened_at > self.spellchecked_last[0]:
+            self.spellchecked_last = (event.happened_at, event.causation.correlation_id)
         before, essay.spellchecked = essay.spellchecked, success
-        expected = self.registration is not None and event.essay_id in self.registration.essay_ids
-        if expected and before is not success:
+        if self.registration is None or event.essay_id not in self.registration.essay_ids:
+            return
+        if before is None:
+            self.spellchecked_essays += 1
+            if self.spellchecked_essays == 1 and Phase.SPELLCHECK not in self.requirements.phases:
+                self._count_again()  # the spellcheck's first result makes it a required phase
+                return
+        if before is not success:
             self.tally.count(self.requirements.standing(event.essay_id, spellchecked=before), -1)
             self.tally.count(self.requirements.standing(event.essay_id, spellchecked=success))
 
     def on_phase_concluded(self, event: PhaseConcluded) -> None:
         """Take the phase as over, or as stopped."""
-        self.conclusions[event.phase] = Conclusion(
-            event.status, event.processed_count, event.failed_essay_ids, event.happened_at
-        )
+        self.runs.conclude(event.phase, conclusion_of(event))
         self._count_again()
 
     def on_assessed(self, event: AssessmentCompleted) -> None:
         """Keep the students' lines of the ranking."""
-        self.assessment = Assessment(
-            event.happened_at,
-            event.job_id,
-            tuple(
-                Ranking(
-                    essay_id=result.essay_id,
-                    rank=result.rank,
-                    score=result.bt_score,
-                    letter_grade=result.letter_grade,
-                    confidence_score=result.confidence_score,
-                    confidence_label=result.confidence_label,
-                )
-                for result in event.results
-                if not is_anchor(result)
-            ),
+        rankings = tuple(
+            Ranking(
+                essay_id=result.essay_id,
+                rank=result.rank,
+                score=result.bt_score,
+                letter_grade=result.letter_grade,
+                confidence_score=result.confidence_score,
+                confidence_label=result.confidence_label,
+            )
+            for result in event.results
+            if not is_anchor(result)
         )
-        self._count_again()
+        self._assessed(event, rankings)
 
     def on_assessment_failed(self, event: AssessmentFailed) -> None:
         """Comparative judgement is over and ranked nobody."""
-        self.assessment = Assessment(event.happened_at, event.job_id, ())
+        self._assessed(event, ())
+
+    def _assessed(self, event: AssessmentCompleted | AssessmentFailed, rankings: tuple[Ranking, ...]) -> None:
+        self.assessment = Assessment(
+            event.happened_at,
+            event.job_id,
+            rankings,
+            event.causation.correlation_id,
+            judging_seconds(event.metadata),
+        )
         self._count_again()
 
     def on_pipeline_completed(self, event: PipelineCompleted) -> None:
-        """The phases it names are the ones required."""
-        self.pipeline = Pipeline(event.happened_at, event.completed_phases, event.final_status)
+        """Require the phases that it names, beside those named before."""
+        self.runs.complete(pipeline_of(event), event.completed_phases)
         self._count_again()
 
     def on_ranking_announced(self, event: BatchAssessmentCompleted) -> None:
-        """Remember what was said, to say it once."""
+        """Remember what was announced, to announce it once."""
         self.announced_ranking = (event.job_id, event.rankings)
 
     def on_outcome_announced(self, event: BatchResultsReady) -> None:
-        """Remember what was said, to say it once."""
-        self.announced_status = event.overall_status
+        """Remember what was announced, to announce it once.
+
+        An announcement of an early release does not name its job: it rests on the newest assessment before it.
+        """
+        job_id = event.job_id
+        if event.failed_essays is None:
+            job_id = self.assessment.job_id if self.assessment else None
+        self.announced = Outcome.of(event.overall_status, event.phase_results, job_id)
         self.revision = event.revision
 
     def on_parked(self, _event: MessageParked) -> None:
@@ -238,35 +233,39 @@ class BatchState:
         return essay
 
     def _count_again(self) -> None:
-        """Measure every expected essay anew: a message about the whole batch changed the measure."""
-        named = self.pipeline.completed_phases if self.pipeline else ()
-        concluded = {phase for phase, c in self.conclusions.items() if c.status.ends_a_phase}
-        self.requirements = Requirements(
-            phases=required_phases(named),
+        """Measure every expected essay again: a message about the whole batch changed the measure."""
+        expected = self.registration.essay_ids if self.registration else ()
+        self.spellchecked_essays = sum(self.essays[e].spellchecked is not None for e in expected)
+        self.stopped = self.runs.stop
+        self.requirements = requirements(
+            self.runs.named,
+            {phase: c.failed_essay_ids for phase, c in self.runs.outcomes.items()},
+            spellchecked=self.spellchecked_essays > 0,
             ranked=frozenset(r.essay_id for r in self.assessment.rankings) if self.assessment else None,
-            concluded=frozenset(concluded.union(named)),
-            failed_in={
-                phase: frozenset(c.failed_essay_ids)
-                for phase, c in self.conclusions.items()
-                if c.failed_essay_ids
-            },
         )
-        self.stopped_as = stopping_status(**self._upstreams_word())
         self.tally = Tally()
-        if self.registration is None:
-            return
         standings: dict[Standing, int] = {}
-        for essay_id in self.registration.essay_ids:
+        for essay_id in expected:
             standing = self.requirements.standing(essay_id, spellchecked=self.essays[essay_id].spellchecked)
             standings[standing] = standings.get(standing, 0) + 1
         for standing, count in standings.items():
             self.tally.count(standing, count)
 
-    def _upstreams_word(self) -> _UpstreamsWord:
-        return {
-            "pipeline": self.pipeline.final_status if self.pipeline else None,
-            "phases": {phase: conclusion.status for phase, conclusion in self.conclusions.items()},
-        }
+
+def conclusion_of(event: PhaseConcluded) -> Conclusion:
+    """Return the phase outcome that `event` recorded."""
+    return Conclusion(
+        event.causation.correlation_id,
+        event.status,
+        event.processed_count,
+        event.failed_essay_ids,
+        event.happened_at,
+    )
+
+
+def pipeline_of(event: PipelineCompleted) -> Pipeline:
+    """Return the pipeline message that `event` recorded."""
+    return Pipeline(event.causation.correlation_id, event.happened_at, event.final_status)
 
 
 _EVOLVE: Final[dict[type[DomainEvent], Callable[[BatchState, Any], None]]] = {

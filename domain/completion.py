@@ -8,13 +8,20 @@ result costs the same in a batch of ten thousand essays as in one of thirty.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from domain.values import DEFAULT_REQUIRED_PHASES, BatchStatus, Phase, PhaseResult, in_pipeline_order
+from domain.values import (
+    DEFAULT_REQUIRED_PHASES,
+    PHASE_ORDER,
+    BatchStatus,
+    Phase,
+    PhaseResult,
+    in_pipeline_order,
+)
 
 
 class State(Enum):
@@ -33,16 +40,12 @@ class Standing(NamedTuple):
     failed_phase: str | None
 
 
-def required_phases(completed_phases: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Return what a batch needs, in pipeline order, given its pipeline message's `completed_phases`.
-
-    A pipeline that names no phase (one that failed at once) says nothing about what was asked for:
-    the default stands, so that no batch is called done for want of requirements.
-    """
-    return in_pipeline_order(completed_phases or DEFAULT_REQUIRED_PHASES)
-
-
+_SEEN_BY_ESSAY: Final = frozenset(phase.value for phase in Phase)
 _IN_NONE: Final[frozenset[str]] = frozenset()
+_UNSEEN_BEFORE_JUDGEMENT: Final = tuple(
+    phase for phase in PHASE_ORDER[: PHASE_ORDER.index(Phase.CJ_ASSESSMENT)] if phase != Phase.SPELLCHECK
+)
+"""The phases before comparative judgement of which no result per essay is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,10 @@ class Requirements:
     concluded: frozenset[str]
     failed_in: Mapping[str, frozenset[str]]
 
+    def with_ranked(self, essay_id: str) -> Requirements:
+        """Return the same requirements where the newest assessment ranks `essay_id` alone."""
+        return replace(self, ranked=frozenset((essay_id,)))
+
     def standing(self, essay_id: str, *, spellchecked: bool | None) -> Standing:
         """Measure one essay; `spellchecked` is its spellcheck's success, None while unknown."""
         ranked = None if self.ranked is None else essay_id in self.ranked
@@ -65,6 +72,20 @@ class Requirements:
         if self.failed_in:
             failed = frozenset(phase for phase, essays in self.failed_in.items() if essay_id in essays)
         return _standing(self.phases, self.concluded, spellchecked, ranked, failed)
+
+    def judgement(self, essay_id: str, *, spellchecked: bool | None) -> bool | None:
+        """Return whether the newest assessment ranked the essay, required or not.
+
+        None while there is no assessment, and for an essay that failed in an earlier phase: it never got there.
+        """
+        if self.ranked is None:
+            return None
+        if essay_id in self.ranked:
+            return True
+        failed_before = spellchecked is False or any(
+            essay_id in self.failed_in.get(phase, ()) for phase in _UNSEEN_BEFORE_JUDGEMENT
+        )
+        return None if failed_before else False
 
     def verdict(self, phase: str, essay_id: str, *, spellchecked: bool | None) -> bool | None:
         """Return whether an essay came through `phase`, taken by itself; None while that is not known."""
@@ -82,6 +103,34 @@ def _verdict(
     if phase in own:
         return own[phase]
     return not has_failed if phase in concluded else None
+
+
+def requirements(
+    named: Collection[str],
+    outcomes: Mapping[str, Collection[str]],
+    *,
+    spellchecked: bool,
+    ranked: frozenset[str] | None,
+) -> Requirements:
+    """Return what the essays of a batch are measured against.
+
+    `named` are the phases that pipeline messages have named.
+    `outcomes` holds, for each phase with an outcome that reports results, the essays that failed there.
+    `spellchecked`: an expected essay has a spellcheck result. `ranked` are the essays of the newest assessment.
+
+    Required are the phases that were named and those whose results are in, and the default until a pipeline message
+    names phases: so no batch is called done for want of requirements.
+    """
+    results_in = [phase for phase in outcomes if phase not in _SEEN_BY_ESSAY]
+    results_in += [Phase.SPELLCHECK.value] * spellchecked
+    results_in += [Phase.CJ_ASSESSMENT.value] * (ranked is not None)
+    by_default = () if named else DEFAULT_REQUIRED_PHASES
+    return Requirements(
+        phases=in_pipeline_order(frozenset((*named, *results_in, *by_default))),
+        ranked=ranked,
+        concluded=frozenset((*named, *outcomes)),
+        failed_in={phase: frozenset(failed) for phase, failed in outcomes.items() if failed},
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -141,33 +190,37 @@ class Tally:
         return self.total, self.completed, self.failed
 
     def phase_results(self, phases: tuple[str, ...]) -> tuple[PhaseResult, ...]:
-        """Return the counts of each of `phases`, in that order."""
+        """Return the counts of those of `phases` that any essay went through, in that order."""
         return tuple(
-            PhaseResult(
-                phase=phase,
-                completed_count=self.completed_in.get(phase, 0),
-                failed_count=self.failed_in.get(phase, 0),
-            )
+            PhaseResult(phase=phase, completed_count=completed, failed_count=failed)
             for phase in phases
+            if (completed := self.completed_in.get(phase, 0)) + (failed := self.failed_in.get(phase, 0))
         )
+
+
+class Outcome(NamedTuple):
+    """What a results-ready announces; two announcements with the same outcome say the same.
+
+    `phases` are those that ran, `job_id` is the judging job behind the ranking. A stopped batch has neither: its
+    status alone is its outcome.
+    """
+
+    status: BatchStatus
+    phases: tuple[str, ...] = ()
+    job_id: str | None = None
+
+    @classmethod
+    def of(cls, status: BatchStatus, results: Iterable[PhaseResult], job_id: str | None) -> Outcome:
+        """Return the outcome of a batch that ended with `status` and these results of its phases."""
+        if status.stops_the_batch:
+            return cls(status)
+        ran = (result.phase for result in results if result.completed_count or result.failed_count)
+        return cls(status, tuple(ran), job_id)
 
 
 _CONTRADICTS_TOTAL_FAILURE: Final = frozenset(
     {BatchStatus.COMPLETED_SUCCESSFULLY, BatchStatus.COMPLETED_WITH_FAILURES}
 )
-
-
-def stopping_status(pipeline: BatchStatus | None, phases: Mapping[str, BatchStatus]) -> BatchStatus | None:
-    """Return how upstream stopped the batch, whatever its essays say, or None if it did not.
-
-    `pipeline` is the pipeline message's status, `phases` those of the phase outcomes.
-    """
-    if pipeline is not None and pipeline.stops_the_batch:
-        return pipeline
-    stopped = [status for status in phases.values() if status.stops_the_batch]
-    if not stopped:
-        return None
-    return BatchStatus.FAILED_CRITICALLY if BatchStatus.FAILED_CRITICALLY in stopped else stopped[0]
 
 
 def completion_status(

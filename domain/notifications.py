@@ -7,14 +7,15 @@ rebuild and on every machine, which is how consumers recognise a repeat.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from hashlib import sha1
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
 from domain.aggregate import DomainEvent
 from domain.batch import batch_id_of
-from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
-from domain.values import BatchStatus
+from domain.batch_events import PUBLISHED_EVENTS, BatchAssessmentCompleted, BatchResultsReady
+from domain.values import CLIENT_STATUS, BatchStatus
 
 NOTIFICATION_TOPIC: Final = "huleedu.notification.teacher.requested.v1"
 
@@ -37,8 +38,13 @@ def published_event_id(event: DomainEvent, topic: str) -> str:
 
 
 def correlation_id_of(event: DomainEvent) -> str:
-    """Return the correlation id of the message that caused `event`; one of its stream if it had none."""
-    return event.causation.correlation_id or str(uuid5(_NAMESPACE, event.originator_id))
+    """Return the correlation id under which `event` leaves.
+
+    That of the run that made an announcement's outcome; else of the message that caused the event; else one that
+    is the same for the whole stream.
+    """
+    run = event.correlation_id if isinstance(event, PUBLISHED_EVENTS) else None
+    return run or event.causation.correlation_id or str(uuid5(_NAMESPACE, event.originator_id))
 
 
 class TeacherNotification(NamedTuple):
@@ -74,29 +80,34 @@ def teacher_notification(event: BatchResultsReady | BatchAssessmentCompleted) ->
 
 
 def _results_ready(event: BatchResultsReady) -> tuple[str, str, dict[str, Any]]:
-    return (
-        "batch_results_ready",
-        "high",
-        {
-            "batch_id": batch_id_of(event.originator_id),
-            "total_essays": event.total_essays,
-            "completed_essays": event.completed_essays,
-            "overall_status": event.overall_status.value,
-            "processing_duration_seconds": event.processing_duration_seconds,
-            "phase_results": {
-                result.phase: {
-                    "status": result.status,
-                    "completed_count": result.completed_count,
-                    "failed_count": result.failed_count,
-                    "processing_time_seconds": None,
-                }
-                for result in event.phase_results
-            },
-            "message": _MESSAGES[event.overall_status].format(
-                done=event.completed_essays, total=event.total_essays
-            ),
+    payload: dict[str, Any] = {
+        "batch_id": batch_id_of(event.originator_id),
+        "total_essays": event.total_essays,
+        "completed_essays": event.completed_essays,
+        "overall_status": event.overall_status.value,
+        "processing_duration_seconds": event.processing_duration_seconds,
+        "phase_results": {
+            result.phase: {
+                "status": result.status,
+                "completed_count": result.completed_count,
+                "failed_count": result.failed_count,
+                "processing_time_seconds": result.processing_time_seconds,
+            }
+            for result in event.phase_results
         },
+    }
+    if event.failed_essays is None:
+        # Sent by an early release: the same event must give the same bytes for good.
+        message = _FIRST_MESSAGES[event.overall_status]
+    else:
+        message = _MESSAGES[event.overall_status]
+        payload["failed_essays"] = event.failed_essays
+        payload["client_status"] = CLIENT_STATUS[event.overall_status]
+        payload["completed_at"] = utc_text(event.happened_at)
+    payload["message"] = message.format(
+        done=event.completed_essays, total=event.total_essays, failed=event.failed_essays
     )
+    return "batch_results_ready", "high", payload
 
 
 def _assessment_completed(event: BatchAssessmentCompleted) -> tuple[str, str, dict[str, Any]]:
@@ -114,7 +125,18 @@ def _assessment_completed(event: BatchAssessmentCompleted) -> tuple[str, str, di
     )
 
 
+def utc_text(time: datetime) -> str:
+    """Return `time` as wire formats write it: UTC, with `Z`."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 _MESSAGES: Final = {
+    BatchStatus.COMPLETED_SUCCESSFULLY: "The batch completed with {done} of {total} essays.",
+    BatchStatus.COMPLETED_WITH_FAILURES: "The batch completed with {done} of {total} essays; {failed} failed.",
+    BatchStatus.FAILED_CRITICALLY: "The batch failed; it completed with {done} of {total} essays.",
+    BatchStatus.CANCELLED: "The batch was cancelled; it completed with {done} of {total} essays.",
+}
+_FIRST_MESSAGES: Final = {
     BatchStatus.COMPLETED_SUCCESSFULLY: "The results are ready: {done} of {total} essays are done.",
     BatchStatus.COMPLETED_WITH_FAILURES: (
         "The results are ready: {done} of {total} essays are done, the others failed."

@@ -16,7 +16,7 @@ from domain.batch_events import MessageParked
 from domain.batch_state import BatchState
 from domain.completion import State
 from domain.narrative import NAMED, counted, in_words, listed
-from domain.values import BatchStatus, Phase, in_pipeline_order
+from domain.values import DEFAULT_REQUIRED_PHASES, BatchStatus, Phase, in_pipeline_order
 
 
 class Message(StrEnum):
@@ -104,13 +104,13 @@ def explain(
         is_registered=state.registration is not None,
         is_ready=state.overall_status is not None,
         overall_status=state.overall_status,
-        announced_status=state.announced_status,
+        announced_status=state.announced.status if state.announced else None,
         revision=state.revision,
         expected=total,
         completed=completed,
         failed=failed,
         pending=state.tally.pending,
-        pipeline_status=state.pipeline.final_status if state.pipeline else None,
+        pipeline_status=state.runs.pipeline.final_status if state.runs.pipeline else None,
         assessment_job_id=state.assessment.job_id if state.assessment else None,
         ranked=len(state.assessment.rankings) if state.assessment else None,
         phases=phases,
@@ -127,9 +127,9 @@ def _phases(state: BatchState, expected: Sequence[str]) -> Iterator[PhaseReadine
         essay_id: state.requirements.standing(essay_id, spellchecked=state.essays[essay_id].spellchecked)
         for essay_id in expected
     }
-    for phase in in_pipeline_order((*required, *state.conclusions)):
+    for phase in in_pipeline_order((*required, *state.runs.conclusions)):
         is_required = phase in required
-        said = state.conclusions.get(phase)
+        said = state.runs.conclusions.get(phase)
         yield PhaseReadiness(
             phase=phase,
             required=is_required,
@@ -198,7 +198,7 @@ def _verdict(state: BatchState) -> Iterator[str]:
     if status is not None:
         how = f"The batch is ready: {in_words(status)}, {completed:,} of {counted(total, 'essay')} done"
         yield f"{how}, {failed:,} failed." if failed else f"{how}."
-        if state.stopped_as is not None:
+        if state.stopped is not None:
             yield f"Upstream stopped it ({in_words(status)}), whatever its essays say."
         yield f"RAS has announced this as revision {state.revision}."
     elif total == 0:
@@ -208,9 +208,9 @@ def _verdict(state: BatchState) -> Iterator[str]:
             f"The batch is not ready: {state.tally.pending:,} of {counted(total, 'essay')} still lack a result, "
             f"{completed:,} {'is' if completed == 1 else 'are'} done, {failed:,} failed."
         )
-        if state.announced_status is not None:
+        if state.announced is not None:
             yield (
-                f"It was announced before ({in_words(state.announced_status)}, revision {state.revision}); "
+                f"It was announced before ({in_words(state.announced.status)}, revision {state.revision}); "
                 "what was learnt since has opened it again."
             )
 
@@ -226,11 +226,14 @@ def _in_phase(phase: PhaseReadiness, named: int | None) -> Iterator[str]:
 
 def _requirement(state: BatchState) -> str:
     phases = " and ".join(state.requirements.phases)
-    if state.pipeline is not None and state.pipeline.completed_phases:
-        return f"Required: {phases}, as the pipeline message says."
-    if state.pipeline is not None:
-        return f"Required: {phases}, the default, because the pipeline message names no phase."
-    return f"Required: {phases}, the default, because no pipeline message has come."
+    if state.runs.named:
+        return f"Required: {phases}, as pipeline messages and results name them."
+    default = "the default"
+    if set(state.requirements.phases) > set(DEFAULT_REQUIRED_PHASES):
+        default = "the default and what pipeline messages and results name besides"
+    if state.runs.pipeline is not None:
+        return f"Required: {phases}, {default}, because the pipeline message names no phase."
+    return f"Required: {phases}, {default}, because no pipeline message has come."
 
 
 def _unregistered(state: BatchState, heard_of: Sequence[str], named: int | None) -> Iterator[str]:
@@ -250,5 +253,5 @@ def _upstreams_word(state: BatchState, phases: Iterable[PhaseReadiness]) -> Iter
     for phase in phases:
         if phase.said is not None:
             yield f"Upstream called the phase {phase.phase} {in_words(phase.said)}."
-    if state.pipeline is not None:
-        yield f"Upstream called the pipeline {in_words(state.pipeline.final_status)}."
+    if state.runs.pipeline is not None:
+        yield f"Upstream called the pipeline {in_words(state.runs.pipeline.final_status)}."

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 
 class Phase(StrEnum):
@@ -55,9 +55,42 @@ class BatchStatus(StrEnum):
         """Whether a phase with this status is over."""
         return self in _ENDING
 
+    @property
+    def reports_results(self) -> bool:
+        """Whether a phase outcome with this status reports results: it is over and did not stop its run."""
+        return self in _ENDING and self not in _STOPPING
+
 
 _STOPPING = frozenset({BatchStatus.FAILED_CRITICALLY, BatchStatus.CANCELLED})
 _ENDING = _STOPPING | {BatchStatus.COMPLETED_SUCCESSFULLY, BatchStatus.COMPLETED_WITH_FAILURES}
+
+
+ClientStatus = Literal[
+    "pending_content",
+    "ready",
+    "processing",
+    "completed_successfully",
+    "completed_with_failures",
+    "failed",
+    "cancelled",
+]
+"""The statuses that clients see."""
+
+CLIENT_STATUS: Final[Mapping[BatchStatus, ClientStatus]] = {
+    BatchStatus.AWAITING_CONTENT_VALIDATION: "pending_content",
+    BatchStatus.CONTENT_INGESTION_FAILED: "failed",
+    BatchStatus.AWAITING_PIPELINE_CONFIGURATION: "pending_content",
+    BatchStatus.READY_FOR_PIPELINE_EXECUTION: "ready",
+    BatchStatus.PROCESSING_PIPELINES: "processing",
+    BatchStatus.AWAITING_STUDENT_VALIDATION: "processing",
+    BatchStatus.STUDENT_VALIDATION_COMPLETED: "processing",
+    BatchStatus.VALIDATION_TIMEOUT_PROCESSED: "processing",
+    BatchStatus.COMPLETED_SUCCESSFULLY: "completed_successfully",
+    BatchStatus.COMPLETED_WITH_FAILURES: "completed_with_failures",
+    BatchStatus.FAILED_CRITICALLY: "failed",
+    BatchStatus.CANCELLED: "cancelled",
+}
+"""From the status that upstream's services use to the one that clients see."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +155,15 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseResult:
-    """How one required phase ended: counts of expected essays that succeeded and failed in it."""
+    """How one phase ended: counts of expected essays that succeeded and failed in it.
+
+    `processing_time_seconds` is the time that the phase took, None where the facts do not show it.
+    """
 
     phase: str
     completed_count: int
     failed_count: int
+    processing_time_seconds: float | None = None
 
     @property
     def status(self) -> str:

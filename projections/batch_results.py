@@ -1,7 +1,8 @@
 """Read model of batches, their essays, phases and rankings: what the query API answers from.
 
-Facts are stored as they are; what follows from them together (an essay that the ranking left out, the
-counts) is derived when asked, in one place, by the query. Rows of a batch may come before its
+Facts are stored as they are. What follows from them for an essay, and the counts, the query asks of the domain's
+functions. A batch's status, by which clients search, is stored: the domain's function over its few facts is a table, and
+an update looks up what it says. Rows of a batch may come before its
 registration: they are kept, and shown once the batch is known.
 """
 
@@ -24,9 +25,15 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    case,
+    cast,
+    column,
     delete,
+    exists,
     func,
+    select,
     update,
+    values,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -44,7 +51,9 @@ from domain.batch_events import (
     PipelineCompleted,
 )
 from domain.batch_state import is_anchor
+from domain.batch_status import batch_status
 from domain.error_details import spellcheck_error
+from domain.values import BatchStatus
 from projections.projection import Projection, Row, Statement, as_rows, change, schema_of, upsert, upserts
 from projections.recorded import Recorded
 
@@ -66,8 +75,9 @@ batches: Final = Table(
     Column("assessment_job_id", Text),
     Column("assessment_failed", Boolean),
     Column("assessed_at", _Time),
-    Column("completed_phases", JSONB()),
+    Column("named_phases", JSONB()),
     Column("overall_status", Text),
+    Column("status", Text),
     Column("revision", Integer),
     Column("ended_at", _Time),
     Column("processing_started_at", _Time),
@@ -142,7 +152,7 @@ _ASSESSMENT: Final = (
     "assessment_failed",
     "assessed_at",
 )
-_PIPELINE: Final = ("batch_id", "completed_phases")
+_PIPELINE: Final = ("batch_id", "named_phases")
 _OUTCOME: Final = ("batch_id", "overall_status", "revision", "ended_at")
 _PHASE: Final = tuple(map(str, phases.columns.keys()))
 _RANKING: Final = tuple(map(str, rankings.columns.keys()))
@@ -156,8 +166,71 @@ _conclude = upsert(phases, _PHASE)
 _assess = change(batches, _ASSESSMENT, keys=("batch_id",))
 _forget_rankings = delete(rankings).where(rankings.c.batch_id == func.any(_batch_ids))
 _rank = upsert(rankings, _RANKING)
-_complete = change(batches, _PIPELINE, keys=("batch_id",))
+_complete = change(
+    batches,
+    _PIPELINE,
+    keys=("batch_id",),
+    merge={
+        # Pipeline messages add up; the union of two objects has the members of both.
+        "named_phases": lambda there, new: func.coalesce(there, cast({}, JSONB)).op("||")(new),
+    },
+)
 _announce = change(batches, _OUTCOME, keys=("batch_id",))
+
+_outcomes: Final = (None, *(status for status in BatchStatus if status.ends_a_phase))
+_statuses: Final = (
+    values(
+        column("outcome", Text),
+        column("has_results", Boolean),
+        column("has_all_files", Boolean),
+        column("status", Text),
+    )
+    .data(
+        [
+            (
+                outcome,
+                has_results,
+                has_all_files,
+                batch_status(outcome, has_results=has_results, has_all_files=has_all_files),
+            )
+            for outcome in _outcomes
+            for has_results in (False, True)
+            for has_all_files in (False, True)
+        ]
+    )
+    .alias("statuses")
+)
+"""What the domain says of each choice of facts."""
+
+_expected = (essays.c.batch_id == batches.c.batch_id) & essays.c.ordinal.is_not(None)
+_begun = batches.c.overall_status.is_not(None) | batches.c.processing_started_at.is_not(None)
+_facts = (
+    select(
+        batches.c.batch_id,
+        batches.c.overall_status.label("outcome"),
+        batches.c.processing_started_at.is_not(None).label("has_results"),
+        # The files are counted only as long as they matter, and only up to the first that is missing.
+        case(
+            (_begun, True),
+            (exists().where(_expected & essays.c.file_upload_id.is_(None)), False),
+            else_=exists().where(_expected),
+        ).label("has_all_files"),
+    )
+    .where(batches.c.batch_id == func.any(_batch_ids))
+    .offset(0)  # each fact is looked up once, not once for each row of the table
+    .subquery("facts")
+)
+_restate = (
+    update(batches)
+    .where(
+        batches.c.batch_id == _facts.c.batch_id,
+        _facts.c.outcome.is_not_distinct_from(_statuses.c.outcome),
+        _facts.c.has_results == _statuses.c.has_results,
+        _facts.c.has_all_files == _statuses.c.has_all_files,
+        batches.c.status.is_distinct_from(_statuses.c.status),
+    )
+    .values(status=_statuses.c.status)
+)
 
 
 class _Changes:
@@ -174,7 +247,7 @@ class _Changes:
         self.essays: dict[tuple[str, str], dict[str, Any]] = {}
         self.phases: dict[tuple[str, str], Row] = {}
         self.assessments: dict[str, AssessmentCompleted | AssessmentFailed] = {}
-        self.pipelines: dict[str, Row] = {}
+        self.pipelines: dict[str, dict[str, Any]] = {}
         self.outcomes: dict[str, Row] = {}
 
     def take(self, recorded: Recorded) -> None:
@@ -204,10 +277,7 @@ class _Changes:
                     "concluded_at": event.happened_at,
                 }
             case PipelineCompleted():
-                self.pipelines[batch_id] = {
-                    "batch_id": batch_id,
-                    "completed_phases": event.completed_phases,
-                }
+                self._complete(batch_id, event)
             case BatchResultsReady():
                 self.outcomes[batch_id] = {
                     "batch_id": batch_id,
@@ -226,6 +296,10 @@ class _Changes:
         expected.update(event.essay_ids)
         for ordinal, essay_id in enumerate(event.essay_ids):
             self._essay(batch_id, essay_id, event.happened_at)["ordinal"] = ordinal
+
+    def _complete(self, batch_id: str, event: PipelineCompleted) -> None:
+        row = self.pipelines.setdefault(batch_id, {"batch_id": batch_id, "named_phases": {}})
+        row["named_phases"].update(dict.fromkeys(event.completed_phases, True))
 
     def _essay(self, batch_id: str, essay_id: str, at: datetime) -> dict[str, Any]:
         """Return what is known of the essay's row, which something changed `at`."""
@@ -272,6 +346,7 @@ class _Changes:
             ranked = [row for event in self.assessments.values() for row in _ranking_rows(event)]
             if ranked:
                 yield Statement(_rank, as_rows(ranked))
+        yield Statement(_restate, {"batch_ids": list(self.touched)})
 
 
 def _registration_row(event: BatchRegistered) -> Row:
@@ -332,7 +407,7 @@ def _ranking_rows(event: AssessmentCompleted | AssessmentFailed) -> Iterator[Row
 
 batch_results: Final = Projection(
     name=NAME,
-    version=1,
+    version=2,
     events=(
         BatchRegistered,
         EssaySlotAssigned,

@@ -191,10 +191,22 @@ def upserts(table: Table, rows: Iterable[Row]) -> Iterator[Statement]:
         yield Statement(_upsert_of(table, names), as_rows(chosen))
 
 
-def change(table: Table, names: Sequence[str], *, keys: Sequence[str]) -> Executable:
-    """Return an update of many rows, found by `keys`, that sets the other `names`."""
+def change(
+    table: Table, names: Sequence[str], *, keys: Sequence[str], merge: Mapping[str, Merge] | None = None
+) -> Executable:
+    """Return an update of many rows, found by `keys`, that sets the other `names`.
+
+    `merge` says for some columns what becomes of the value there and the new one.
+    """
+    merges = merge or {}
     rows = given_rows(table, names)
-    statement = update(table).values({name: rows.c[name] for name in names if name not in keys})
+    changed = [name for name in names if name not in keys]
+    statement = update(table).values(
+        {
+            name: merges[name](table.c[name], rows.c[name]) if name in merges else rows.c[name]
+            for name in changed
+        }
+    )
     return statement.where(*(table.c[key] == rows.c[key] for key in keys))
 
 

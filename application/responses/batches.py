@@ -7,7 +7,8 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
-from application.responses.kinds import ClientStatus, Count, FreeObject, Stage, WithoutZone
+from application.responses.kinds import Count, FreeObject, Stage, WithoutZone
+from domain.values import ClientStatus
 
 
 class EssayResult(TypedDict):

@@ -21,13 +21,3 @@ FreeObject = dict[str, Any]
 """An object that is passed on as it came."""
 
 Stage = Literal["completed", "failed"]
-ClientStatus = Literal[
-    "pending_content",
-    "ready",
-    "processing",
-    "completed_successfully",
-    "completed_with_failures",
-    "failed",
-    "cancelled",
-]
-"""The states of a batch that clients see."""

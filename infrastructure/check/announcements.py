@@ -17,7 +17,9 @@ _ACCOUNT: Final = "announcements"
 class Announcements:
     """Follows the pages of a portion. A stream with an event that cannot be read or folded has no meaning to check."""
 
-    def __init__(self) -> None:
+    def __init__(self, early_until: int) -> None:
+        """Begin. Events up to the notification id `early_until` were recorded by the rules of an early release."""
+        self._early_until = early_until
         self._stream_id = ""
         self._check: AnnouncementCheck | None = None
         self._given_up: set[str] = set()
@@ -35,7 +37,7 @@ class Announcements:
                 if self._stream_id.startswith(BATCH_STREAMS) and self._stream_id not in self._given_up:
                     self._check = AnnouncementCheck(self._stream_id)
             if self._check is not None:
-                yield from self._seen(self._check, event)
+                yield from self._seen(self._check, event, is_early=each.notification_id <= self._early_until)
 
     def end(self) -> Iterator[Finding]:
         """Yield what is missing at the end of the stream at hand."""
@@ -43,9 +45,9 @@ class Announcements:
             yield from _named(self._check.end())
         self._check = None
 
-    def _seen(self, check: AnnouncementCheck, event: DomainEvent) -> Iterator[Finding]:
+    def _seen(self, check: AnnouncementCheck, event: DomainEvent, *, is_early: bool) -> Iterator[Finding]:
         try:
-            found = check.take(event)
+            found = check.take(event, is_early=is_early)
         except Exception as error:  # noqa: BLE001 - our own code fails on one stream; the others can be checked
             self._check = None
             detail = f"Our own code fails on this event ({type(error).__name__}): what the stream announces was not checked."

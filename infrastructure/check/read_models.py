@@ -26,7 +26,7 @@ from infrastructure.check.misplaced_events import Places
 from infrastructure.check.paired_results import Counterparts
 from infrastructure.check.streams import Page, pages
 from infrastructure.eventstore.codec import EventCodec
-from infrastructure.eventstore.positions import EVERY, projection_position
+from infrastructure.eventstore.positions import EVERY, OUTCOME_RULE, projection_position
 from infrastructure.postgres.read_models import complaints, versions
 from infrastructure.postgres.row_differences import differing_rows
 from projections.catalogue import PROJECTIONS
@@ -131,7 +131,8 @@ class ReadModelCheck:
         for projection in PROJECTIONS:
             for table in projection.metadata.sorted_tables:
                 scratch.execute(text(f"TRUNCATE {_scratch(table)}"))
-        announcements, counterparts, places = Announcements(), Counterparts(self._codec), Places()
+        announcements = Announcements(positions.get(OUTCOME_RULE, 0))
+        counterparts, places = Counterparts(self._codec), Places()
         for page in pages(connection, self._codec, some):
             yield from unreadable(page)
             yield from announcements.take(page)

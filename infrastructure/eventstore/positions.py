@@ -7,6 +7,7 @@ zombie and its transaction is void.
 
 With an intake position goes a mark of the message at it: a topic that was made anew holds another one there.
 `not-sent/<topic>` is up to where `ras check` expects no records in an out-topic.
+`rules/outcome` is up to where `ras check` judges by the rules of an early release.
 And `ingester/<name>` counts the transactions of one process. A database that was restored while the process
 lived counts fewer: what it holds in memory is then of another store, and its transaction is void too.
 
@@ -22,6 +23,9 @@ from psycopg import Connection, Cursor
 
 from application.ports import Advance, StalePositionError
 from infrastructure.eventstore.topic_epochs import begin_anew
+
+OUTCOME_RULE: Final = "rules/outcome"
+"""The position up to which batches were announced once per status, by early releases: 0 where none has written."""
 
 _ADVANCE: Final = """
     UPDATE ras.positions AS p SET position = a.target, mark = a.mark, updated_at = clock_timestamp()

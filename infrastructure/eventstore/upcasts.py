@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from domain.batch_events import MessageParked
+from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady, MessageParked
 from infrastructure.eventstore.codec import Upcast
 
 State = dict[str, Any]
@@ -24,7 +24,19 @@ def _parked_v2(state: State) -> State:
     return state | {"fault": fault if is_fault and fault.isidentifier() else None}
 
 
+def _results_ready_v2(state: State) -> State:
+    """Version 1 knew neither the failed essays, nor the judging job, nor the run of its outcome."""
+    return state | {"failed_essays": None, "job_id": None, "correlation_id": None}
+
+
+def _assessment_announced_v2(state: State) -> State:
+    """Version 1 did not know the run in which the job was judged."""
+    return state | {"correlation_id": None}
+
+
 RETIRED: Final[Mapping[str, tuple[str, Upcast]]] = {
     "ras.batch.message-parked.v1": (MessageParked.topic, _parked_v2),
+    "ras.batch.results-ready.v1": (BatchResultsReady.topic, _results_ready_v2),
+    "ras.batch.assessment-announced.v1": (BatchAssessmentCompleted.topic, _assessment_announced_v2),
 }
 """By retired topic: the topic that follows it, and the upcast between them. None is ever taken away."""

@@ -1,8 +1,4 @@
-"""The SQL behind the queries: what follows from the stored facts is derived here, and only here.
-
-`standing` restates `domain/completion.py` on rows: the first required phase in which an essay did not
-succeed decides. A property test holds the two against each other.
-"""
+"""The SQL behind the queries. It reads facts; what follows from them together is asked of the domain (`standings.py`)."""
 
 from __future__ import annotations
 
@@ -27,124 +23,69 @@ from infrastructure.queries.bodies import (
 )
 from infrastructure.queries.letters_by_id import Found, carriers
 from infrastructure.queries.read_model_queries import ReadModelQueries
+from infrastructure.queries.standings import LETTER, counted, standing_among
 
-_STATUS: Final = """
-    CASE
-        WHEN b.overall_status IS NOT NULL THEN b.overall_status
-        WHEN b.processing_started_at IS NOT NULL THEN 'processing_pipelines'
-        WHEN (SELECT bool_and(x.file_upload_id IS NOT NULL) FROM ras_batch_results.essays x
-              WHERE x.batch_id = b.batch_id AND x.ordinal IS NOT NULL) THEN 'ready_for_pipeline_execution'
-        ELSE 'awaiting_content_validation'
-    END
+_OUTCOMES: Final = """
+    (SELECT json_object_agg(p.phase, json_build_array(p.status, p.failed_essay_ids))
+     FROM ras_batch_results.phases p WHERE p.batch_id = b.batch_id) AS outcomes
 """
-_ESSAYS: Final = """
-    SELECT x.*, r.rank, r.bt_score, r.normalized_score, r.letter_grade, r.confidence_score, r.confidence_label,
-        r.job_id, greatest(x.last_updated, r.assessed_at) AS changed_at,
-        CASE WHEN r.rank IS NOT NULL THEN 'completed'
-             WHEN b.assessed_at IS NULL OR x.spellcheck_status = 'failed' OR EXISTS (
-                 SELECT FROM ras_batch_results.phases p WHERE p.batch_id = x.batch_id
-                     AND p.phase IN ('student_matching', 'nlp') AND p.failed_essay_ids ? x.essay_id) THEN NULL
-             ELSE 'failed'
-        END AS cj_status,
-        CASE
-            WHEN x.essay_id = ANY (b.unmatched) THEN 'failed'
-            WHEN b.required ? 'spellcheck' AND x.spellcheck_status IS NULL THEN 'pending'
-            WHEN b.required ? 'spellcheck' AND x.spellcheck_status = 'failed' THEN 'failed'
-            WHEN x.essay_id = ANY (b.unanalysed) THEN 'failed'
-            WHEN b.required ? 'cj_assessment' AND b.assessed_at IS NULL THEN 'pending'
-            WHEN b.required ? 'cj_assessment' AND r.rank IS NULL THEN 'failed'
-            WHEN x.essay_id = ANY (b.failed_later) THEN 'failed'
-            ELSE 'completed'
-        END AS standing
-    FROM ras_batch_results.essays x
+_RANKED_ESSAYS: Final = """
+    ras_batch_results.essays x
     LEFT JOIN ras_batch_results.rankings r ON r.batch_id = x.batch_id AND r.essay_id = x.essay_id
-    WHERE x.batch_id = b.batch_id AND x.ordinal IS NOT NULL
 """
-_SUMMARY: Final = f"""
-    SELECT b.*, s.* FROM b LEFT JOIN LATERAL (
-        SELECT count(*) AS total,
-            count(*) FILTER (WHERE e.standing = 'completed') AS completed,
-            count(*) FILTER (WHERE e.standing = 'failed') AS failed,
-            count(e.spellcheck_status) AS spellchecked,
-            coalesce(json_agg(json_build_object(
-                'essay_id', e.essay_id,
-                'filename', e.file_name,
-                'file_upload_id', e.file_upload_id,
-                'spellcheck_status', e.spellcheck_status,
-                'spellcheck_correction_count', e.spellcheck_corrections,
-                'spellcheck_corrected_text_storage_id', e.spellcheck_corrected_text_id,
-                'spellcheck_error_detail', e.spellcheck_error,
-                'cj_assessment_status', e.cj_status,
-                'cj_rank', e.rank,
-                'cj_score', e.bt_score,
-                'cj_assessment_error_detail', CASE WHEN e.cj_status = 'failed' THEN json_build_object(
-                    'error_code', 'PROCESSING_ERROR',
-                    'message', 'The assessment has no result for this essay.',
-                    'service', 'result_aggregator_service',
-                    'operation', 'cj_assessment',
-                    'timestamp', b.assessed_at,
-                    'correlation_id', NULL,
-                    'details', json_build_object('cj_assessment_job_id', b.assessment_job_id)) END,
-                'last_updated', e.changed_at AT TIME ZONE 'UTC'
-            ) ORDER BY e.ordinal), '[]')::text AS essays
-        FROM ({_ESSAYS} OFFSET 0) e -- OFFSET 0: each standing is worked out once
-    ) s ON true
+_ESSAYS: Final = f"""
+    SELECT string_agg({LETTER}, '' ORDER BY x.ordinal) AS letters,
+        string_agg(x.essay_id, E'\\x1e' ORDER BY x.ordinal) AS essay_ids,
+        string_agg(json_build_object(
+            'essay_id', x.essay_id,
+            'filename', x.file_name,
+            'file_upload_id', x.file_upload_id,
+            'spellcheck_status', x.spellcheck_status,
+            'spellcheck_correction_count', x.spellcheck_corrections,
+            'spellcheck_corrected_text_storage_id', x.spellcheck_corrected_text_id,
+            'spellcheck_error_detail', x.spellcheck_error,
+            'cj_rank', r.rank,
+            'cj_score', r.bt_score,
+            'last_updated', greatest(x.last_updated, r.assessed_at) AT TIME ZONE 'UTC'
+        )::text, E'\\x1e' ORDER BY x.ordinal) AS objects
+    FROM {_RANKED_ESSAYS} WHERE x.batch_id = b.batch_id AND x.ordinal IS NOT NULL
 """
-_REQUIRED: Final = """
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN b.completed_phases IS NULL OR b.completed_phases = '[]'
-            THEN '["spellcheck", "cj_assessment"]'::jsonb ELSE b.completed_phases END AS required
-    ) q CROSS JOIN LATERAL (
-        SELECT array_agg(f.essay_id) FILTER (WHERE p.phase = 'student_matching') AS unmatched,
-            array_agg(f.essay_id) FILTER (WHERE p.phase = 'nlp') AS unanalysed,
-            array_agg(f.essay_id) FILTER (
-                WHERE p.phase NOT IN ('student_matching', 'spellcheck', 'nlp', 'cj_assessment')) AS failed_later
-        FROM ras_batch_results.phases p CROSS JOIN jsonb_array_elements_text(p.failed_essay_ids) f (essay_id)
-        WHERE p.batch_id = b.batch_id AND q.required ? p.phase
-    ) o
-"""
-"""What batches `b` need, and who failed in those phases of which no result per essay is known."""
-
 _HEAD: Final = "SELECT coalesce(max(notification_id), 0) AS head FROM ras.stored_events"
 _GENERATION: Final = "(SELECT generation FROM ras.read_models WHERE name = 'batch_results')"
 
 _STATUS_QUERY: Final = f"""
-    WITH b AS (
-        SELECT b.*, {_GENERATION} AS generation, {_STATUS} AS status, q.*, o.*
-        FROM ras_batch_results.batches b {_REQUIRED}
-        WHERE b.batch_id = %(batch_id)s AND b.user_id IS NOT NULL
-    ) {_SUMMARY}
+    SELECT b.*, {_GENERATION} AS generation, {_OUTCOMES}, s.*
+    FROM ras_batch_results.batches b CROSS JOIN LATERAL ({_ESSAYS}) s
+    WHERE b.batch_id = %(batch_id)s AND b.user_id IS NOT NULL
 """
 _EDITION: Final = f"""
     SELECT {_GENERATION} AS generation, position FROM ras_batch_results.batches
     WHERE batch_id = %(batch_id)s AND user_id IS NOT NULL
 """
+_WANTED: Final = """
+    b.user_id = %(user_id)s AND (%(status)s ::text IS NULL OR b.status = %(status)s)
+"""
 _USER_QUERY: Final = f"""
-    WITH mine AS (
-        SELECT b.*, {_STATUS} AS status FROM ras_batch_results.batches b WHERE b.user_id = %(user_id)s
-    ), wanted AS (
-        SELECT *, count(*) OVER () AS matches FROM mine WHERE %(status)s ::text IS NULL OR status = %(status)s
-    ), page AS (
-        SELECT * FROM wanted ORDER BY registered_at DESC, batch_id LIMIT %(limit)s OFFSET %(offset)s
-    ), b AS (
-        SELECT b.*, q.*, o.* FROM page b {_REQUIRED}
-    ) {_SUMMARY} ORDER BY b.registered_at DESC, b.batch_id
+    WITH page AS (
+        SELECT b.*, count(*) OVER () AS matches FROM ras_batch_results.batches b WHERE {_WANTED}
+        ORDER BY registered_at DESC, batch_id LIMIT %(limit)s OFFSET %(offset)s
+    )
+    SELECT b.*, {_OUTCOMES}, s.* FROM page b CROSS JOIN LATERAL ({_ESSAYS}) s
+    ORDER BY b.registered_at DESC, b.batch_id
 """
-_USER_COUNT: Final = f"""
-    SELECT count(*) FROM (SELECT {_STATUS} AS status FROM ras_batch_results.batches b WHERE b.user_id = %(user_id)s) m
-    WHERE %(status)s ::text IS NULL OR status = %(status)s
-"""
+_USER_COUNT: Final = f"SELECT count(*) FROM ras_batch_results.batches b WHERE {_WANTED}"
 _ESSAY_QUERY: Final = f"""
-    SELECT b.user_id, b.class_id, b.course_code, b.assignment_id, b.status, b.position,
-        b.assessed_at, e.*,
-        (SELECT count(*) FROM ras_batch_results.rankings r JOIN ras_batch_results.essays x USING (batch_id, essay_id)
-         WHERE r.batch_id = b.batch_id AND x.ordinal IS NOT NULL) AS ranked
-    FROM (
-        SELECT b.*, {_STATUS} AS status, q.*, o.* FROM ras_batch_results.essays y
-        JOIN ras_batch_results.batches b ON b.batch_id = y.batch_id {_REQUIRED}
-        WHERE y.essay_id = %(essay_id)s AND y.ordinal IS NOT NULL AND b.user_id IS NOT NULL
-        ORDER BY b.registered_at DESC, b.batch_id LIMIT 1
-    ) b CROSS JOIN LATERAL ({_ESSAYS} AND x.essay_id = %(essay_id)s) e
+    SELECT b.user_id, b.class_id, b.course_code, b.assignment_id, b.status, b.position, b.assessed_at,
+        b.named_phases, {_OUTCOMES}, x.*,
+        r.rank, r.bt_score, r.normalized_score, r.letter_grade, r.confidence_score, r.confidence_label, r.job_id,
+        greatest(x.last_updated, r.assessed_at) AS changed_at, {LETTER} AS letter,
+        EXISTS (SELECT FROM ras_batch_results.essays y WHERE y.batch_id = b.batch_id
+            AND y.ordinal IS NOT NULL AND y.spellcheck_status IS NOT NULL) AS has_spellchecks,
+        (SELECT count(*) FROM ras_batch_results.rankings q JOIN ras_batch_results.essays y USING (batch_id, essay_id)
+         WHERE q.batch_id = b.batch_id AND y.ordinal IS NOT NULL) AS ranked
+    FROM {_RANKED_ESSAYS} JOIN ras_batch_results.batches b ON b.batch_id = x.batch_id
+    WHERE x.essay_id = %(essay_id)s AND x.ordinal IS NOT NULL AND b.user_id IS NOT NULL
+    ORDER BY b.registered_at DESC, b.batch_id LIMIT 1
 """
 _NOTIFICATIONS: Final = """
     SELECT * FROM ras_teacher_inbox.notifications
@@ -194,9 +135,8 @@ class PostgresQueries(ReadModelQueries):
         rows = await self._rows(_STATUS_QUERY, batch_id=batch_id)
         if not rows:
             return None
-        return Answer(
-            batch_status(rows[0], written(rows[0]["essays"])), rows[0]["position"], rows[0]["generation"]
-        )
+        row = counted(rows[0])
+        return Answer(batch_status(row, written(row["essays"])), row["position"], row["generation"])
 
     async def edition(self, batch_id: str) -> Edition | None:
         """Return the edition of what `status` would answer, None if the batch is not known."""
@@ -211,14 +151,21 @@ class PostgresQueries(ReadModelQueries):
         else:
             total = (await self._rows(_USER_COUNT, user_id=user_id, status=status))[0]["count"]
         return {
-            "batches": [batch_status(row, written(row["essays"])) for row in rows],
+            "batches": [batch_status(row, written(row["essays"])) for row in map(counted, rows)],
             "pagination": {"limit": limit, "offset": offset, "total": total},
         }
 
     async def essay_analysis(self, essay_id: str) -> Answer[EssayAnalysis] | None:
         """Return everything known of an essay, in its newest batch."""
         rows = await self._rows(_ESSAY_QUERY, essay_id=essay_id)
-        return Answer(essay_body(rows[0]), rows[0]["position"]) if rows else None
+        if not rows:
+            return None
+        row, standing = rows[0], standing_among(rows[0])
+        stands = {
+            "standing": standing.standing(essay_id, row["letter"]).state.value,
+            "cj_status": standing.judged(essay_id, row["letter"]),
+        }
+        return Answer(essay_body({**row, **stands}), row["position"])
 
     async def notifications(
         self, teacher_id: str, *, limit: int, before: int | None, unread: bool

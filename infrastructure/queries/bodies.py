@@ -9,10 +9,10 @@ from typing import Any, cast
 import orjson
 
 from application.batch_status import without_zone
-from application.queries import CLIENT_STATUS
 from application.responses.batches import EssayAnalysis, EssayResult
 from application.responses.dead_letters import DeadLetter, DeadLetterSummary, ParkedStream
 from application.responses.inbox import Notification
+from domain.values import CLIENT_STATUS
 
 
 def written(essays: str) -> list[EssayResult]:

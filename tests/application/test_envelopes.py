@@ -129,7 +129,7 @@ def test_results_are_announced_as_the_contract_says() -> None:
                     "status": "completed_with_failures",
                     "completed_count": 2,
                     "failed_count": 1,
-                    "processing_time_seconds": None,
+                    "processing_time_seconds": 4.25,
                 },
                 "cj_assessment": {
                     "phase_name": "cj_assessment",

@@ -83,10 +83,10 @@ def test_a_ranking_is_announced_though_the_batch_is_not_ready() -> None:
     assert story.batch.overall_status is None
 
 
-def test_a_ranking_is_announced_though_the_pipeline_did_not_ask_for_one() -> None:
+def test_a_ranking_that_the_pipeline_did_not_name_is_announced_and_is_a_new_outcome() -> None:
     given(registered("e1"), spellchecked("e1"), pipeline_completed("spellcheck")).when(
         assessed("e1")
-    ).then_announced(fact(BatchAssessmentCompleted))
+    ).then_announced(fact(BatchAssessmentCompleted), fact(BatchResultsReady, revision=2, job_id="job-1"))
 
 
 def test_the_same_ranking_assessed_again_is_not_announced_again() -> None:

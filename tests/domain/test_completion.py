@@ -12,8 +12,9 @@ from domain.completion import (
     State,
     Tally,
     completion_status,
-    required_phases,
-    stopping_status,
+)
+from domain.completion import (
+    requirements as requirements_of,
 )
 from domain.values import BatchStatus, PhaseResult, in_pipeline_order
 
@@ -49,13 +50,40 @@ MISSPELT = Standing(State.FAILED, (), "spellcheck")
 LEFT_OUT = Standing(State.FAILED, ("spellcheck",), "cj_assessment")
 
 
-@pytest.mark.parametrize("named", [None, ()])
-def test_the_default_is_required_while_no_phase_is_named(named: tuple[str, ...] | None) -> None:
-    assert required_phases(named) == ("spellcheck", "cj_assessment")
+def required(
+    *named: str,
+    outcomes: tuple[str, ...] = (),
+    spellchecked: bool = False,
+    ranked: frozenset[str] | None = None,
+) -> tuple[str, ...]:
+    """Return the phases that a batch needs."""
+    found = requirements_of(
+        named,
+        dict.fromkeys(outcomes, ()),
+        spellchecked=spellchecked,
+        ranked=ranked,
+    )
+    return found.phases
+
+
+def test_the_default_is_required_until_a_pipeline_message_names_phases() -> None:
+    assert required() == ("spellcheck", "cj_assessment")
+    assert required("nlp") == ("nlp",)
 
 
 def test_the_named_phases_are_required_in_pipeline_order() -> None:
-    assert required_phases(("ai_feedback", "spellcheck", "spellcheck")) == ("spellcheck", "ai_feedback")
+    assert required("ai_feedback", "spellcheck") == ("spellcheck", "ai_feedback")
+
+
+def test_a_phase_whose_results_are_in_is_required_although_no_pipeline_names_it() -> None:
+    assert required("nlp") == ("nlp",)
+    assert required("nlp", spellchecked=True) == ("spellcheck", "nlp")
+    assert required("nlp", ranked=frozenset()) == ("nlp", "cj_assessment")
+    assert required("nlp", outcomes=("ai_feedback",)) == ("nlp", "ai_feedback")
+
+
+def test_the_outcome_of_a_phase_that_is_known_essay_by_essay_is_no_result() -> None:
+    assert required("nlp", outcomes=("spellcheck", "cj_assessment")) == ("nlp",)
 
 
 def test_unknown_phases_come_last_by_name() -> None:
@@ -116,7 +144,7 @@ def test_counting_an_essay_out_undoes_counting_it_in() -> None:
 
     assert counted.total == 2
     assert (counted.pending, counted.completed, counted.failed) == (0, 0, 2)
-    assert counted.phase_results(("spellcheck", "cj_assessment")) == (
+    assert counted.phase_results(("spellcheck", "nlp", "cj_assessment")) == (
         PhaseResult(phase="spellcheck", completed_count=1, failed_count=1),
         PhaseResult(phase="cj_assessment", completed_count=0, failed_count=1),
     )
@@ -134,12 +162,8 @@ def test_a_phase_with_failures_says_so(failed: int, status: str) -> None:
     [
         (tally(), None, {}, None),
         (tally(), SUCCESS, {}, None),
-        (tally(), FAILED, {}, FAILED),
         (tally(DONE, WAITING), None, {}, None),
         (tally(DONE, WAITING), SUCCESS, {"spellcheck": SUCCESS}, None),
-        (tally(DONE, WAITING), CANCELLED, {"nlp": FAILED}, CANCELLED),
-        (tally(DONE, WAITING), None, {"nlp": CANCELLED}, CANCELLED),
-        (tally(DONE), SUCCESS, {"nlp": CANCELLED, "spellcheck": FAILED}, FAILED),
         (tally(DONE, DONE), None, {}, SUCCESS),
         (tally(DONE, DONE), WITH_FAILURES, {"spellcheck": WITH_FAILURES}, SUCCESS),
         (tally(DONE, LEFT_OUT), SUCCESS, {}, WITH_FAILURES),
@@ -152,16 +176,13 @@ def test_a_phase_with_failures_says_so(failed: int, status: str) -> None:
         (tally(MISSPELT), BatchStatus.PROCESSING_PIPELINES, {}, FAILED),
     ],
 )
-def test_the_essays_decide_unless_upstream_stops_the_batch(
+def test_the_essays_decide_how_a_batch_ended(
     counted: Tally,
     pipeline: BatchStatus | None,
     phases: dict[str, BatchStatus],
     expected: BatchStatus | None,
 ) -> None:
-    stopped_as = stopping_status(pipeline, phases)
-    by_essays = completion_status(counted, pipeline=pipeline, phases=phases)
-
-    assert (stopped_as or by_essays) is expected
+    assert completion_status(counted, pipeline=pipeline, phases=phases) is expected
 
 
 @pytest.mark.parametrize("status", BatchStatus)

@@ -35,11 +35,14 @@ READY = BatchResultsReady(
     overall_status=BatchStatus.COMPLETED_WITH_FAILURES,
     total_essays=3,
     completed_essays=2,
+    failed_essays=1,
     phase_results=(
-        PhaseResult(phase="spellcheck", completed_count=2, failed_count=1),
+        PhaseResult(phase="spellcheck", completed_count=2, failed_count=1, processing_time_seconds=4.25),
         PhaseResult(phase="cj_assessment", completed_count=2, failed_count=0),
     ),
+    job_id="1207",
     processing_duration_seconds=93.25,
+    correlation_id=None,
 )
 RANKED = BatchAssessmentCompleted(
     originator_id="batch-b1",
@@ -60,6 +63,7 @@ RANKED = BatchAssessmentCompleted(
         )
         for rank, essay in enumerate(("e1", "e2"), start=1)
     ),
+    correlation_id=None,
 )
 
 
@@ -83,7 +87,7 @@ def test_results_are_urgent_news() -> None:
                 "status": "completed_with_failures",
                 "completed_count": 2,
                 "failed_count": 1,
-                "processing_time_seconds": None,
+                "processing_time_seconds": 4.25,
             },
             "cj_assessment": {
                 "status": "completed",
@@ -92,8 +96,23 @@ def test_results_are_urgent_news() -> None:
                 "processing_time_seconds": None,
             },
         },
-        "message": "The results are ready: 2 of 3 essays are done, the others failed.",
+        "failed_essays": 1,
+        "client_status": "completed_with_failures",
+        "completed_at": "2026-03-07T08:20:00Z",
+        "message": "The batch completed with 2 of 3 essays; 1 failed.",
     }
+
+
+def test_an_announcement_of_an_early_release_says_what_it_said_then() -> None:
+    payload = teacher_notification(replace(READY, failed_essays=None)).payload
+
+    assert payload["message"] == "The results are ready: 2 of 3 essays are done, the others failed."
+    assert payload.keys().isdisjoint({"failed_essays", "client_status", "completed_at"})
+
+
+def test_news_carries_the_correlation_id_of_the_run_that_made_the_outcome() -> None:
+    for event in (READY, RANKED):
+        assert teacher_notification(replace(event, correlation_id="run-2")).correlation_id == "run-2"
 
 
 def test_a_ranking_is_ordinary_news() -> None:
@@ -121,13 +140,10 @@ def test_one_ranked_essay_is_not_several() -> None:
 @pytest.mark.parametrize(
     ("status", "message"),
     [
-        (BatchStatus.COMPLETED_SUCCESSFULLY, "The results are ready: 2 of 3 essays are done."),
-        (
-            BatchStatus.COMPLETED_WITH_FAILURES,
-            "The results are ready: 2 of 3 essays are done, the others failed.",
-        ),
-        (BatchStatus.FAILED_CRITICALLY, "The batch failed: 2 of 3 essays are done."),
-        (BatchStatus.CANCELLED, "The batch was cancelled: 2 of 3 essays are done."),
+        (BatchStatus.COMPLETED_SUCCESSFULLY, "The batch completed with 2 of 3 essays."),
+        (BatchStatus.COMPLETED_WITH_FAILURES, "The batch completed with 2 of 3 essays; 1 failed."),
+        (BatchStatus.FAILED_CRITICALLY, "The batch failed; it completed with 2 of 3 essays."),
+        (BatchStatus.CANCELLED, "The batch was cancelled; it completed with 2 of 3 essays."),
     ],
 )
 def test_every_outcome_has_its_sentence(status: BatchStatus, message: str) -> None:

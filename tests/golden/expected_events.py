@@ -199,11 +199,34 @@ EXPECTED: Final[dict[str, DomainEvent]] = {
         overall_status=BatchStatus.COMPLETED_WITH_FAILURES,
         total_essays=3,
         completed_essays=2,
+        failed_essays=None,  # version 1 had neither this nor the job nor the run
         phase_results=(
             PhaseResult(phase="spellcheck", completed_count=2, failed_count=1),
             PhaseResult(phase="cj_assessment", completed_count=2, failed_count=0),
         ),
+        job_id=None,
         processing_duration_seconds=93.25,
+        correlation_id=None,
+    ),
+    "ras.batch.results-ready.v2": BatchResultsReady(
+        originator_id=_BATCH,
+        originator_version=15,
+        happened_at=_HAPPENED_AT,
+        causation=_ASSESSMENT,
+        user_id="teacher-0007",
+        class_id=None,
+        revision=2,
+        overall_status=BatchStatus.COMPLETED_WITH_FAILURES,
+        total_essays=3,
+        completed_essays=2,
+        failed_essays=1,
+        phase_results=(
+            PhaseResult(phase="spellcheck", completed_count=2, failed_count=1, processing_time_seconds=4.25),
+            PhaseResult(phase="cj_assessment", completed_count=2, failed_count=0),
+        ),
+        job_id="1207",
+        processing_duration_seconds=93.25,
+        correlation_id="c0ffee00-1111-4222-8333-444455556677",
     ),
     "ras.batch.assessment-announced.v1": BatchAssessmentCompleted(
         originator_id=_BATCH,
@@ -223,6 +246,27 @@ EXPECTED: Final[dict[str, DomainEvent]] = {
                 confidence_label="HIGH",
             ),
         ),
+        correlation_id=None,  # version 1 had no run
+    ),
+    "ras.batch.assessment-announced.v2": BatchAssessmentCompleted(
+        originator_id=_BATCH,
+        originator_version=16,
+        happened_at=_HAPPENED_AT,
+        causation=_ASSESSMENT,
+        user_id="teacher-0007",
+        class_id="class-003",
+        job_id="1207",
+        rankings=(
+            Ranking(
+                essay_id="essay-a",
+                rank=1,
+                score=1.2345678901234567,
+                letter_grade="A-",
+                confidence_score=0.88,
+                confidence_label="HIGH",
+            ),
+        ),
+        correlation_id="c0ffee00-1111-4222-8333-444455556677",
     ),
     "ras.batch.message-drained.v1": MessageDrained(
         originator_id=_BATCH,

@@ -104,7 +104,11 @@ def test_an_old_store_is_migrated_and_what_it_cannot_know_is_left_open(database_
         initialise(database_url)
 
         # Letters of then were never sent: nobody is to look for them. Positions of then have no mark.
-        assert database.positions() == {"intake/topic/0": 7, "not-sent/ras.dead-letters.v1": 1}
+        assert database.positions() == {
+            "intake/topic/0": 7,
+            "not-sent/ras.dead-letters.v1": 1,
+            "rules/outcome": 1,
+        }
         assert database.rows("SELECT DISTINCT mark FROM ras.positions") == [(None,)]
     schema_version.check(database_url)
 

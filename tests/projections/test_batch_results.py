@@ -84,7 +84,7 @@ def grouped(found: Rows) -> dict[str, Rows]:
 def check_batch(row: dict[str, Any], batch: BatchAggregate, last: int, events: list[DomainEvent]) -> None:
     """Check the row of a batch."""
     state = batch._state
-    registration, assessment, pipeline = state.registration, state.assessment, state.pipeline
+    registration, assessment, pipeline = state.registration, state.assessment, state.runs.pipeline
     assert row["position"] == last
     assert row["last_updated"] == max(event.happened_at for event in events)
     assert row["user_id"] == (registration.user_id if registration else None)
@@ -93,8 +93,10 @@ def check_batch(row: dict[str, Any], batch: BatchAggregate, last: int, events: l
     assert row["assessment_job_id"] == (assessment.job_id if assessment else None)
     assert row["assessed_at"] == (assessment.at if assessment else None)
     assert row["assessment_failed"] == (not assessment.rankings if assessment else None)
-    assert row["completed_phases"] == (list(pipeline.completed_phases) if pipeline else None)
-    assert row["overall_status"] == state.announced_status == batch.overall_status
+    assert row["named_phases"] == (dict.fromkeys(state.runs.named, True) if pipeline else None)
+    assert (
+        row["overall_status"] == (state.announced.status if state.announced else None) == batch.overall_status
+    )
     assert row["revision"] == (state.revision or None)
 
 
@@ -121,7 +123,7 @@ def check_phases(found: Rows, batch: BatchAggregate) -> None:
         row["phase"]: (row["status"], row["processed_count"], tuple(row["failed_essay_ids"])) for row in found
     } == {
         phase: (c.status, c.processed_count, c.failed_essay_ids)
-        for phase, c in batch._state.conclusions.items()
+        for phase, c in batch._state.runs.conclusions.items()
     }
 
 
@@ -250,6 +252,7 @@ def test_phase_outcomes_and_the_pipeline_are_kept(connection: Connection) -> Non
         connection,
         phase_outcome("spellcheck", BatchStatus.COMPLETED_WITH_FAILURES, failed=["e2", "e1"], processed=4),
         pipeline_completed("spellcheck"),
+        pipeline_completed("nlp", at=50),
     )
 
     [row] = rows(connection, phases)
@@ -259,7 +262,8 @@ def test_phase_outcomes_and_the_pipeline_are_kept(connection: Connection) -> Non
         4,
     )
     assert row["failed_essay_ids"] == ["e1", "e2"]
-    assert the_batch(connection)["completed_phases"] == ["spellcheck"]
+    batch = the_batch(connection)
+    assert batch["named_phases"] == {"spellcheck": True, "nlp": True}
 
 
 def test_a_new_outcome_replaces_the_old_one(connection: Connection) -> None:

@@ -34,6 +34,14 @@ class Account(NamedTuple):
     ranking: tuple[str, tuple[Ranking, ...]] | None
 
 
+class Outcome(NamedTuple):
+    """What a results-ready announces."""
+
+    status: BatchStatus
+    phases: tuple[str, ...]
+    job_id: str | None
+
+
 def account(heard: Sequence[Message]) -> Account:
     """Return how the batch stands after `heard`."""
     return Account(status(heard), counts(heard), phase_results(heard), ranking(heard))
@@ -43,7 +51,7 @@ def statements(heard: Sequence[Message]) -> list[Statement]:
     """Return what is to be announced while `heard` comes in, in its order."""
     said: list[Statement] = []
     last_ranking: object = None
-    last_status: object = None
+    last_outcome: object = None
     revision = 0
     for length in range(1, len(heard) + 1):
         known = heard[:length]
@@ -53,24 +61,34 @@ def statements(heard: Sequence[Message]) -> list[Statement]:
         if now.ranking is not None and now.ranking != last_ranking:
             last_ranking = now.ranking
             said.append(("ranking", *now.ranking))
-        if now.status is not None and now.status != last_status:
-            last_status = now.status
+        ended = outcome(known)
+        if ended is not None and ended != last_outcome:
+            last_outcome = ended
             revision += 1
-            said.append(("outcome", revision, now.status, now.counts[0], now.counts[1], now.phase_results))
+            said.append(("outcome", revision, *ended, *now.counts, now.phase_results))
     return said
+
+
+def outcome(heard: Sequence[Message]) -> Outcome | None:
+    """Return the outcome, None before there is one: for a stopped batch its status alone."""
+    ended = status(heard)
+    if ended is None:
+        return None
+    if ended in (_FAILED, _CANCELLED):
+        return Outcome(ended, (), None)
+    assessment = newest(heard, Assessed)
+    ran = tuple(result.phase for result in phase_results(heard))
+    return Outcome(ended, ran, assessment.job_id if assessment else None)
 
 
 def status(heard: Sequence[Message]) -> BatchStatus | None:
     """Return the batch's outcome, None before it has one."""
     if newest(heard, Registered) is None:
         return None
+    if (stopped := stop(heard)) is not None:
+        return stopped
     pipeline = newest(heard, PipelineCompleted)
-    outcomes = {phase: gravest(heard, phase) for phase in phases_heard_of(heard)}
-    if pipeline is not None and pipeline.status in (_FAILED, _CANCELLED):
-        return pipeline.status
-    for stop in (_FAILED, _CANCELLED):
-        if any(outcome.status == stop for outcome in outcomes.values()):
-            return stop
+    outcomes = {phase: standing(heard, phase) for phase in phases_heard_of(heard)}
     fates = [fate(heard, essay) for essay in expected(heard)]
     if not fates or "pending" in fates:
         return None
@@ -104,6 +122,7 @@ def phase_results(heard: Sequence[Message]) -> tuple[PhaseResult, ...]:
             failed_count=sum(verdict == phase for verdict in fates.values()),
         )
         for phase in required
+        if any(passed(heard, essay, phase, fates[essay]) or fates[essay] == phase for essay in fates)
     )
 
 
@@ -159,19 +178,49 @@ def verdict_in(heard: Sequence[Message], essay: str, phase: str) -> bool | None:
         assessment = newest(heard, Assessed)
         ranked = [r.essay_id for r in assessment.results if not r.is_anchor] if assessment else []
         return essay in ranked if assessment else None
-    outcome = gravest(heard, phase) if phase in phases_heard_of(heard) else None
-    pipeline = newest(heard, PipelineCompleted)
-    is_over = outcome is not None and outcome.status in _LEAST_TO_MOST_GRAVE
-    if not is_over and (pipeline is None or phase not in pipeline.phases):
+    outcome = reported(heard).get(phase)
+    if outcome is None and phase not in named(heard):
         return None
     return outcome is None or essay not in outcome.failed
 
 
 def required_phases(heard: Sequence[Message]) -> list[str]:
     """Return the phases that this batch has to go through, in order."""
+    required = named(heard) | {phase for phase in reported(heard) if phase not in _DEFAULT_PHASES}
+    if any(isinstance(m, Spellchecked) and m.essay_id in expected(heard) for m in heard):
+        required.add("spellcheck")
+    if newest(heard, Assessed) is not None:
+        required.add("cj_assessment")
+    if not named(heard):
+        required.update(_DEFAULT_PHASES)
+    return [phase for phase in _PIPELINE_ORDER if phase in required]
+
+
+def named(heard: Sequence[Message]) -> set[str]:
+    """Return the phases that pipeline messages have named."""
+    return {phase for message in heard if isinstance(message, PipelineCompleted) for phase in message.phases}
+
+
+def reported(heard: Sequence[Message]) -> dict[str, PhaseOutcome]:
+    """Return the phase outcomes that report results: those that did not stop their run."""
+    outcomes = {phase: standing(heard, phase) for phase in phases_heard_of(heard)}
+    return {phase: o for phase, o in outcomes.items() if o.status in (_SUCCESS, _WITH_FAILURES)}
+
+
+def stop(heard: Sequence[Message]) -> BatchStatus | None:
+    """Return how the newest run was stopped, None if it was not."""
     pipeline = newest(heard, PipelineCompleted)
-    named = set(pipeline.phases) if pipeline else set()
-    return [phase for phase in _PIPELINE_ORDER if phase in (named or _DEFAULT_PHASES)]
+    last = last_outcome(heard)
+    if pipeline is not None and (last is None or pipeline.run == last.run or pipeline.at >= last.at):
+        if pipeline.status in (_FAILED, _CANCELLED):
+            return pipeline.status
+        if last is None or pipeline.run != last.run:
+            return None
+    if last is None:
+        return None
+    outcomes = [standing(heard, phase) for phase in phases_heard_of(heard)]
+    stops = [outcome.status for outcome in outcomes if outcome.run == last.run]
+    return next((status for status in (_FAILED, _CANCELLED) if status in stops), None)
 
 
 def expected(heard: Sequence[Message]) -> list[str]:
@@ -185,16 +234,43 @@ def phases_heard_of(heard: Sequence[Message]) -> set[str]:
     return {message.phase for message in heard if isinstance(message, PhaseOutcome)}
 
 
-def gravest(heard: Sequence[Message], phase: str) -> PhaseOutcome:
-    """Return the phase outcome that stands: they have no time of their own, so the gravest."""
+def runs(heard: Sequence[Message]) -> list[str | None]:
+    """Return the runs in the order in which they first reported a phase outcome."""
+    return list(dict.fromkeys(message.run for message in heard if isinstance(message, PhaseOutcome)))
 
-    def gravity(outcome: PhaseOutcome) -> tuple[int, str, int, list[str]]:
-        grave = (
-            _LEAST_TO_MOST_GRAVE.index(outcome.status) + 1 if outcome.status in _LEAST_TO_MOST_GRAVE else 0
-        )
-        return grave, outcome.status, outcome.processed, sorted(outcome.failed)
 
-    return max((m for m in heard if isinstance(m, PhaseOutcome) and m.phase == phase), key=gravity)
+def standing(heard: Sequence[Message], phase: str) -> PhaseOutcome:
+    """Return the phase outcome that counts: of the last run that reported one, the gravest."""
+    outcomes = [m for m in heard if isinstance(m, PhaseOutcome) and m.phase == phase]
+    last = max((outcome.run for outcome in outcomes), key=runs(heard).index)
+    return max((outcome for outcome in outcomes if outcome.run == last), key=gravity)
+
+
+def last_outcome(heard: Sequence[Message]) -> PhaseOutcome | None:
+    """Return the last phase outcome of the last run that changed what is known of its phase."""
+    found: PhaseOutcome | None = None
+    known: list[Message] = []
+    for message in heard:
+        if not isinstance(message, PhaseOutcome):
+            continue
+        before = standing(known, message.phase) if message.phase in phases_heard_of(known) else None
+        now = [*known, message]
+        is_news = before is None or content(standing(now, message.phase)) != content(before)
+        if is_news and message.run == runs(now)[-1]:
+            found = message
+        known.append(message)
+    return found
+
+
+def content(outcome: PhaseOutcome) -> tuple[object, ...]:
+    """Return what a phase outcome says, without when it was sent."""
+    return (outcome.run, *gravity(outcome))
+
+
+def gravity(outcome: PhaseOutcome) -> tuple[int, str, int, tuple[str, ...]]:
+    """Return the place of an outcome among those of its run, the gravest last."""
+    grave = _LEAST_TO_MOST_GRAVE.index(outcome.status) + 1 if outcome.status in _LEAST_TO_MOST_GRAVE else 0
+    return grave, outcome.status, outcome.processed, tuple(sorted(outcome.failed))
 
 
 Told = TypeVar("Told", bound=Message)

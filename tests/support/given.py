@@ -9,7 +9,7 @@ the fields that matter to the test; `then()` says that nothing happened.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -28,19 +28,28 @@ def minute(number: int) -> datetime:
     return _START + timedelta(minutes=number)
 
 
-def caused_by(offset: int) -> Causation:
-    """Return the causation of the message at `offset`; a repeat of a message has another."""
+def caused_by(offset: int, run: str | None = None) -> Causation:
+    """Return the causation of the message at `offset` of a pipeline run; a repeat of a message has another."""
     return Causation(
-        topic="upstream", partition=0, offset=offset, received_at=minute(600), event_id=f"event-{offset}"
+        topic="upstream",
+        partition=0,
+        offset=offset,
+        received_at=minute(600),
+        event_id=f"event-{offset}",
+        correlation_id=run,
     )
 
 
 @dataclass(frozen=True)
 class Message:
-    """Something upstream says of the batch; `at` is its own time, not the time of sending."""
+    """Something upstream says of the batch; `at` is its own time, not the time of sending.
+
+    `run` is the correlation id of the pipeline run that it belongs to.
+    """
 
     _: KW_ONLY
     at: datetime
+    run: str | None = None
 
     def tell(self, batch: BatchAggregate, causation: Causation) -> None:
         """Give the message's command to `batch`."""
@@ -150,6 +159,7 @@ class Assessed(Message):
 
     results: tuple[EssayResult, ...]
     job_id: str = "job-1"
+    seconds: float | None = None
 
     def tell(self, batch: BatchAggregate, causation: Causation) -> None:
         batch.record_assessment(
@@ -160,7 +170,7 @@ class Assessed(Message):
             model_provider="mock",
             model_version=None,
             results=self.results,
-            metadata={},
+            metadata={} if self.seconds is None else {"processing_duration_seconds": self.seconds},
             happened_at=self.at,
             causation=causation,
         )
@@ -246,6 +256,11 @@ def pipeline_completed(
     return PipelineCompleted(phases, status, at=minute(at))
 
 
+def in_run(run: str, *messages: Message) -> tuple[Message, ...]:
+    """Return `messages` as those of one pipeline run."""
+    return tuple(replace(message, run=run) for message in messages)
+
+
 @dataclass(frozen=True)
 class Fact:
     """An expected event: its class and the fields that matter."""
@@ -254,8 +269,19 @@ class Fact:
     fields: dict[str, Any]
 
     def seen_in(self, event: DomainEvent) -> Fact:
-        """Return `event` reduced to what this fact speaks of, to be compared with it."""
-        return Fact(type(event), {name: getattr(event, name, "(no such field)") for name in self.fields})
+        """Return `event` reduced to what this fact speaks of, to be compared with it.
+
+        Of the results of phases the counts are compared; a fact of `processing_times` names the times of all.
+        """
+        seen = {name: getattr(event, name, "(no such field)") for name in self.fields}
+        if isinstance(event, BatchResultsReady):
+            if "phase_results" in seen:
+                results = event.phase_results
+                seen["phase_results"] = tuple(replace(r, processing_time_seconds=None) for r in results)
+            if "processing_times" in seen:
+                times = {result.phase: result.processing_time_seconds for result in event.phase_results}
+                seen["processing_times"] = times
+        return Fact(type(event), seen)
 
 
 def fact(event_class: type[DomainEvent], **fields: Any) -> Fact:
@@ -267,7 +293,7 @@ def play(messages: Iterable[Message], batch: BatchAggregate | None = None) -> Ba
     """Tell `batch` (a new one unless given) the messages, each with a causation of its own."""
     batch = batch or BatchAggregate(STREAM)
     for offset, message in enumerate(messages, start=batch.version + 1):
-        message.tell(batch, caused_by(offset))
+        message.tell(batch, caused_by(offset, message.run))
     return batch
 
 

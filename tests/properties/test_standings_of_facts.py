@@ -1,4 +1,4 @@
-"""The SQL behind the queries restates the completion rules; here the aggregate holds it to them."""
+"""The queries ask the domain's functions about stored facts: they answer what the aggregate knew."""
 
 from __future__ import annotations
 
@@ -8,30 +8,24 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Final
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
 
-from application.queries import CLIENT_STATUS
 from domain.batch import BatchAggregate, batch_stream_id
-from domain.values import BatchStatus
-from infrastructure.queries import batches as views
+from domain.values import CLIENT_STATUS, BatchStatus
 from infrastructure.queries.batches import PostgresQueries
 from infrastructure.queries.read_pool import ReadConnections
 from tests.properties.upstream_batches import fickle_batches, truthful_batches
 from tests.support.examples import examples
 from tests.support.given import Message, Registered, play
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
-from tests.support.projecting import Chain, connected
+from tests.support.projecting import Chain
 
 _BATCHES_AT_ONCE: Final = 12
-_STANDINGS: Final = text(f"""
-    SELECT b.batch_id, e.essay_id, e.standing, e.cj_status FROM (
-        SELECT b.*, q.*, o.* FROM ras_batch_results.batches b {views._REQUIRED} WHERE b.user_id = :user_id
-    ) b CROSS JOIN LATERAL ({views._ESSAYS}) e
-""")
 _BEFORE_JUDGEMENT: Final = ("student_matching", "nlp")
+_WITH_RESULTS: Final = (BatchStatus.COMPLETED_SUCCESSFULLY, BatchStatus.COMPLETED_WITH_FAILURES)
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,7 @@ def database(postgres_server: PostgresServerUnderTest) -> Iterator[Database]:
 @given(
     st.lists(fickle_batches() | truthful_batches().map(lambda batch: batch.messages), min_size=1, max_size=12)
 )
-def test_counts_and_standings_in_sql_are_those_of_the_aggregate(
+def test_counts_and_judgements_of_stored_facts_are_those_of_the_aggregate(
     database: Database, stories: list[tuple[Message, ...]]
 ) -> None:
     user_id = next(database.users)
@@ -70,12 +64,8 @@ def test_counts_and_standings_in_sql_are_those_of_the_aggregate(
     assert {body["batch_id"]: _counts(body) for body in page["batches"]} == {
         batch_id: _expected_counts(batch) for batch_id, batch in known.items()
     }
-    with connected(database.url) as connection:
-        rows = connection.execute(_STANDINGS, {"user_id": user_id}).all()
-    assert {(batch_id, essay_id): tuple(stands) for batch_id, essay_id, *stands in rows} == {
-        (batch_id, essay_id): stands
-        for batch_id, batch in known.items()
-        for essay_id, stands in _expected_standings(batch).items()
+    assert {body["batch_id"]: _judged(body) for body in page["batches"]} == {
+        batch_id: _expected_judged(batch) for batch_id, batch in known.items()
     }
 
 
@@ -103,32 +93,34 @@ def _counts(body: Any) -> tuple[Any, ...]:
 _ENDS: Final = {CLIENT_STATUS[status] for status in BatchStatus if status.ends_a_phase}
 
 
+def _judged(body: Any) -> dict[str, Any]:
+    essays = orjson.loads(orjson.dumps(body["essays"]))
+    return {essay["essay_id"]: essay["cj_assessment_status"] for essay in essays}
+
+
 def _expected_counts(batch: BatchAggregate) -> tuple[Any, ...]:
     total, completed, failed = batch.counts
-    status = batch._state.announced_status
-    if status is BatchStatus.FAILED_CRITICALLY:
+    announced = batch._state.announced
+    if announced is not None and announced.status is BatchStatus.FAILED_CRITICALLY:
         failed = total - completed  # after a critical failure nothing is pending any more
-    return (None if status is None else CLIENT_STATUS[status], total, completed, failed)
+    return (None if announced is None else CLIENT_STATUS[announced.status], total, completed, failed)
 
 
-def _expected_standings(batch: BatchAggregate) -> dict[str, tuple[str, str | None]]:
+def _expected_judged(batch: BatchAggregate) -> dict[str, str | None]:
+    """Return how judgement ended for each essay: who failed in an earlier phase never got there."""
     state = batch._state
     assert state.registration is not None
     ranked = {line.essay_id for line in state.assessment.rankings} if state.assessment else set()
-    never_judged = {
+    failed_before = {
         essay_id
-        for phase in _BEFORE_JUDGEMENT
-        if phase in state.conclusions
-        for essay_id in state.conclusions[phase].failed_essay_ids
+        for phase, conclusion in state.runs.conclusions.items()
+        if phase in _BEFORE_JUDGEMENT and conclusion.status in _WITH_RESULTS
+        for essay_id in conclusion.failed_essay_ids
     }
-    stands: dict[str, tuple[str, str | None]] = {}
-    for essay_id in state.registration.essay_ids:
-        spellchecked = state.essays[essay_id].spellchecked
-        judged: str | None = None
+    judged: dict[str, str | None] = dict.fromkeys(state.registration.essay_ids)
+    for essay_id in judged:
         if essay_id in ranked:
-            judged = "completed"
-        elif state.assessment is not None and spellchecked is not False and essay_id not in never_judged:
-            judged = "failed"
-        standing = state.requirements.standing(essay_id, spellchecked=spellchecked)
-        stands[essay_id] = (standing.state.value, judged)
-    return stands
+            judged[essay_id] = "completed"
+        elif state.assessment and state.essays[essay_id].spellchecked is not False:
+            judged[essay_id] = None if essay_id in failed_before else "failed"
+    return judged
