@@ -37,6 +37,7 @@ _COMMANDS: Final[dict[str, Callable[..., None] | typer.Typer]] = {
     "replay": operating.replay,
     "openapi": setting_up.openapi,
     "bradley-terry": explaining.bradley_terry,
+    "judging-report": explaining.judging_report,
     "dead-letters": letters.dead_letters,
     "parked": letters.parked,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -141,3 +142,63 @@ def bradley_terry(
     form = FileForm(separator, encoding, None if columns is None else parse_columns(columns))
     output = work.Output(as_json, quality, csv_table, CsvForm(raw, bom), locale or work.locale_of_terminal())
     work.bradley_terry(decisions, form, output)
+
+
+class ReportLanguage(StrEnum):
+    """Languages of `ras judging-report`."""
+
+    ENGLISH = "en"
+    SWEDISH = "sv"
+
+
+def judging_report(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="DECISIONS.csv|JOB",
+            help="A file as for ras bradley-terry (- reads standard input), or the id of a judging job that RAS has recorded.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The file to write: .html, or with --figure .svg or .pdf."),
+    ] = Path("report.html"),
+    language: Annotated[
+        ReportLanguage, typer.Option(help="The language of the report.")
+    ] = ReportLanguage.ENGLISH,
+    figure: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Write one figure: scores, forward-test, growth, item-infit, judges, position or matrix.",
+            show_default=False,
+        ),
+    ] = None,
+    no_figures: Annotated[
+        bool, typer.Option("--no-figures", help="Tables only; works without vl-convert-python.")
+    ] = False,
+    title: Annotated[
+        str | None,
+        typer.Option(help="The report's heading. By default the file's or job's name.", show_default=False),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=COLUMN,...", help="Columns of the file, such as winner=chosen.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Write a report of a judging session to hand on: one HTML file with figures, tables and plain sentences."""
+    from infrastructure.cli import judging_report as work
+    from infrastructure.cli.judging_csv import FileForm, parse_columns
+
+    work.judging_report(
+        source,
+        output,
+        FileForm(columns=None if columns is None else parse_columns(columns)),
+        language=language.value,
+        figure=figure,
+        with_figures=not no_figures,
+        title=title,
+    )

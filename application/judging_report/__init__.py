@@ -1,0 +1,1 @@
+"""A judging report: what it contains, its figures and words, and the HTML file that it becomes."""

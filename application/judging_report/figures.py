@@ -1,0 +1,362 @@
+"""The figures of a judging report as Vega-Lite specifications (version 5), and the tables behind them.
+
+Colours are CSS variables and `currentColor`, which a renderer passes through: one drawing serves light and dark pages.
+`for_print` puts fixed colours in their place, for files that stand alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from application.judging_report.contents import ReportContents
+from application.judging_report.texts import Texts
+from domain.collation import sort_key
+
+Spec = dict[str, Any]
+Rows = Sequence[Sequence[Any]]
+
+SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v5.json"
+MOST_BARS: Final = 200
+"""Items in a figure that has a line for each; of more the best, the worst and every k-th between are drawn."""
+_MOST_CELLS: Final = 50
+_WIDTH: Final = 620
+_ACCENT, _WARN, _GRID = "var(--accent)", "var(--warn)", "var(--grid)"
+_FIXED: Final[Mapping[str, str]] = {
+    _ACCENT: "#1f5fa8",
+    _WARN: "#b3261e",
+    _GRID: "#dddddd",
+    "currentColor": "#111111",
+}
+_CONFIG: Final[Spec] = {
+    "background": None,
+    "font": "sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "currentColor",
+        "titleColor": "currentColor",
+        "domainColor": "currentColor",
+        "tickColor": "currentColor",
+        "gridColor": _GRID,
+        "labelLimit": 220,
+    },
+    "legend": {"labelColor": "currentColor", "titleColor": "currentColor"},
+    "text": {"color": "currentColor"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure: its name, what to make of it, its specification, and the table behind it."""
+
+    name: str
+    title: str
+    sentence: str
+    spec: Spec | None
+    columns: Sequence[str]
+    rows: Rows
+
+
+def figures(contents: ReportContents, texts: Texts, locale: str) -> list[Figure]:
+    """All figures in the order of the report."""
+    return [
+        _scores(contents, texts),
+        _forward_test(contents, texts),
+        _growth(contents, texts),
+        _infit_of_items(contents, texts),
+        *_judges(contents, texts, locale),
+        _matrix(contents, texts),
+    ]
+
+
+def for_print(spec: Spec) -> Spec:
+    """The specification with fixed colours on white."""
+    written = json.dumps(spec)
+    for variable, colour in _FIXED.items():
+        written = written.replace(variable, colour)
+    fixed: Spec = json.loads(written)
+    fixed["config"]["background"] = "white"
+    return fixed
+
+
+def _spec(title: str, values: list[dict[str, Any]], layers: list[Spec], **more: Any) -> Spec:
+    return {
+        "$schema": SCHEMA,
+        "description": title,
+        "width": _WIDTH,
+        # Names are measured by the renderer's font and written in the reader's, which may be wider.
+        "padding": {"left": 36, "right": 14, "top": 6, "bottom": 6},
+        "data": {"values": values},
+        "layer": layers,
+        "config": _CONFIG,
+        **more,
+    }
+
+
+def _line_per_name(field: str) -> Spec:
+    return {"field": field, "type": "nominal", "sort": None, "title": None}
+
+
+def _intervals(
+    title: str, x_title: str, values: list[dict[str, Any]], *, limit: float | None = None, zero: bool = False
+) -> Spec:
+    """A dot and its interval per name, misfits in another colour, and a rule at a limit."""
+    y = _line_per_name("name")
+    colour = {"condition": {"test": "datum.flagged", "value": _WARN}, "value": _ACCENT}
+    scale = {"zero": zero}
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "rule", "strokeWidth": 1.5},
+            "encoding": {
+                "y": y,
+                "x": {"field": "lower", "type": "quantitative", "title": x_title, "scale": scale},
+                "x2": {"field": "upper"},
+                "color": colour,
+            },
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 40},
+            "encoding": {"y": y, "x": {"field": "value", "type": "quantitative"}, "color": colour},
+        },
+    ]
+    if limit is not None:
+        rule = {"mark": {"type": "rule", "strokeDash": [4, 3], "color": "currentColor"}}
+        layers.append(rule | {"encoding": {"x": {"datum": limit, "type": "quantitative"}}})
+    return _spec(title, values, layers, height={"step": 13})
+
+
+def _scores(contents: ReportContents, texts: Texts) -> Figure:
+    findings = contents.quality.findings
+    pairs = list(zip(contents.scores.items, findings.items, strict=True))
+    values = [
+        {"name": item.item, "value": item.theta, "lower": more.lower, "upper": more.upper, "flagged": False}
+        for item, more in _thinned(pairs)
+    ]
+    title = texts["scores"]
+    rows = [
+        (
+            *(more.rank, item.item, item.theta, item.se, more.se_full, f"{more.best_rank}-{more.worst_rank}"),
+            *(more.theta_firth, item.comparisons, item.wins),
+        )
+        for item, more in pairs
+    ]
+    top = findings.items[0]
+    sentence = texts["scores_say"].format(
+        item=contents.scores.items[0].item, best=top.best_rank, worst=top.worst_rank, n=len(pairs)
+    )
+    columns = texts.columns("rank", "item", "theta", "se", "se_full", "ranks", "firth", "comparisons", "wins")
+    return Figure("scores", title, sentence, _intervals(title, texts["logits"], values), columns, rows)
+
+
+def _forward_test(contents: ReportContents, texts: Texts) -> Figure:
+    test = contents.quality.findings.forward_test
+    title = texts["forward"]
+    if test.better_than_chance is None:
+        sentence = texts["forward_unknown"]
+    else:
+        sentence = texts["forward_good" if test.better_than_chance else "forward_bad"]
+    rows = [
+        (texts["found"], test.correct.share, test.correct.lower, test.correct.upper),
+        (texts["promised"], test.promised_share, None, None),
+        (texts["chance"], 0.5, None, None),
+    ]
+    values = [
+        {"name": name, "value": share, "lower": lower or share, "upper": upper or share, "flagged": False}
+        for name, share, lower, upper in rows
+        if share is not None
+    ]
+    spec = _intervals(title, texts["share_predicted"], values, limit=0.5) if len(values) > 1 else None
+    return Figure(
+        "forward-test", title, sentence, spec, texts.columns("what", "share", "lower", "upper"), rows
+    )
+
+
+def _growth(contents: ReportContents, texts: Texts) -> Figure:
+    title = texts["growth"]
+    points = contents.quality.growth
+    values = [{"n": p.decisions, "ssr": p.ssr} for p in points if p.ssr is not None]
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "line", "point": {"color": _ACCENT}, "color": _ACCENT},
+            "encoding": {
+                "x": {"field": "n", "type": "quantitative", "title": texts["decisions"]},
+                "y": {"field": "ssr", "type": "quantitative", "title": "SSR", "scale": {"zero": False}},
+            },
+        },
+        {
+            "mark": {"type": "rule", "strokeDash": [4, 3], "color": "currentColor"},
+            "encoding": {"y": {"datum": 0.8, "type": "quantitative"}},
+        },
+    ]
+    rows = [(p.decisions, p.items, p.components, p.ssr) for p in points]
+    columns = texts.columns("decisions", "items", "groups", "ssr")
+    spec = _spec(title, values, layers, height=220) if values else None
+    return Figure("growth", title, texts["growth_says"], spec, columns, rows)
+
+
+def _infit_of_items(contents: ReportContents, texts: Texts) -> Figure:
+    title = texts["item_infit"]
+    limit = contents.quality.misfits.item_limit
+    misfits = {item.item for item in contents.quality.misfits.items}
+    ordered = sorted(contents.scores.items, key=lambda item: (-item.infit, item.item))
+    values = [
+        {"name": i.item, "value": i.infit, "lower": i.infit, "upper": i.infit, "flagged": i.item in misfits}
+        for i in ordered[:40]
+    ]
+    sentence = texts["misfits_none"] if not misfits else texts["misfits_some"].format(n=len(misfits))
+    rows = [
+        (i.item, i.infit, i.outfit, i.comparisons, texts["yes"] if i.item in misfits else "") for i in ordered
+    ]
+    columns = texts.columns("item", "infit", "outfit", "comparisons", "misfit")
+    spec = _intervals(title, "infit", values, limit=limit)
+    return Figure("item-infit", title, sentence, spec, columns, rows)
+
+
+def _judges(contents: ReportContents, texts: Texts, locale: str) -> list[Figure]:
+    findings = contents.quality.findings
+    key = sort_key(locale)
+    fits = {fit.judge: fit for fit in contents.scores.judges}
+    checks = sorted(findings.judges, key=lambda check: key(check.judge))
+    flagged = [check.judge for check in checks if check.flagged]
+    values = [
+        {
+            "name": check.judge,
+            "value": check.agreement.share,
+            "lower": check.agreement.lower,
+            "upper": check.agreement.upper,
+            "flagged": check.flagged,
+        }
+        for check in checks
+        if check.agreement.share is not None
+    ]
+    rows = [
+        (
+            *(
+                check.judge,
+                fits[check.judge].decisions,
+                check.infit,
+                check.infit_limit,
+                check.agreement.share,
+            ),
+            *(check.agreement.lower, check.agreement.upper, check.agreement_limit),
+            *(texts[f"verdict_{check.verdict.value}"], contents.mean_times_s.get(check.judge)),
+        )
+        for check in checks
+    ]
+    title = texts["judges"]
+    sentence = texts["judges_some"].format(names=", ".join(flagged)) if flagged else texts["judges_none"]
+    columns = texts.columns(
+        *(
+            "judge",
+            "decisions",
+            "infit",
+            "limit",
+            "agreement",
+            "lower",
+            "upper",
+            "limit",
+            "verdict",
+            "seconds",
+        )
+    )
+    spec = _intervals(title, texts["agreement"], values, limit=0.5) if values else None
+    found = [Figure("judges", title, sentence, spec, columns, rows)]
+    if findings.position is not None:
+        found.append(_position(contents, texts, locale))
+    return found
+
+
+def _position(contents: ReportContents, texts: Texts, locale: str) -> Figure:
+    position = contents.quality.findings.position
+    assert position is not None
+    key = sort_key(locale)
+    judges = sorted(position.judges, key=lambda judge: key(judge.judge))
+    values = [
+        {
+            "name": judge.judge,
+            "value": judge.first.share,
+            "lower": judge.first.lower,
+            "upper": judge.first.upper,
+            "flagged": judge.flagged,
+        }
+        for judge in judges
+    ]
+    rows = [
+        (j.judge, j.first.hits, j.first.n, j.first.share, j.first.lower, j.first.upper, j.p_value)
+        for j in judges
+    ]
+    flagged = [judge.judge for judge in judges if judge.flagged]
+    title = texts["position"]
+    sentence = texts["position_some"].format(names=", ".join(flagged)) if flagged else texts["position_none"]
+    columns = texts.columns("judge", "first", "decisions", "share", "lower", "upper", "p")
+    return Figure(
+        "position", title, sentence, _intervals(title, texts["share_first"], values, limit=0.5), columns, rows
+    )
+
+
+def _matrix(contents: ReportContents, texts: Texts) -> Figure:
+    """The share of wins of rows against columns, items in the order of scores; many items in groups of equal size."""
+    counts, n = contents.estimate.counts, contents.estimate.counts.n_items
+    position = {name: i for i, name in enumerate(contents.comparisons.items)}
+    order = np.array([position[item.item] for item in contents.scores.items])
+    groups = min(n, _MOST_CELLS)
+    group = np.empty(n, dtype=np.intp)
+    group[order] = np.arange(n) * groups // n
+    wins, judged = np.zeros((groups, groups)), np.zeros((groups, groups))
+    half = counts.pair_ties / 2
+    low, high = group[counts.low], group[counts.high]
+    np.add.at(wins, (low, high), counts.low_wins + half)
+    np.add.at(wins, (high, low), counts.high_wins + half)
+    np.add.at(judged, (low, high), counts.judged)
+    np.add.at(judged, (high, low), counts.judged)
+    names = [
+        contents.scores.items[k].item if groups == n else f"{k * n // groups + 1}-{(k + 1) * n // groups}"
+        for k in range(groups)
+    ]
+    cells = [
+        {"row": names[i], "column": names[j], "share": wins[i, j] / judged[i, j]}
+        for i, j in zip(*np.nonzero(judged), strict=True)
+    ]
+    title = texts["matrix"]
+    step = 12 if groups > 20 else 22
+    scheme = {"domain": [0, 1], "range": ["#c0562f", "#f2f0ea", "#1f5fa8"]}
+    axis = {"labelLimit": 120}
+    layer: Spec = {
+        "mark": "rect",
+        "encoding": {
+            "y": {**_line_per_name("row"), "scale": {"domain": names}, "axis": axis},
+            "x": {
+                **_line_per_name("column"),
+                "scale": {"domain": names},
+                "axis": {**axis, "labelAngle": -90},
+            },
+            "color": {"field": "share", "type": "quantitative", "scale": scheme, "title": texts["share_won"]},
+        },
+    }
+    spec = _spec(title, cells, [layer], height={"step": step}) | {"width": {"step": step}}
+    pairs = sorted(
+        zip(
+            counts.low.tolist(),
+            counts.high.tolist(),
+            counts.judged.tolist(),
+            counts.low_wins.tolist(),
+            strict=True,
+        )
+    )
+    rows = [
+        (contents.comparisons.items[i], contents.comparisons.items[j], int(judged_), int(won))
+        for i, j, judged_, won in pairs[:2000]
+    ]
+    columns = texts.columns("item", "other", "decisions", "wins")
+    return Figure("matrix", title, texts["matrix_says"], spec, columns, rows)
+
+
+def _thinned(pairs: list[Any]) -> list[Any]:
+    if len(pairs) <= MOST_BARS:
+        return pairs
+    kept = np.unique(np.linspace(0, len(pairs) - 1, MOST_BARS).round().astype(int))
+    return [pairs[k] for k in kept.tolist()]

@@ -1,0 +1,193 @@
+"""The words of a judging report in Swedish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from domain.notices import Kind
+
+TEXTS: Final[Mapping[str, str]] = {
+    "report": "Bedömningsrapport",
+    "summary": "{decisions} beslut om {items} texter av {judges} bedömare.",
+    "trust": "Vad man bör veta innan man litar på siffrorna",
+    "nothing": "Ingen kontroll gav skäl till misstro.",
+    "reliability": (
+        "Reliabiliteten (SSR) är {ssr}: enligt modellen själv är den andelen av skillnaderna mellan poängen inte fel. "
+        "1 är det högsta möjliga; 0,8 brukar krävas."
+    ),
+    "reliability_none": "Det finns inget gemensamt mått på reliabilitet: alla texter hänger inte ihop, eller alla poäng är lika.",
+    "table": "Tabellen bakom figuren",
+    "scores": "Poäng med 95-procentiga intervall",
+    "scores_say": (
+        "Ju längre till höger, desto bättre bedömdes texten. Där linjer överlappar är ordningen osäker: {item}, på "
+        "första plats, kan höra hemma var som helst från plats {best} till {worst} av {n}."
+    ),
+    "logits": "poäng (vid skillnaden 1 väljs den högre i 73 % av jämförelserna)",
+    "forward": "Gick besluten att förutsäga?",
+    "forward_good": (
+        "Ja. Varje beslut förutsades enbart från tidigare beslut, oftare rätt än vid slantsingling: bedömarna ser "
+        "skillnad mellan texterna."
+    ),
+    "forward_bad": (
+        "Nej. Förutsagda enbart från tidigare beslut blev de inte bättre än slumpen. Lita inte på poängen."
+    ),
+    "forward_unknown": "Besluten är för få för att det ska gå att säga.",
+    "found": "rätt förutsagda",
+    "promised": "utlovat av poängen",
+    "chance": "slantsingling",
+    "share_predicted": "andel av besluten",
+    "growth": "Hur reliabiliteten växte",
+    "growth_says": "Där linjen har planat ut ger fler beslut av samma slag inte mycket. Den streckade linjen ligger vid 0,8.",
+    "item_infit": "Texter som bedömarna inte är eniga om (infit)",
+    "misfits_none": "Ingen text sticker ut: omkring 1 är väntat, och ingen ligger bortom den streckade linjen.",
+    "misfits_some": "{n} bortom den streckade linjen: besluten stämmer dåligt med deras poäng. Läs dem igen.",
+    "judges": "Är varje bedömare enig med de andra?",
+    "judges_none": "Ingen bedömare beslutar tydligt annorlunda än de andra.",
+    "judges_some": "De här bedömarna beslutar annorlunda än de övriga: {names}. Tala med dem, eller se på poängen utan dem.",
+    "agreement": "andel beslut som de andra bedömarna skulle ha fattat dem",
+    "position": "Föredras texten som visas först?",
+    "position_none": "Nej: ingen bedömare väljer den första eller den andra texten tydligt oftare än varannan gång.",
+    "position_some": "Ja, av de här bedömarna: {names}. Deras beslut handlar om platsen, inte bara om texten.",
+    "share_first": "andel beslut för texten som visades först",
+    "matrix": "Vem vann mot vem",
+    "matrix_says": "Texterna i poängordning. Över diagonalen är blå rutor väntade beslut, röda är överraskningar.",
+    "share_won": "andel vunna",
+    "surprises": "Mest överraskande beslut",
+    "surprises_say": "De här besluten gick emot poängen. En felklickning, en felläst text, eller något som de andra missade.",
+    "decisions": "beslut",
+    "yes": "ja",
+    "none": "inga",
+    "method": "Metod {method}. Vad siffrorna betyder: docs/comparative-judgement.md.",
+    "verdict_agrees": "enig",
+    "verdict_deviating": "avviker",
+    "verdict_contrary": "tvärtom",
+    "verdict_cannot_tell": "går inte att säga",
+    "col_rank": "plats",
+    "col_item": "text",
+    "col_other": "mot",
+    "col_theta": "poäng",
+    "col_se": "medelfel",
+    "col_se_full": "fullt medelfel",
+    "col_ranks": "platser inom felet",
+    "col_firth": "straffad poäng",
+    "col_comparisons": "jämförelser",
+    "col_wins": "vunna",
+    "col_what": "vad",
+    "col_share": "andel",
+    "col_lower": "från",
+    "col_upper": "till",
+    "col_decisions": "beslut",
+    "col_items": "texter",
+    "col_groups": "grupper",
+    "col_ssr": "SSR",
+    "col_infit": "infit",
+    "col_outfit": "outfit",
+    "col_misfit": "avviker",
+    "col_judge": "bedömare",
+    "col_limit": "gräns",
+    "col_agreement": "enighet",
+    "col_verdict": "utfall",
+    "col_seconds": "sekunder per beslut",
+    "col_first": "första valda",
+    "col_p": "p-värde",
+    "col_number": "beslut",
+    "col_chosen": "vald",
+    "col_not_chosen": "ej vald",
+    "col_probability": "sannolikhet",
+    "col_justification": "motivering",
+}
+
+NOTICES: Final[Mapping[Kind, str]] = {
+    Kind.NO_BETTER_THAN_CHANCE: (
+        "Framåttest: inte bättre än slumpen. Varje beslut förutsades från besluten före det; {hits} av {n:beslut|beslut~} "
+        "blev som förutsagt ({share:,}, 95-procentigt intervall {lower:,} till {upper:,}; slumpen ger 50 %, poängen "
+        "utlovar {promised:,}). Lita inte på poängen, vad SSR och delningsreliabilitet än är."
+    ),
+    Kind.ONE_DECISION: "Det finns bara ett beslut: det placerar två texter, och om felen går inget att säga.",
+    Kind.NEGATIVE_SSR: (
+        "SSR är negativ ({ssr:,}): felen är större än poängens spridning, så textordningen säger ingenting ännu."
+    ),
+    Kind.ITSELF: (
+        "{itself:beslut jämför|beslut jämför~} en text med sig själv ({names:och|till}); varje sådant beslut räknas som två "
+        "jämförelser och en vinst för texten."
+    ),
+    Kind.GROUPS: (
+        "Jämförelserna faller i {n:grupp|grupper~} av texter som inget beslut förbinder; poäng, fel och reliabilitet gäller "
+        "inom en grupp, och mellan grupper finns ingen rangordning."
+    ),
+    Kind.WEAK_LINK: (
+        "Svag länk: {n:beslut|beslut~} förenar {one:och|till} ({one_size:text|texter~}) med {other:och|till} "
+        "({other_size:text|texter~}). Varje skillnad däremellan har ett medelfel på minst {se:,} logits, vilket medelfel "
+        "texterna än har, och några få beslut åt andra hållet kan byta plats på grupperna. Bedöm par däremellan."
+    ),
+    Kind.MORE_WEAK_LINKS: "{n:svag länk till finns|svaga länkar till finns~}.",
+    Kind.ONE_WAY: (
+        "Bara åt ett håll: {winners:och|till} ({winners_size:text|texter~}) vann {n:beslut|beslut~} mot {losers:och|till} "
+        "({losers_size:text|texter~}) och förlorade inget. Hur långt isär de är framgår inte av besluten; det beror på "
+        "poängens justering. Jämför med den straffade poängen (Firth)."
+    ),
+    Kind.WON_OR_LOST_ALL: (
+        "{n:text|texter~} vann eller förlorade alla jämförelser ({names:och|till}): hur långt från de övriga framgår inte av "
+        "besluten; det beror på poängens justering. Jämför med den straffade poängen (Firth)."
+    ),
+    Kind.BALANCED: (
+        "(Nästan) alla beslut mellan två grupper av texter gick åt ett håll, och poängekvationerna har ingen ändlig lösning, "
+        "eller en långt ut; där användes en justering som tar från vinnaren vad den ger förloraren."
+    ),
+    Kind.JUDGE_FIRST: (
+        "Bedömaren {judge} valde texten som visades först i {hits} av {n:beslut|beslut~} ({share:,}, 95-procentigt intervall "
+        "{lower:,} till {upper:,}; väntat är 50 %): platsen avgör, inte bara texten."
+    ),
+    Kind.JUDGE_SECOND: (
+        "Bedömaren {judge} valde texten som visades sist i {hits} av {n:beslut|beslut~} ({share:,}, 95-procentigt intervall "
+        "{lower:,} till {upper:,}; väntat är 50 %): platsen avgör, inte bara texten."
+    ),
+    Kind.POSITION: (
+        "Platsen spelar roll: av två lika texter väljs den som visas först i {chance:,} av jämförelserna (ordningseffekt "
+        "{delta:,} logits, 95-procentigt intervall {lower:,} till {upper:,}). Jämför poängen med och utan den."
+    ),
+    Kind.CONTRARY: (
+        "Bedömaren {judge} beslutar tvärtemot de andra: enig i {hits} av {n:beslut|beslut~} ({share:,}, 95-procentigt "
+        "intervall {lower:,} till {upper:,}; gräns {limit:,}), infit {infit:,} (gräns {infit_limit:,})."
+    ),
+    Kind.DEVIATING: (
+        "Bedömaren {judge} beslutar annorlunda än de andra: enig i {hits} av {n:beslut|beslut~} ({share:,}, 95-procentigt "
+        "intervall {lower:,} till {upper:,}; gräns {limit:,}), infit {infit:,} (gräns {infit_limit:,})."
+    ),
+    Kind.ADAPTIVE: (
+        "Paren valdes adaptivt: enligt poängen vid tillfället låg bedömda par {ratio:,} gånger så långt isär som slumpade "
+        "par skulle göra. Det blåser upp SSR och delningsreliabilitet, så lita på framåttestet, och jämför inte SSR med "
+        "omgångar med slumpade par."
+    ),
+    Kind.FEW: (
+        "{few} av {n:text|texter~} har färre än {limit} jämförelser: deras platser kan mycket väl ändras med fler beslut."
+    ),
+    Kind.LOOK_ALIKES: (
+        "Namn som ser likadana ut hålls isär som olika texter: {names:och|till}. Om de avser samma text, skriv dem likadant "
+        "och räkna om."
+    ),
+    Kind.LOOK_ALIKE_JUDGES: (
+        "Namn som ser likadana ut hålls isär som olika bedömare: {names:och|till}. Om de avser samma bedömare, skriv dem "
+        "likadant och räkna om."
+    ),
+    Kind.CANNOT_TELL: (
+        "Framåttest: går inte att säga. {n:beslut|beslut~} kunde förutsägas från dem före, och {needed} behövs."
+    ),
+    Kind.BETTER_THAN_CHANCE: (
+        "Framåttest: bättre än slumpen. Varje beslut förutsades från besluten före det; {hits} av {n:beslut|beslut~} blev "
+        "som förutsagt ({share:,}, 95-procentigt intervall {lower:,} till {upper:,}; slumpen ger 50 %, poängen utlovar "
+        "{promised:,})."
+    ),
+    Kind.FEW_JUDGES: (
+        "Med {n:bedömare|bedömare~} går det inte att säga vem som beslutar annorlunda än de övriga: tre behövs."
+    ),
+    Kind.TIES: (
+        "{ties} av {n:jämförelse|jämförelser~} blev oavgjorda. De räknas som en halv vinst för båda (Davidsons modell); två "
+        "lika texter skulle bli oavgjorda i {chance:,} av jämförelserna."
+    ),
+    Kind.APPROXIMATED: (
+        "Med fler än {limit:sammanhängande text|sammanhängande texter~} skattas fulla medelfel och intervall från {draws} "
+        "dragningar: de är kända på omkring 6 %."
+    ),
+}

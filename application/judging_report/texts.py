@@ -1,0 +1,127 @@
+"""The words of a judging report, in English and Swedish. Every language has every text: a test holds them to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from application.judging_report.swedish import NOTICES as SWEDISH_NOTICES
+from application.judging_report.swedish import TEXTS as SWEDISH
+from domain.notices import ENGLISH, Kind
+
+
+class Language(StrEnum):
+    """Languages of a report."""
+
+    ENGLISH = "en"
+    SWEDISH = "sv"
+
+
+class Texts(dict[str, str]):
+    """Texts by name."""
+
+    def columns(self, *names: str) -> tuple[str, ...]:
+        """Headings of a table."""
+        return tuple(self[f"col_{name}"] for name in names)
+
+
+_ENGLISH: Final[Mapping[str, str]] = {
+    "report": "Judging report",
+    "summary": "{decisions} decisions on {items} texts by {judges} judges.",
+    "trust": "What to know before relying on the numbers",
+    "nothing": "No check found a reason for distrust.",
+    "reliability": (
+        "Reliability (SSR) is {ssr}: by the model's own account, that share of the differences between scores is not "
+        "error. 1 is the most there can be; 0.8 is usually asked for."
+    ),
+    "reliability_none": "There is no single figure for reliability, because not all texts are connected or all scores are equal.",
+    "table": "Table behind the figure",
+    "scores": "Scores with 95 % intervals",
+    "scores_say": (
+        "The further to the right, the better the text was judged. Where lines overlap, the order of two texts is "
+        "uncertain: {item}, in first place, could be anywhere from place {best} to {worst} of {n}."
+    ),
+    "logits": "score (1 apart: the higher one is chosen in 73 % of comparisons)",
+    "forward": "Could the decisions be predicted?",
+    "forward_good": (
+        "Yes. Each decision was predicted from earlier ones alone, more often correctly than a tossed coin would be: "
+        "the judges see a difference between the texts."
+    ),
+    "forward_bad": (
+        "No. Predicted from earlier decisions alone, they came out no better than by chance. Do not rely on the scores."
+    ),
+    "forward_unknown": "There are too few decisions to tell.",
+    "found": "predicted correctly",
+    "promised": "promised by the scores",
+    "chance": "tossed coin",
+    "share_predicted": "share of decisions",
+    "growth": "Reliability as it grew",
+    "growth_says": "Where the line has become flat, further decisions of the same kind add little. The broken line is at 0.8.",
+    "item_infit": "Texts on which judges do not agree (infit)",
+    "misfits_none": "No text stands out: about 1 is as expected, and none is beyond the broken line.",
+    "misfits_some": "{n} beyond the broken line: judges decided on them otherwise than their scores suggest. Read them again.",
+    "judges": "Does each judge agree with the others?",
+    "judges_none": "No judge decides clearly otherwise than the others.",
+    "judges_some": "These judges decide otherwise than the rest: {names}. Talk to them, or look at the scores without them.",
+    "agreement": "share of decisions as the other judges would have it",
+    "position": "Is the text shown first preferred?",
+    "position_none": "No: no judge takes the first or the second text clearly more often than every other time.",
+    "position_some": "Yes, by these judges: {names}. Their decisions are about the position, not only about the text.",
+    "share_first": "share of decisions for the text shown first",
+    "matrix": "Who won against whom",
+    "matrix_says": "Texts in the order of scores. Above the diagonal, blue cells are decisions as expected, red ones are upsets.",
+    "share_won": "share won",
+    "surprises": "Most surprising decisions",
+    "surprises_say": "These decisions went against the scores. A slip, a misread text, or something the other judges missed.",
+    "decisions": "decisions",
+    "yes": "yes",
+    "none": "none",
+    "method": "Method {method}. What the figures mean: docs/comparative-judgement.md.",
+    "verdict_agrees": "agrees",
+    "verdict_deviating": "deviates",
+    "verdict_contrary": "contrary",
+    "verdict_cannot_tell": "cannot tell",
+    "col_rank": "place",
+    "col_item": "text",
+    "col_other": "against",
+    "col_theta": "score",
+    "col_se": "standard error",
+    "col_se_full": "full standard error",
+    "col_ranks": "places within the error",
+    "col_firth": "penalised score",
+    "col_comparisons": "comparisons",
+    "col_wins": "wins",
+    "col_what": "what",
+    "col_share": "share",
+    "col_lower": "from",
+    "col_upper": "to",
+    "col_decisions": "decisions",
+    "col_items": "texts",
+    "col_groups": "groups",
+    "col_ssr": "SSR",
+    "col_infit": "infit",
+    "col_outfit": "outfit",
+    "col_misfit": "misfit",
+    "col_judge": "judge",
+    "col_limit": "limit",
+    "col_agreement": "agreement",
+    "col_verdict": "verdict",
+    "col_seconds": "seconds per decision",
+    "col_first": "first chosen",
+    "col_p": "p value",
+    "col_number": "decision",
+    "col_chosen": "chosen",
+    "col_not_chosen": "not chosen",
+    "col_probability": "probability",
+    "col_justification": "justification",
+}
+
+TEXTS: Final[Mapping[Language, Texts]] = {
+    Language.ENGLISH: Texts(_ENGLISH),
+    Language.SWEDISH: Texts(SWEDISH),
+}
+NOTICES: Final[Mapping[Language, Mapping[Kind, str]]] = {
+    Language.ENGLISH: ENGLISH,
+    Language.SWEDISH: SWEDISH_NOTICES,
+}

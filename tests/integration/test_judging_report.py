@@ -1,0 +1,196 @@
+"""`ras judging-report`: one file to hand on, in two languages, that loads nothing and says what to make of it."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from application.judging_report.contents import contents_of
+from application.judging_report.document import report_html
+from application.judging_report.figures import figures, for_print
+from application.judging_report.texts import NOTICES, TEXTS, Language
+from domain.comparison_graph import Comparisons
+from domain.notices import ENGLISH, Kind
+from infrastructure.cli.commands.explaining import judging_report
+from infrastructure.cli.failures import exit_code_of
+from tests.support.judging_sessions import CASES, Design, field_case, simulated
+
+app = typer.Typer()
+app.command("judging-report")(judging_report)
+
+
+@app.callback()
+def _group() -> None:
+    """One command among others, as in `ras`."""
+
+
+def _run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["judging-report", *map(str, arguments)])
+
+
+def _refusal(result: Result) -> str:
+    assert result.exception is not None
+    _, sentence = exit_code_of(result.exception)
+    assert sentence is not None
+    return sentence
+
+
+class _Document(HTMLParser):
+    """What a test asks of a page: its elements, and the addresses in it."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an element."""
+        self.elements.append((tag, dict(attrs)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        """Return the attributes of all elements of a kind."""
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of a small session with a contrary judge."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    result = _run(CASES / "contrary.csv", "-o", path, "--title", "Class <9B> & co")
+    assert result.exit_code == 0, result.exception
+    assert "Wrote" in result.stdout
+    return path.read_text(encoding="utf-8")
+
+
+def test_the_file_loads_nothing_and_runs_nothing(page: str) -> None:
+    document = _Document(page)
+    for tag in ("script", "link", "img", "iframe", "object"):
+        assert document.all(tag) == []
+    for _, attributes in document.elements:
+        assert not {"src", "href", "xlink:href", "style", "onclick"} & attributes.keys()
+    assert "url(http" not in page
+    assert "@import" not in page
+
+
+def test_every_figure_has_a_sentence_a_label_and_its_table(page: str) -> None:
+    drawings = _Document(page).all("svg")
+    assert len(drawings) == 6
+    assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in drawings)
+    for name in ("scores", "forward-test", "growth", "item-infit", "judges", "matrix"):
+        section = re.search(rf'<section id="{name}">(.*?)</section>', page, re.DOTALL)
+        assert section is not None
+        assert re.match(r"<h2>[^<]+</h2><p>[^<]{20,}</p><figure><svg ", section[1])
+        assert "<details" in section[1]
+        assert "<table>" in section[1]
+
+
+def test_ids_are_those_of_one_element_each(page: str) -> None:
+    ids = [attributes["id"] for _, attributes in _Document(page).elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_it_names_the_contrary_judge_and_has_light_dark_and_print(page: str) -> None:
+    assert "Judge E decides contrary to the others" in page
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+    assert "var(--accent)" in page
+    assert "Class &lt;9B&gt; &amp; co" in page
+    assert "Class <9B>" not in page
+
+
+def test_it_can_be_had_in_swedish(tmp_path: Path) -> None:
+    path = tmp_path / "rapport.html"
+    assert _run(CASES / "contrary.csv", "-o", path, "--language", "sv", "--no-figures").exit_code == 0
+    written = path.read_text(encoding="utf-8")
+    assert '<html lang="sv">' in written
+    assert "Bedömaren E beslutar tvärtemot de andra: enig i 3 av 40 beslut (7,5 %" in written
+    assert "Framåttest: bättre än slumpen" in written
+    assert "<svg" not in written
+
+
+@pytest.mark.parametrize(("name", "begins"), [("scores.svg", b"<svg"), ("scores.pdf", b"%PDF")])
+def test_one_figure_can_be_written_for_print(tmp_path: Path, name: str, begins: bytes) -> None:
+    path = tmp_path / name
+    assert _run(CASES / "contrary.csv", "--figure", "scores", "-o", path).exit_code == 0
+    written = path.read_bytes()
+    assert written.startswith(begins)
+    assert b"var(--" not in written
+
+
+def test_what_cannot_be_written_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    source = CASES / "contrary.csv"
+    assert "must end in .html or .htm" in _refusal(_run(source, "-o", tmp_path / "report.pdf"))
+    assert "must end in .svg or .pdf" in _refusal(
+        _run(source, "--figure", "scores", "-o", tmp_path / "x.html")
+    )
+    assert "There is no figure 'tree'" in _refusal(_run(source, "--figure", "tree", "-o", tmp_path / "x.svg"))
+    assert "cannot be written" in _refusal(_run(source, "--no-figures", "-o", tmp_path / "none" / "r.html"))
+    assert "cannot be read" in _refusal(_run(tmp_path / "none.csv", "-o", tmp_path / "r.html"))
+
+
+def test_without_the_drawing_library_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = tmp_path / "vl_convert.py"
+    hidden.write_text("raise ImportError('not installed')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    refusal = _refusal(_run(CASES / "contrary.csv", "-o", tmp_path / "r.html"))
+    assert "pip install 'result-aggregator-service[report]'" in refusal
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_coin_tosses_are_called_that_in_the_first_warning() -> None:
+    session = simulated(Design.SWISS, items=20, decisions=200, spread=0, seed=4)
+    for language, words in (
+        (Language.ENGLISH, "no better than chance"),
+        (Language.SWEDISH, "inte bättre än slumpen"),
+    ):
+        contents = contents_of("coins", session)
+        shown = figures(contents, TEXTS[language], language.value)
+        written = report_html(contents, shown, {}, language)
+        first = re.search(r'<ul class="notices"><li>(.*?)</li>', written)
+        assert first is not None
+        assert words in first[1]
+
+
+@pytest.mark.parametrize(
+    "comparisons",
+    [
+        Comparisons.from_names(["t"], ["a"], ["b"]),
+        Comparisons.from_names(["t", "t"], ["a", "x"], ["b", "y"]),
+        Comparisons.from_names(["t"], ["a"], ["a"]),
+        Comparisons.from_names(
+            ["t"] * 3, ["a", "a", "b"], ["b", "c", "c"], tied=[True] * 3, shown_first=["a", "c", ""]
+        ),
+        field_case("nfd"),
+        field_case("tie"),
+    ],
+    ids=["one decision", "two groups", "itself", "ties", "look-alikes", "equal"],
+)
+def test_odd_sessions_have_a_report_too(comparisons: Comparisons) -> None:
+    for language in Language:
+        contents = contents_of("odd", comparisons, justifications=["because\u202e"] * len(comparisons))
+        shown = figures(contents, TEXTS[language], language.value)
+        written = report_html(contents, shown, {}, language)
+        assert "\u202e" not in written
+        assert all(for_print(figure.spec) for figure in shown if figure.spec is not None)
+
+
+def _fields(template: str) -> set[Any]:
+    return {name for _, name, _, _ in Formatter().parse(template) if name}
+
+
+def test_both_languages_have_every_text_with_the_same_values() -> None:
+    english, swedish = TEXTS[Language.ENGLISH], TEXTS[Language.SWEDISH]
+    assert english.keys() == swedish.keys()
+    for name, template in english.items():
+        assert _fields(template) == _fields(swedish[name]), name
+    for kind in Kind:
+        assert _fields(ENGLISH[kind]) == _fields(NOTICES[Language.SWEDISH][kind]), kind
