@@ -14,12 +14,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
+import resource
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # as the commands set it; numpy reads it when it is imported
 
 import choix
 import numpy as np
@@ -27,13 +33,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from domain.bradley_terry import METHOD_VERSION, estimate_scores, score
+from domain.bradley_terry import METHOD_VERSION, estimate_scores, score, scores_of
 from domain.comparison_graph import Comparisons, PairCounts
+from domain.findings import find
 
 _RESULTS = Path(__file__).parent / "results" / "bradley_terry.json"
 _ALPHA = 1e-6
 _SIZES = ((300, 35_000, 1.0), (1_000, 100_000, 3.0))
-"""Items, decisions, and the seconds that all statistics may take."""
+"""Items, decisions, and the seconds that scores with all checks may take."""
+_LARGE = (12_000, 1_000_000, 30.0)
 
 Scores = NDArray[np.float64]
 
@@ -61,8 +69,13 @@ def main() -> None:
     """Run, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=3, help="runs a method (default 3)")
-    runs = max(1, parser.parse_args().runs)
+    parser.add_argument("--large", action="store_true", help="also 1,000,000 decisions on 12,000 texts, once")
+    given = parser.parse_args()
+    runs = max(1, given.runs)
     rows = [row for items, decisions, target in _SIZES for row in _measure(items, decisions, target, runs)]
+    if given.large:
+        rows += _measure(*_LARGE, 1, without_choix=True)
+        print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000:,.0f} MB")
     _print(rows, runs)
     _RESULTS.parent.mkdir(exist_ok=True)
     document = {
@@ -91,7 +104,9 @@ def _session(n_items: int, n_decisions: int) -> _Session:
     )
 
 
-def _measure(n_items: int, n_decisions: int, target_s: float, runs: int) -> list[Row]:
+def _measure(
+    n_items: int, n_decisions: int, target_s: float, runs: int, *, without_choix: bool = False
+) -> list[Row]:
     session = _session(n_items, n_decisions)
     columns = (session.judges, session.chosen, session.not_chosen)
 
@@ -102,12 +117,21 @@ def _measure(n_items: int, n_decisions: int, target_s: float, runs: int) -> list
     def scores_only() -> Scores:
         return estimate_scores(PairCounts.of(Comparisons.from_names(*columns))).theta
 
+    def with_checks() -> Scores:
+        comparisons = Comparisons.from_names(*columns)
+        estimate = estimate_scores(PairCounts.of(comparisons))
+        find(comparisons, estimate, scores_of(comparisons, estimate))
+        return estimate.theta
+
     methods: dict[str, tuple[Callable[[], Scores], float | None]] = {
-        "RAS, all statistics": (all_statistics, target_s),
+        "RAS, with all checks": (with_checks, target_s),
+        "RAS, all statistics": (all_statistics, None),
         "RAS, scores only": (scores_only, None),
         "choix.ilsr_pairwise": (lambda: choix.ilsr_pairwise(n_items, session.pairs, alpha=_ALPHA), None),
         "choix.opt_pairwise": (lambda: choix.opt_pairwise(n_items, session.pairs, alpha=_ALPHA), None),
     }
+    if without_choix:
+        methods = {method: run for method, run in methods.items() if method.startswith("RAS")}
     ours = all_statistics()  # also imports what is imported on demand, so that no run pays for it
     rows = []
     for method, (run, target) in methods.items():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from domain.adaptivity import Adaptivity, adaptivity
 from domain.bradley_terry import Estimate, JudgingScores
 from domain.comparison_graph import Comparisons
-from domain.forward_test import FEWEST, ForwardTest, foresee, forward_test
+from domain.forward_test import ForwardTest, foresee, forward_test
 from domain.judge_limits import FEWEST_JUDGES, JudgeCheck, Verdict, judge_checks
 from domain.laplacian import FEW_DRAWS, LARGEST_DENSE
 from domain.look_alikes import look_alikes, spelled
@@ -115,7 +115,7 @@ def find(comparisons: Comparisons, estimate: Estimate, scores: JudgingScores) ->
 
 def _of_forward_test(test: ForwardTest) -> Iterator[Notice]:
     if test.better_than_chance is None:
-        yield Notice(Kind.CANNOT_TELL, {"n": Count(test.correct.n), "needed": FEWEST})
+        yield Notice(Kind.CANNOT_TELL, {"hits": Count(test.correct.hits), "n": Count(test.correct.n)})
         return
     kind = Kind.BETTER_THAN_CHANCE if test.better_than_chance else Kind.NO_BETTER_THAN_CHANCE
     yield Notice(kind, _share_values(test.correct) | {"promised": Percent(test.promised_share or 0.5)})

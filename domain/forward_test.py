@@ -13,7 +13,10 @@ chosen, in nats: I. J. Good 1952, *Journal of the Royal Statistical Society B* 1
 intervals, beside what the final scores promise for the same decisions: the means of max(p, 1 - p) and of
 p log p + (1 - p) log (1 - p).
 
-Under coin tosses the hits are independent with probability 1/2, so the test against chance is exact.
+The test against chance gives each prediction the weight that it claims, w = |2 p - 1|: under coin tosses the hits are
+independent with probability 1/2 whatever rule chose the pairs, so that sum w (hit - 1/2) has mean 0 and variance
+sum w^2 / 4, and is nearly normal. Without weights, the many predictions about near-equal texts of an adaptive session
+would drown the others.
 """
 
 from __future__ import annotations
@@ -26,11 +29,13 @@ import numpy as np
 from domain.bradley_terry import DECIMALS, Estimate
 from domain.comparison_graph import Comparisons, FloatArray, IndexArray, sums_by
 from domain.outcome_model import win_probability
-from domain.proportions import Z_95, Share, at_least, share_of
+from domain.proportions import Z_95, Share, share_of
 from domain.shrunken_scores import shrunken_scores
 
 SIGNIFICANT = 0.001
 """Better than chance is claimed below this p value only: a report must not praise one in forty coin tosses."""
+UNDECIDED = 0.01
+"""Between `SIGNIFICANT` and this p value nothing is claimed."""
 FEWEST = 30
 CHANCE_LOG_SCORE = -math.log(2)
 _POINTS_BY_ITEMS = 7_500
@@ -42,7 +47,8 @@ _SAME = 1e-9
 class ForwardTest:
     """`correct` of the predicted decisions; `p_value` against coin tosses; promises of the final scores.
 
-    `better_than_chance` is None where fewer than `FEWEST` decisions could be predicted.
+    `better_than_chance` is None where it cannot be told: fewer than `FEWEST` decisions could be predicted, or the p
+    value lies between the two limits.
     """
 
     correct: Share
@@ -121,7 +127,10 @@ def forward_test(comparisons: Comparisons, estimate: Estimate, foresight: Foresi
         estimate.theta[comparisons.chosen[predicted]] - estimate.theta[comparisons.not_chosen[predicted]]
     )
     p, q = win_probability(final), win_probability(-final)
-    p_value = at_least(hits, n)
+    weight = np.abs(2 * win_probability(difference) - 1)
+    surplus = float((weight * np.where(difference > 0, 0.5, -0.5)).sum())
+    p_value = math.erfc(surplus / float((weight**2).sum() / 4) ** 0.5 / math.sqrt(2)) / 2
+    undecided = n < FEWEST or SIGNIFICANT <= p_value < UNDECIDED
     return ForwardTest(
         correct=share_of(hits, n),
         promised_share=round(float(p.mean()), DECIMALS),
@@ -130,7 +139,7 @@ def forward_test(comparisons: Comparisons, estimate: Estimate, foresight: Foresi
         log_score_upper=round(mean + Z_95 * error, DECIMALS) if n > 1 else None,
         promised_log_score=round(float((p * np.log(p) + q * np.log(np.maximum(q, 1e-300))).mean()), DECIMALS),
         p_value=float(f"{p_value:.6g}"),
-        better_than_chance=None if n < FEWEST else p_value < SIGNIFICANT,
+        better_than_chance=None if undecided else p_value < SIGNIFICANT,
         refits=foresight.refits,
     )
 

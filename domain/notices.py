@@ -136,8 +136,8 @@ ENGLISH: Final[Mapping[Kind, str]] = {
         "them the same way and score again."
     ),
     Kind.CANNOT_TELL: (
-        "Forward test: cannot tell. {n:decision|decisions} could be predicted from those before, and {needed} are "
-        "needed."
+        "Forward test: cannot tell. {hits} of {n:decision|decisions} that could be predicted from those before came out "
+        "as predicted: too few to tell the judges from tossed coins. Judge more pairs."
     ),
     Kind.BETTER_THAN_CHANCE: (
         "Forward test: better than chance. Each decision was predicted from the decisions before it; {hits} of "

@@ -37,11 +37,6 @@ def share_of(hits: float, n: int) -> Share:
     return Share(hits, n, round(share, DECIMALS), round(lower, DECIMALS), round(upper, DECIMALS))
 
 
-def at_least(hits: float, n: int) -> float:
-    """The probability of `hits` or more of `n` when each has probability 1/2 (a half hit counts as none)."""
-    return _tail(math.floor(hits), n)
-
-
 def two_sided(hits: int, n: int) -> float:
     """The p value of the two-sided sign test: as far from n / 2 as `hits`, or further."""
     return min(1.0, 2 * _tail(max(hits, n - hits), n))

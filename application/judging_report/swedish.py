@@ -172,7 +172,8 @@ NOTICES: Final[Mapping[Kind, str]] = {
         "likadant och räkna om."
     ),
     Kind.CANNOT_TELL: (
-        "Framåttest: går inte att säga. {n:beslut|beslut~} kunde förutsägas från dem före, och {needed} behövs."
+        "Framåttest: går inte att säga. {hits} av {n:beslut|beslut~} som kunde förutsägas från dem före blev som förutsagt: "
+        "för få för att skilja bedömarna från slantsingling. Bedöm fler par."
     ),
     Kind.BETTER_THAN_CHANCE: (
         "Framåttest: bättre än slumpen. Varje beslut förutsades från besluten före det; {hits} av {n:beslut|beslut~} blev "

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from domain.judging_quality import JudgingQuality
 
 
+class ChangeOptions(NamedTuple):
+    """The fields of `domain.what_if.Change`, which is imported once the file has been read."""
+
+    without_judges: tuple[str, ...]
+    without_items: tuple[str, ...]
+    first: int
+    last: int | None
+    epsilon: float
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """What is printed: tables for people, one JSON document, or one table as CSV (items, judges, next-pairs)."""
@@ -30,9 +40,10 @@ class Output:
     csv_table: str | None = None
     csv_form: CsvForm = field(default_factory=CsvForm)
     locale: str = ""
+    random_share: float | None = None
 
 
-def bradley_terry(decisions: str, form: FileForm, output: Output) -> None:
+def bradley_terry(decisions: str, form: FileForm, output: Output, change: ChangeOptions) -> None:
     """Print the scores of the decisions in a file, `-` for standard input. Exit code 2 where it cannot be read."""
     columns = read_decisions(decisions, form)
     quality = output.quality or output.csv_table == "next-pairs"
@@ -42,6 +53,7 @@ def bradley_terry(decisions: str, form: FileForm, output: Output) -> None:
     from domain.bradley_terry import estimate_scores, scores_of
     from domain.comparison_graph import Comparisons, JudgingDataError, PairCounts
     from domain.findings import find
+    from domain.what_if import Change, changed, differences
 
     try:
         comparisons = Comparisons.from_names(
@@ -53,14 +65,27 @@ def bradley_terry(decisions: str, form: FileForm, output: Output) -> None:
         )
     except JudgingDataError as error:
         raise DecisionsFileError(f"{decisions}: {error}.") from error
-    estimate = estimate_scores(PairCounts.of(comparisons))
+    wanted = Change(**change._asdict())
+    whole = None
+    if not wanted.is_none:
+        whole = scores_of(comparisons, estimate_scores(PairCounts.of(comparisons)))
+        try:
+            comparisons = changed(comparisons, wanted)
+        except JudgingDataError as error:
+            raise DecisionsFileError(f"{decisions}: {error}.") from error
+    estimate = estimate_scores(PairCounts.of(comparisons), wanted.epsilon)
     scores = scores_of(comparisons, estimate)
     findings = find(comparisons, estimate, scores)
+    what_if = None if whole is None else differences(whole, scores)
     assessed = None
     if quality:
         from domain.judging_quality import assess_quality
+        from domain.next_pairs import RANDOM_SHARE
 
-        assessed = assess_quality(comparisons, scores, estimate=estimate, findings=findings)
+        share = RANDOM_SHARE if output.random_share is None else output.random_share
+        assessed = assess_quality(
+            comparisons, scores, estimate=estimate, findings=findings, random_share=share
+        )
     if output.csv_table is not None:
         from infrastructure.cli.judging_tables import judging_table
 
@@ -77,12 +102,16 @@ def bradley_terry(decisions: str, form: FileForm, output: Output) -> None:
         )
     elif output.as_json:
         answer = judging_document(scores, findings, assessed)
+        if what_if is not None:
+            answer["what_if"] = asdict(what_if)
         # Bytes, because standard output may be set to an encoding that cannot write every name.
         typer.echo(json.dumps(answer, ensure_ascii=False, allow_nan=False).encode())
     else:
         from infrastructure.cli.judging_tables import print_judging
 
-        print_judging(scores, findings, assessed, read_as=columns.found, locale=output.locale)
+        print_judging(
+            scores, findings, assessed, read_as=columns.found, locale=output.locale, what_if=what_if
+        )
 
 
 def locale_of_terminal() -> str:

@@ -17,6 +17,7 @@ from domain.judging_quality import JudgingQuality, SplitHalf
 from domain.next_pairs import NextPair, Reason
 from domain.position_effect import PositionEffect
 from domain.proportions import Share
+from domain.what_if import Differences
 from domain.wording import Percent, counted, listed
 from infrastructure.cli.standard_output import console as visible_console
 from infrastructure.spreadsheet_csv import CsvForm, csv_bytes
@@ -99,6 +100,7 @@ def print_judging(
     *,
     read_as: str | None = None,
     locale: str = "",
+    what_if: Differences | None = None,
 ) -> None:
     """Write the tables to standard output. Into a pipe or a file, names are never cut or wrapped."""
     console = visible_console()
@@ -113,6 +115,8 @@ def print_judging(
         console.print(f"Warning: {warning}")
     for note in findings.notes:
         console.print(f"Note: {note}")
+    if what_if is not None:
+        _print_what_if(console, what_if)
     _print_items(console, scores, findings)
     _print_judges(console, scores, findings, locale)
     if quality is not None:
@@ -146,6 +150,24 @@ def _print_items(console: Console, scores: JudgingScores, findings: Findings) ->
         )
         columns = ("rank", "item", "theta", "se", "full se", "ranks", "Firth", "infit", "outfit")
         _print_table(console, title, (*columns, "comparisons", "wins"), rows, names={"item"})
+
+
+def _print_what_if(console: Console, found: Differences) -> None:
+    console.print(
+        f"What if: {counted(found.decisions_after, 'decision')} instead of {found.decisions_before:,}; "
+        f"SSR {_number(found.ssr_after)} instead of {_number(found.ssr_before)}; correlation of the scores with those "
+        f"of the whole session {_number(found.correlation)}."
+    )
+    rows = (
+        (
+            each.item,
+            *(_number(value) for value in (each.theta_before, each.theta_after, each.moved)),
+            *("-" if rank is None else str(rank) for rank in (each.rank_before, each.rank_after)),
+        )
+        for each in found.items
+    )
+    columns = ("item", "theta, whole", "theta, what if", "moved", "rank, whole", "rank, what if")
+    _print_table(console, "What changes, the most first", columns, rows, names={"item"})
 
 
 def _print_judges(console: Console, scores: JudgingScores, findings: Findings, locale: str) -> None:

@@ -339,3 +339,34 @@ def test_two_processes_write_the_same_bytes_whatever_the_encoding_of_the_termina
     assert written("ascii", "--json", "--quality") == answer
     assert "uppsats-00å" in answer.decode()
     assert rb"uppsats-00\xe5" in written("ascii")
+
+
+def test_what_if_shows_the_scores_without_a_judge_beside_those_of_all() -> None:
+    path = _ROOT / "tests" / "judging" / "contrary.csv"
+    answer = json.loads(_run(path, "--json", "--without-judge", "E").stdout)
+    assert [judge["judge"] for judge in answer["judges"]] == ["A", "B", "C", "D"]
+    what_if = answer["what_if"]
+    assert (what_if["decisions_before"], what_if["decisions_after"]) == (200, 160)
+    assert what_if["ssr_after"] > what_if["ssr_before"]
+    assert 0.5 < what_if["correlation"] < 1
+    moved = [abs(item["moved"]) for item in what_if["items"]]
+    assert moved == sorted(moved, reverse=True)
+    printed = _run(path, "--without-judge", "E")
+    assert "What if: 160 decisions instead of 200" in printed.stdout
+
+
+def test_what_if_can_leave_out_texts_take_a_stretch_and_another_epsilon(tmp_path: Path) -> None:
+    path = _file(tmp_path, _FEW)
+    answer = json.loads(_run(path, "--json", "--without-item", "c").stdout)
+    assert [item["item"] for item in answer["items"]] == ["a", "b"]
+    gone = next(item for item in answer["what_if"]["items"] if item["item"] == "c")
+    assert (gone["theta_after"], gone["rank_after"], gone["moved"]) == (None, None, None)
+    answer = json.loads(_run(path, "--json", "--first", "2", "--last", "3").stdout)
+    assert answer["decisions"] == 2
+    answer = json.loads(_run(path, "--json", "--epsilon", "0.1").stdout)
+    assert answer["method_version"] == "bradley-terry-eps0.1/2"
+    assert "what_if" not in json.loads(_run(path, "--json").stdout)
+    assert "there is no judge 'nobody'; there are model-x, teacher-0001" in _refusal(
+        _run(path, "--without-judge", "nobody")
+    )
+    assert "no decision is left" in _refusal(_run(path, "--first", "9"))

@@ -20,7 +20,10 @@ from domain.comparison_graph import Comparisons
 from domain.notices import ENGLISH, Kind
 from infrastructure.cli.commands.explaining import judging_report
 from infrastructure.cli.failures import exit_code_of
+from tests.support.assessing import assessors_on
+from tests.support.judging import Job, round_robin
 from tests.support.judging_sessions import CASES, Design, field_case, simulated
+from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 
 app = typer.Typer()
 app.command("judging-report")(judging_report)
@@ -194,3 +197,26 @@ def test_both_languages_have_every_text_with_the_same_values() -> None:
         assert _fields(template) == _fields(swedish[name]), name
     for kind in Kind:
         assert _fields(ENGLISH[kind]) == _fields(NOTICES[Language.SWEDISH][kind]), kind
+
+
+def test_a_recorded_job_has_a_report_with_times_and_justifications(
+    postgres_server: PostgresServerUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fresh_database(postgres_server.url) as url, assessors_on(url) as assessors:
+        job = Job("164", "b1")
+        assessors.hear(
+            [
+                *round_robin(
+                    job, [f"essay-{n:02}" for n in range(8)], ["teacher-0007", "teacher-0008", "teacher-0009"]
+                )
+            ]
+        )
+        monkeypatch.setenv("RAS_DATABASE_URL", url)
+        path = tmp_path / "job.html"
+        result = _run("164", "-o", path, "--no-figures")
+        assert result.exit_code == 0, result.exception
+        written = path.read_text(encoding="utf-8")
+        assert "clearer, and closer to the text" in written
+        assert ">3.143<" in written  # seconds per decision
+        assert 'id="position"' in written
+        assert "no judging job of this id" in _refusal(_run("165", "-o", path, "--no-figures"))

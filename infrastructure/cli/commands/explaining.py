@@ -121,6 +121,25 @@ def bradley_terry(
             show_default=False,
         ),
     ] = None,
+    without_judge: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="What if: leave out a judge; may be repeated.", show_default=False),
+    ] = None,
+    without_item: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="What if: leave out a text; may be repeated.", show_default=False),
+    ] = None,
+    first: Annotated[int, typer.Option(min=1, help="What if: begin with this decision of the file.")] = 1,
+    last: Annotated[
+        int | None, typer.Option(min=1, help="What if: end with this decision.", show_default=False)
+    ] = None,
+    epsilon: Annotated[
+        float,
+        typer.Option(min=0.001, max=0.499, help="The adjustment of the scores; published results have 0.3."),
+    ] = 0.3,
+    random_share: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="With --quality: the share of next pairs drawn at random.")
+    ] = 0.2,
 ) -> None:
     """Bradley-Terry scores, errors, fit and reliability from comparative judgements, and what they rest on.
 
@@ -140,8 +159,11 @@ def bradley_terry(
     if csv_table is not None and as_json:
         raise typer.BadParameter("choose one of --csv and --json", param_hint="--csv")
     form = FileForm(separator, encoding, None if columns is None else parse_columns(columns))
-    output = work.Output(as_json, quality, csv_table, CsvForm(raw, bom), locale or work.locale_of_terminal())
-    work.bradley_terry(decisions, form, output)
+    output = work.Output(
+        as_json, quality, csv_table, CsvForm(raw, bom), locale or work.locale_of_terminal(), random_share
+    )
+    change = work.ChangeOptions(tuple(without_judge or ()), tuple(without_item or ()), first, last, epsilon)
+    work.bradley_terry(decisions, form, output, change)
 
 
 class ReportLanguage(StrEnum):
