@@ -56,6 +56,10 @@ class Settings(KafkaSettings):
     longest_wait_s: float = Field(
         30.0, ge=0, le=600, description="how long a request may wait by ?wait=, Prefer: wait, ?after="
     )
+    http_deadline_s: float = Field(
+        15.0, gt=0, le=600, description="how long a client may take to send a request, or to go on reading"
+    )
+    http_max_connections: int = Field(4_000, ge=1, le=1_000_000, description="of one process")
     health_port: int | None = Field(
         None, ge=0, le=65535, description="health and metrics of a role without API"
     )

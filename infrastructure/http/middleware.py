@@ -61,10 +61,12 @@ class AuthenticationMiddleware:
         prefix: str,
         api_key: str,
         services: Sequence[str],
+        services_setting: str,
         operations: str,
         operators: Sequence[str],
     ) -> None:
         self._app = app
+        self._setting = services_setting
         self._prefix = prefix
         self._api_key = api_key.encode()
         self._services = [service.encode() for service in (*services, *operators)]
@@ -93,9 +95,15 @@ class AuthenticationMiddleware:
         right = hmac.compare_digest(key, self._api_key)
         if right and any(known):
             return None
+        if right:  # whoever has the key may know which setting to change
+            return Problem(
+                403,
+                f"The key is right. {self._setting} does not name the service {service.decode('latin-1')[:100]!r}.",
+                error="Invalid credentials",
+            )
         return Problem(
             401,
-            "The key or the service id is not accepted.",
+            "The key is not accepted.",
             error="Invalid credentials",
             WWW_Authenticate="ApiKey",
         )

@@ -39,7 +39,7 @@ _T = TypeVar("_T")
 class Operation(Generic[_T]):
     """A call that asks for key and service id. Without `answer` it answers nothing.
 
-    `problems` are those besides 400, 401 and 503, which every call may answer. `media_types`: JSON is as `answer`
+    `problems` are those besides 400, 401, 403 and 503, which every call may answer. `media_types`: JSON is as `answer`
     says, anything else text. `status`: 202 where what was begun is found at `Location`.
     """
 
@@ -117,7 +117,7 @@ class Operation(Generic[_T]):
         responses: dict[str, Any] = {str(self._status): self._good_response()}
         if self._is_kept:
             responses["304"] = {"description": "Not modified"}
-        for status in sorted({400, 401, *self._problems, 503}):
+        for status in sorted({400, 401, 403, *self._problems, 503}):
             responses[str(status)] = {
                 "description": _PROBLEMS[status],
                 "content": {"application/problem+json": {"schema": reference(Problem)}},

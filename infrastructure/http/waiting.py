@@ -9,10 +9,11 @@ answer about a batch or an essay, that of the newest event in it.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from time import perf_counter
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from starlette.requests import Request
 
@@ -43,6 +44,8 @@ _READ_MODEL_LAGS_S: Final = 5.0
 
 _PREFERRED: Final = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE | re.ASCII)
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
+
+_T = TypeVar("_T")
 
 Head = Callable[[], Awaitable[int]]
 """Returns the highest notification id of the log."""
@@ -89,7 +92,9 @@ class Waiting:
             )
         timeout_s = min(_READ_MODEL_LAGS_S, self._longest_s) if asked_s is None else asked_s
         begun = perf_counter()
-        is_reached = await self._watch.until_reached(read_model, position, timeout_s=timeout_s)
+        is_reached = await _unless_gone(
+            request, self._watch.until_reached(read_model, position, timeout_s=timeout_s)
+        )
         waited_s = _noted(request, begun)
         if not is_reached:
             reached = await self._watch.position(read_model)
@@ -113,7 +118,9 @@ class Waiting:
             heeded["Preference-Applied"] = f"wait={timeout_s:g}"
         if timeout_s > waited_s:
             begun = perf_counter()
-            await self._watch.until_changed(batch_id, edition, timeout_s=timeout_s - waited_s)
+            await _unless_gone(
+                request, self._watch.until_changed(batch_id, edition, timeout_s=timeout_s - waited_s)
+            )
             _noted(request, begun)
         return heeded
 
@@ -146,6 +153,26 @@ def _noted(request: Request, begun: float) -> float:
     waited_s = perf_counter() - begun
     request.scope[WAITED_S] = request.scope.get(WAITED_S, 0.0) + waited_s
     return waited_s
+
+
+async def _unless_gone(request: Request, waiting: Coroutine[Any, Any, _T]) -> _T:
+    """Return what `waiting` comes to. Raises Problem 499, which nobody reads, once the client has gone."""
+    answer = asyncio.ensure_future(waiting)
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        raise Problem(499, "The client has gone.")
+    finally:
+        answer.cancel()
+        gone.cancel()
+        await asyncio.gather(answer, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def asks_to_wait(request: Request) -> bool:

@@ -64,6 +64,7 @@ def assessment_app(
         described=assessments_document(),
         api_key=api_key.get_secret_value(),
         allowed_services=settings.assessments_allowed_services,
+        services_setting="RAS_ASSESSMENTS_ALLOWED_SERVICES",
         registry=registry,
         on_shutdown=close,
     )

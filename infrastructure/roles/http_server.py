@@ -13,6 +13,7 @@ from prometheus_client.core import REGISTRY
 from infrastructure.health import HealthChecks
 from infrastructure.http.health import health_app
 from infrastructure.role_status import RoleStatus
+from infrastructure.roles.guarded_http import ConnectionLimits, guarded_http
 
 _log = structlog.get_logger(__name__)
 
@@ -38,4 +39,6 @@ def health_server(statuses: Sequence[RoleStatus]) -> EmbeddedServer:
     for status in statuses:
         checks.register_role(status)
     app = health_app(checks, REGISTRY)
-    return EmbeddedServer(uvicorn.Config(app, log_config=None, access_log=False))
+    return EmbeddedServer(
+        uvicorn.Config(app, log_config=None, access_log=False, http=guarded_http(ConnectionLimits()))
+    )

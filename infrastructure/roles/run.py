@@ -105,6 +105,7 @@ async def serve(
     """
     import uvicorn
 
+    from infrastructure.roles.guarded_http import ConnectionLimits, guarded_http
     from infrastructure.roles.http_server import EmbeddedServer
 
     with contextlib.suppress(*_DATABASE_AWAY):
@@ -114,6 +115,7 @@ async def serve(
         log_config=None,
         access_log=False,
         lifespan="on",
+        http=guarded_http(ConnectionLimits(settings.http_deadline_s, settings.http_max_connections)),
         timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
     )
     # uvicorn by itself raises the signal again once it has stopped: an asked-for end would look like a crash.

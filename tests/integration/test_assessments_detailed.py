@@ -298,7 +298,7 @@ def test_only_known_services_with_the_key_are_answered(assessors: Assessors) -> 
     path = f"{PREFIX}/guarded/detailed"
 
     assert assessors.api.get(path, service="result_aggregator_service").status_code == 200
-    assert assessors.api.get(path, service="somebody").status_code == 401
+    assert assessors.api.get(path, service="somebody").status_code == 403
     assert assessors.api.send("GET", path).status_code == 401
     assert assessors.api.get(path, X_Correlation_ID="c-1").headers["X-Correlation-ID"] == "c-1"
     assert assessors.api.send("GET", "/healthz/ready").json()["status"] == "ok"

@@ -44,9 +44,9 @@ def client(postgres_server: PostgresServerUnderTest) -> Iterator[Api]:
         ({"X-Service-ID": GATEWAY}, "Missing authentication"),
         ({"X-Internal-API-Key": "", "X-Service-ID": GATEWAY}, "Missing authentication"),
         ({"X-Internal-API-Key": "wrong", "X-Service-ID": GATEWAY}, "Invalid credentials"),
-        ({"X-Internal-API-Key": API_KEY, "X-Service-ID": "essay-service"}, "Invalid credentials"),
+        ({"X-Internal-API-Key": "wrong", "X-Service-ID": "essay-service"}, "Invalid credentials"),
     ],
-    ids=["nothing", "no service", "no key", "empty key", "wrong key", "unknown service"],
+    ids=["nothing", "no service", "no key", "empty key", "wrong key", "unknown service, wrong key"],
 )
 def test_nothing_internal_answers_a_stranger(
     client: Api, method: str, path: str, headers: Mapping[str, str], error: str
@@ -77,7 +77,8 @@ def test_any_bytes_in_a_key_or_a_service_are_merely_wrong(client: Api, key: byte
         [(b"X-Internal-API-Key", API_KEY.encode()), (b"X-Service-ID", key)],
     ):
         response = client.send("GET", MINE, headers)
-        assert (response.status_code, response.json()["error"]) == (401, "Invalid credentials")
+        status = 401 if headers[0][1] == key else 403
+        assert (response.status_code, response.json()["error"]) == (status, "Invalid credentials")
 
 
 @pytest.mark.parametrize("service", ["api-gateway-service", "admin-dashboard-service", "bff-teacher-service"])
@@ -89,7 +90,7 @@ def test_upstreams_three_clients_are_let_in(client: Api, service: str) -> None:
 def test_names_of_headers_have_no_case_but_services_do(client: Api) -> None:
     headers = {"x-internal-api-key": API_KEY, "x-service-id": GATEWAY}
     assert client.send("GET", MINE, headers).status_code == 200
-    assert client.send("GET", MINE, headers | {"x-service-id": GATEWAY.upper()}).status_code == 401
+    assert client.send("GET", MINE, headers | {"x-service-id": GATEWAY.upper()}).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -104,3 +105,15 @@ def test_health_metrics_and_documentation_are_open(client: Api, path: str) -> No
 )
 def test_no_spelling_of_an_address_goes_around_the_key(client: Api, path: str) -> None:
     assert client.send("GET", path).status_code in {401, 404}
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+def test_a_service_that_is_not_named_learns_which_setting_names_services(
+    client: Api, method: str, path: str
+) -> None:
+    response = client.send(method, path, {"X-Internal-API-Key": API_KEY, "X-Service-ID": "essay-service"})
+
+    assert (response.status_code, response.json()["error"]) == (403, "Invalid credentials")
+    assert "RAS_ALLOWED_SERVICES" in response.json()["detail"]
+    assert "'essay-service'" in response.json()["detail"]
+    check_error(response.json())

@@ -266,4 +266,4 @@ def test_only_the_services_of_operators_get_in(office: Office, method: str, path
     for service in (GATEWAY, "bff-teacher-service"):
         response = office.client.request(method, OPS + path, service=service)
         assert (response.status_code, response.json()["title"]) == (403, "Forbidden")
-    assert office.client.request(method, OPS + path, service="nobody").status_code == 401
+    assert office.client.request(method, OPS + path, service="nobody").status_code == 403

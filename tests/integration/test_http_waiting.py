@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -118,6 +119,32 @@ def test_an_answer_is_held_back_until_there_is_another(running: Running) -> None
     assert "Preference-Applied" not in by_query.headers
     assert by_header.content == by_query.content
     assert by_header.headers["Preference-Applied"] == "wait=500"
+
+
+def test_a_request_whose_client_has_gone_waits_no_longer(running: Running) -> None:
+    batch_id, first, _ = story()
+    position = running.ingest(first)
+    path = f"/internal/v1/batches/{batch_id}/status"
+    etag = running.ask(f"/batches/{batch_id}/status?after={position}").headers["ETag"]
+    fields = "".join(f"{name}: {value}\r\n" for name, value in (HEADERS | {"If-None-Match": etag}).items())
+    address = httpx.URL(running.api.url)
+    clients = [socket.create_connection((address.host, address.port or 80)) for _ in range(50)]
+    for client in clients:
+        client.sendall(f"GET {path}?{LONG} HTTP/1.1\r\nHost: ras.test\r\n{fields}\r\n".encode())
+    _wait_for_waiting(running, 50)
+
+    for client in clients:
+        client.close()
+
+    _wait_for_waiting(running, 0)
+
+
+def _wait_for_waiting(running: Running, requests: int) -> None:
+    wait_until(
+        lambda: running.api.metric("ras_http_waiting_requests") == requests,
+        what=f"{requests} requests wait",
+        state=lambda: running.api.metric("ras_http_waiting_requests"),
+    )
 
 
 def test_a_switch_to_another_side_ends_a_wait(running: Running) -> None:

@@ -37,13 +37,12 @@ OUTBOX: Final = Operation(
     "What is recorded and not yet published, and what was published lately",
     answer=Outbox,
     parameters=[LIMIT],
-    problems=[403],
 )
 CHECK: Final = Operation(
     f"{_BASE}/check",
     "Whether what came in, is recorded, is shown and went out agrees",
     answer=Check,
-    problems=[403, 409],
+    problems=[409],
     description="Looks at what has come since the last check that found everything in order, which is everything where"
     " there was none. POST looks at everything.",
 )
@@ -53,7 +52,7 @@ BEGIN: Final = Operation(
     method="POST",
     answer=CheckRun,
     status=202,
-    problems=[403, 409],
+    problems=[409],
     description="Long work, done by a process beside this one: look at `Location` until `state` is no longer `running`."
     " One run at a time; 409 names the one under way in `Location`. A run is known to the process that answered,"
     " which remembers its last five.",
@@ -62,13 +61,13 @@ RUN: Final = Operation(
     f"{_RUNS}/{{run_id}}",
     "How a check of everything goes on, and at the end its report",
     answer=CheckRun,
-    problems=[403, 404],
+    problems=[404],
 )
 CANCEL: Final = Operation[None](
     f"{_RUNS}/{{run_id}}/cancel",
     "End a check of everything",
     method="POST",
-    problems=[403, 404],
+    problems=[404],
     description="One that has ended stays as it is.",
 )
 ACCOUNT_OPERATIONS: Final = (OUTBOX, CHECK, BEGIN, RUN, CANCEL)

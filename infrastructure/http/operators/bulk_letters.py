@@ -45,7 +45,7 @@ def _operation(name: str, summary: str, body: type, description: str) -> Operati
         body=body,
         answer=SettledLetters,
         parameters=[*FILTERS, ALL, CURSOR, AFTER, LIMIT],
-        problems=[403, 409],
+        problems=[409],
         description=f"{description} Those that the list shows for the same filters, a piece at a time, oldest first. `expected` is the"
         " number that the operator has seen there (`settleable`); 409 where it is another by now. While `left` is not 0, go on"
         " with `next_cursor` and `left` as `expected`. With `until` letters that come meanwhile do not count.",

@@ -34,14 +34,13 @@ LETTERS: Final = Operation(
     "Messages that were put aside, newest first",
     answer=DeadLetters,
     parameters=[LIMIT, CURSOR, AFTER, *FILTERS, STATE],
-    problems=[403],
 )
 LETTER: Final = Operation(
     _BASE + "/{position}",
     "One of them, with its bytes",
     answer=DeadLetter,
     parameters=[AFTER],
-    problems=[403, 404],
+    problems=[404],
 )
 RETRY: Final = Operation(
     _BASE + "/{position}/retry",
@@ -49,7 +48,7 @@ RETRY: Final = Operation(
     method="POST",
     body=Signed,
     answer=Retried,
-    problems=[403, 404, 409],
+    problems=[404, 409],
     description="By the ordinary way, once; 409 when it was settled before. `refused` leaves it open. `by` "
     "names the operator; without, the service does.",
 )
@@ -58,7 +57,7 @@ DISCARD: Final = Operation[None](
     "Give its message up",
     method="POST",
     body=Reasoned,
-    problems=[403, 404, 409],
+    problems=[404, 409],
     description="It is not offered again and stays in the history.",
 )
 DEAD_LETTER_OPERATIONS: Final = (LETTERS, LETTER, RETRY, DISCARD, *BULK_OPERATIONS)

@@ -24,7 +24,6 @@ PARKED: Final = Operation(
     "Streams in which messages wait for a fix of our own code",
     answer=Parked,
     parameters=[AFTER],
-    problems=[403],
 )
 DRAIN: Final = Operation(
     _BASE + "/{stream_id}/drain",
@@ -32,7 +31,7 @@ DRAIN: Final = Operation(
     method="POST",
     body=Signed,
     answer=Drained,
-    problems=[403, 404, 409],
+    problems=[404, 409],
     description="Stops at a message on which our code fails still; it and all behind it wait on. 409 when "
     "this release cannot read the stream.",
 )
