@@ -37,6 +37,7 @@ class HealthChecks:
 
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
+        self._roles: list[RoleStatus] = []
 
     def register(self, name: str, check: Check) -> None:
         """Add a check. It has two seconds; one that raises or takes longer counts as failed."""
@@ -46,9 +47,15 @@ class HealthChecks:
         """Add the condition of a role: starting counts as failed, waiting as degraded."""
 
         async def check() -> CheckResult:
-            return CheckResult(_OF_CONDITION[status.condition], status.reason)
+            condition, reason = status.now()
+            return CheckResult(_OF_CONDITION[condition], reason)
 
+        self._roles.append(status)
         self.register(status.name, check)
+
+    def stalled(self) -> list[str]:
+        """Return the names of the roles that make no progress any more and need a restart."""
+        return [status.name for status in self._roles if status.is_stalled]
 
     async def run(self) -> dict[str, CheckResult]:
         """Run all checks at once."""

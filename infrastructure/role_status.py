@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from time import monotonic
+from typing import Final
+
+SLOW_AFTER_S: Final = 5.0
+"""A step that takes longer makes its role degraded while it lasts."""
+STALLED_AFTER_S: Final = 90.0
+"""A step that takes longer will not end: its own time limits, a minute at most, have not ended it."""
 
 
 class Condition(StrEnum):
@@ -30,6 +39,34 @@ class RoleStatus:
     handled: dict[str, int] = field(default_factory=dict)
     last_error: str | None = None
     last_error_at: datetime | None = None
+    stalled_after_s: float = STALLED_AFTER_S
+    _step_began: float | None = None
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Mark what should end within seconds, so that health notices when it does not."""
+        self._step_began = monotonic()
+        try:
+            yield
+        finally:
+            self._step_began = None
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the step at hand has gone on for so long that only a restart helps."""
+        return self._step_s > self.stalled_after_s
+
+    def now(self) -> tuple[Condition, str]:
+        """Return the condition and its reason at this moment: a slow step counts before it has failed."""
+        if self.condition is Condition.OK and self._step_s > SLOW_AFTER_S:
+            return Condition.DEGRADED, (
+                f"No progress for more than {SLOW_AFTER_S:g} s: a server does not answer, or another session holds a lock."
+            )
+        return self.condition, self.reason
+
+    @property
+    def _step_s(self) -> float:
+        return 0.0 if self._step_began is None else monotonic() - self._step_began
 
     def well(self) -> None:
         """Note that the last step worked."""

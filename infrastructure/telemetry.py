@@ -128,7 +128,7 @@ class RoleMetrics:
 
 
 def _is_in_condition(status: RoleStatus, condition: Condition) -> float:
-    return float(status.condition is condition)
+    return float(status.now()[0] is condition)
 
 
 def _is_in_state(breaker: CircuitBreaker, state: BreakerState) -> float:

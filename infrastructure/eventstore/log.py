@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final
 
 import psycopg
@@ -23,6 +24,8 @@ from projections.recorded import Recorded
 _log = structlog.get_logger(__name__)
 
 STRETCH_BYTES: Final = 8_000_000
+_ASK_INTERVAL_S: Final = 5.0
+"""How often a listener asks whether its connection is still one."""
 _DECODED_AT_A_TIME: Final = 250
 """Events decoded before the event loop gets its turn: some two milliseconds."""
 
@@ -161,6 +164,11 @@ class LogListener:
                 await self._backoff.wait(self._stopping)
 
     async def _listen(self, connection: psycopg.AsyncConnection[TupleRow]) -> None:
+        asked_at = monotonic()
         while not self._stopping.is_set():
             async for _ in connection.notifies(timeout=1.0, stop_after=1):
                 self.wake()
+            # A connection that died without a word brings no hints, and waiting for hints never fails.
+            if monotonic() - asked_at >= _ASK_INTERVAL_S:
+                await connection.execute("SELECT 1")
+                asked_at = monotonic()

@@ -21,7 +21,7 @@ from typing import Any, Final
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from psycopg import Connection, Cursor
-from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.errors import OperationalError, ReadOnlySqlTransaction
 from psycopg.rows import DictRow
 from psycopg.sql import SQL, Identifier
 
@@ -56,6 +56,12 @@ class EventRecorder(PostgresApplicationRecorder):
         with self.datastore.get_connection() as connection:
             try:
                 yield connection
+            except OperationalError:
+                if (
+                    connection.closed
+                ):  # those that lie in the pool lead to the same server: each would cost as long
+                    self.datastore.pool.drain()
+                raise
             except ReadOnlySqlTransaction:
                 connection.close()  # to a server that was the primary: the next one looks for the new primary
                 raise

@@ -35,6 +35,7 @@ from projections.recorded import Recorded
 _log = structlog.get_logger(__name__)
 
 _LAG_INTERVAL_S: Final = 1.0
+_LONGEST_REASON: Final = 500
 
 
 class TransientSinkError(Exception):
@@ -129,6 +130,20 @@ class Follower:
         self._stopping.set()
         self._listener.wake()
 
+    async def run_alone(self) -> None:
+        """Follow until `stop` whatever happens: a fault of this follower is its own, and no end of the others.
+
+        For followers that share a process. Each one fails, waits and recovers by itself.
+        """
+        while not self._stopping.is_set():
+            try:
+                await self.run()
+            except Exception as error:  # noqa: BLE001 - a fault of any kind, or the others would end with it
+                _log.exception("follower.failed", follower=self.name)
+                reason = " ".join(str(getattr(error, "orig", None) or error).split()) or type(error).__name__
+                self.status.degraded(f"{self.name} cannot go on, and tries again: {reason}"[:_LONGEST_REASON])
+                await self._backoff.wait(self._stopping)
+
     async def run(self) -> None:
         """Follow until `stop`. What neither sink nor log calls transient, or a matter for an operator, ends the loop."""
         self._collector.start()
@@ -174,9 +189,10 @@ class Follower:
             while not self._stopping.is_set():
                 growth = asyncio.ensure_future(self._listener.wait(self._poll_interval_s))
                 try:
-                    ready = await (ahead or self._ready(position))
-                    ahead = asyncio.create_task(self._ready(ready.reached)) if ready.is_full else None
-                    await self._apply(ready)
+                    with self.status.step():
+                        ready = await (ahead or self._ready(position))
+                        ahead = asyncio.create_task(self._ready(ready.reached)) if ready.is_full else None
+                        await self._apply(ready)
                     position = ready.reached
                     if not ready.is_full:
                         await growth

@@ -32,6 +32,8 @@ def health_routes(
     """Return `/healthz`, `/healthz/live`, `/healthz/ready` and `/metrics`; none asks for a key."""
 
     async def live(_request: Request) -> Response:
+        if stalled := checks.stalled():
+            return JSONResponse({"status": "stalled", "roles": stalled}, status_code=503)
         return JSONResponse({"status": "alive"})
 
     async def ready(_request: Request) -> Response:

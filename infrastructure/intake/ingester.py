@@ -243,7 +243,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         async with self._at_work:  # so what was fetched before is in the database
             known = dict(self._positions)
             try:
-                if not busy and await asyncio.to_thread(self._use_case.positions, list(known)) != known:
+                if not busy and await self._stored(list(known)) != known:
                     # It was restored and has lost what nobody is going to send again: go back as it has.
                     await self._seek_to_stored(list(known))
                 elif epoch == self._epoch:
@@ -255,6 +255,10 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             else:
                 self._backoff.reset()
 
+    async def _stored(self, partitions: list[Partition]) -> Mapping[Partition, int]:
+        with self._status.step():
+            return await asyncio.to_thread(self._use_case.positions, partitions)
+
     async def _move_over_markers(self, busy: Collection[TopicPartition]) -> None:
         """Note that nothing lies between a position and the consumer's, in partitions with nothing on its way.
 
@@ -265,7 +269,8 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             known = TopicPartition(*partition)
             if known in busy or (last := await self._last_read(known)) <= position:
                 continue
-            await asyncio.to_thread(self._use_case.skip, *partition, position, last, in_the_same_log=True)
+            with self._status.step():
+                await asyncio.to_thread(self._use_case.skip, *partition, position, last, in_the_same_log=True)
             self._positions[partition] = last
 
     async def _take_in(self, intakes: Sequence[Intake], reached: Mapping[Place, int]) -> bool:
@@ -273,7 +278,8 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         mine = [intake for intake in intakes if self._is_next(intake.message)]
         started, started_ns = perf_counter(), time_ns()
         try:
-            taken = await asyncio.to_thread(self._use_case.take_in, mine, self._positions, reached)
+            with self._status.step():
+                taken = await asyncio.to_thread(self._use_case.take_in, mine, self._positions, reached)
         except StalePositionError as error:
             _log.info("ingest.position_moved", detail=str(error))
             await self._seek_to_stored(list(self._positions))
@@ -317,7 +323,8 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._vigil.acknowledge()
         while partitions and not self._stopping.is_set():
             try:
-                places = await self._same_log.places(partitions)
+                with self._status.step():
+                    places = await self._same_log.places(partitions)
             except TRANSIENT_ERRORS as error:
                 await self._wait_out(f"The database does not answer: {error}")
                 continue

@@ -15,7 +15,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -105,6 +105,7 @@ class _Reporter:
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
         self._handled: dict[str, int] = {}
+        self._slow_since: dict[str, datetime] = {}
         self._measured_at = monotonic()
         self._written: list[_Row] = []
         self._written_at = 0.0
@@ -143,13 +144,20 @@ class _Reporter:
         rows: list[_Row] = []
         handled_now: dict[str, int] = {}
         for status in self._statuses:
-            error = None if status.last_error is None else status.last_error[:_LONGEST_ERROR]
+            condition, reason = status.now()
+            last_error, last_error_at = status.last_error, status.last_error_at
+            if condition is not status.condition:  # slow, and not yet failed
+                last_error, last_error_at = (
+                    reason,
+                    self._slow_since.setdefault(status.name, datetime.now(UTC)),
+                )
+            else:
+                self._slow_since.pop(status.name, None)
+            error = None if last_error is None else last_error[:_LONGEST_ERROR]
             counts = {status.name: sum(status.handled.values())} | status.handled
             for reader, handled in sorted(counts.items()):
                 rate = round(max(0, handled - self._handled.get(reader, 0)) / elapsed_s, 1)
-                rows.append(
-                    _Row(reader, self._owner, status.condition.value, rate, error, status.last_error_at)
-                )
+                rows.append(_Row(reader, self._owner, condition.value, rate, error, last_error_at))
             handled_now |= counts
         self._handled = handled_now
         return rows

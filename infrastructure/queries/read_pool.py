@@ -46,6 +46,8 @@ class ReadConnections:
                     # What died while it lay idle says so only now.
                     if not connection.closed and not is_outlived(error):
                         raise
+                    if connection.closed:
+                        await self.close()  # the others lead to the same server: each would cost as long
             return await self._ask(await self._connected(), query, parameters)
         finally:
             self._turns.release()

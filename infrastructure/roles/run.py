@@ -1,7 +1,7 @@
 """Running a role: wait for the database, check the tables, run until asked to stop.
 
-Every role behaves alike. SIGTERM and Ctrl-C end it after the transaction at hand; a second one ends it at
-once. While a server is away it waits and says so in its health; what waiting cannot mend ends it with a
+Every role behaves alike. SIGTERM and Ctrl-C end it after the transaction at hand, and within
+RAS_SHUTDOWN_TIMEOUT_S by force; a second one ends it at once. While a server is away it waits and says so in its health; what waiting cannot mend ends it with a
 sentence.
 """
 
@@ -21,8 +21,9 @@ from infrastructure.eventstore.store import TRANSIENT_ERRORS, EventStore
 from infrastructure.postgres import schema_version
 from infrastructure.postgres.role_reports import reporting
 from infrastructure.resilience import Backoff
-from infrastructure.role_status import RoleStatus
+from infrastructure.role_status import STALLED_AFTER_S, RoleStatus
 from infrastructure.roles import bootstrap
+from infrastructure.roles.ending import end_within
 from infrastructure.roles.sockets import listening
 from infrastructure.settings import Servers, Settings
 from infrastructure.telemetry import RoleMetrics
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+_BEYOND_REQUESTS_S = 2.0
+"""uvicorn ends requests at the same time limit; what comes after needs a moment."""
 _DATABASE_AWAY = (psycopg.OperationalError, *TRANSIENT_ERRORS)
 
 
@@ -62,7 +65,7 @@ async def publish(
     settings: Settings, servers: Servers, *, resume_at: int | None = None, after_restore: bool = False
 ) -> None:
     """Run the publisher."""
-    status = RoleStatus("publisher")
+    status = RoleStatus("publisher", stalled_after_s=max(STALLED_AFTER_S, 2 * settings.publish_timeout_s))
     async with _role(settings, [status]) as stopping:
         if await _database_is_ready(servers, [status], settings, stopping):
             wakes = bootstrap.listener(servers, settings)
@@ -77,7 +80,7 @@ async def publish(
                 tracer=current_tracer(),
             )
             async with reporting(servers.database_url, [status]):
-                await _follow(stopping, wakes, [follower])
+                await _follow(stopping, wakes, [follower], lambda only: _noting(only.status, only.run)())
 
 
 async def project(settings: Settings, servers: Servers) -> None:
@@ -88,7 +91,7 @@ async def project(settings: Settings, servers: Servers) -> None:
     async with _role(settings, statuses) as stopping:
         if await _database_is_ready(servers, statuses, settings, stopping):
             async with reporting(servers.database_url, statuses):
-                await _follow(stopping, wakes, followers)
+                await _follow(stopping, wakes, followers, lambda each: each.run_alone())
 
 
 async def serve(
@@ -125,6 +128,7 @@ async def serve(
     def on_signal(number: signal.Signals) -> None:
         if stopping is not None:
             stopping.set()
+        end_within(settings.shutdown_timeout_s + _BEYOND_REQUESTS_S)
         server.handle_exit(number, None)
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -136,7 +140,12 @@ async def serve(
             loop.remove_signal_handler(number)
 
 
-async def _follow(stopping: asyncio.Event, wakes: LogListener, followers: Sequence[Follower]) -> None:
+async def _follow(
+    stopping: asyncio.Event,
+    wakes: LogListener,
+    followers: Sequence[Follower],
+    run_one: Callable[[Follower], Awaitable[None]],
+) -> None:
     def stop() -> None:
         wakes.stop()
         for follower in followers:
@@ -146,14 +155,14 @@ async def _follow(stopping: asyncio.Event, wakes: LogListener, followers: Sequen
         async with asyncio.TaskGroup() as group:
             group.create_task(wakes.run())
             for follower in followers:
-                group.create_task(_ending_all(follower, stop))
+                group.create_task(_ending_all(run_one(follower), stop))
 
     await _until(stopping, stop, run)
 
 
-async def _ending_all(follower: Follower, stop: Callable[[], None]) -> None:
+async def _ending_all(running: Awaitable[None], stop: Callable[[], None]) -> None:
     try:
-        await _noting(follower.status, follower.run)()
+        await running
     finally:
         stop()
 
@@ -198,6 +207,8 @@ async def _role(settings: Settings, statuses: Sequence[RoleStatus]) -> AsyncIter
     def on_signal() -> None:
         if stopping.is_set() and here is not None:
             here.cancel()
+        elif not stopping.is_set():
+            end_within(settings.shutdown_timeout_s)
         stopping.set()
 
     serving = _serving_health(settings, statuses)

@@ -70,7 +70,6 @@ def kafka() -> Iterator[str]:
         ("dead-letters", "retry", "1", "--yes"),
         ("dead-letters", "discard", "1", "--yes", "--why", "sent by a test"),
         ("publish",),
-        ("project",),
     ],
     ids=" ".join,
 )
