@@ -34,7 +34,7 @@ class KafkaSettings(BaseSettings):
     kafka_ssl_password: SecretStr | None = Field(None, description="of the key file")
     kafka_ssl_check_hostname: bool = Field(True, description="compare the certificate with the host name")
     kafka_compression_type: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
-        "lz4", description="of what the publisher sends"
+        "none", description="of what the publisher sends"
     )
 
     @property
