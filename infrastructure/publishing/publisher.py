@@ -45,7 +45,7 @@ from infrastructure.publishing.position_topic import (
     read_position,
     restored,
 )
-from infrastructure.publishing.record_batches import RecordBatches
+from infrastructure.publishing.record_batches import MessageTooLargeError, RecordBatches
 from projections.recorded import Recorded
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class KafkaSink:
         self._mark: str | None = None
         self._tracer = tracer
         self._producer: AIOKafkaProducer | None = None
+        self._limits: dict[str, int] = {}
         self._written_at = 0.0
 
     async def position(self) -> int:
@@ -177,6 +178,11 @@ class KafkaSink:
                 f"Another publisher with the transactional id {self._transactional_id!r} has taken over. "
                 "This one ends; nothing is lost and nothing is sent twice."
             ) from error
+        except MessageTooLargeError as error:
+            await self._discard_producer()
+            if error.smaller_batches:  # many messages that fit one by one
+                self._limits[error.topic] = error.size // 2
+            raise TransientSinkError(str(error)) from error
         except (KafkaError, TimeoutError, OSError) as error:
             await self._discard_producer()
             raise TransientSinkError(faults.sentence(error)) from error
@@ -196,7 +202,7 @@ class KafkaSink:
         self, producer: AIOKafkaProducer, messages: Sequence[OutgoingMessage], reached: PublishedPosition
     ) -> None:
         """Send `messages` and the position with its mark; return when the broker has acknowledged all."""
-        records = RecordBatches(producer)
+        records = RecordBatches(producer, self._limits)
         for start in range(0, len(messages), _MESSAGES_AT_A_TIME):
             if start:
                 await asyncio.sleep(0)  # full batches travel while the next are filled

@@ -9,24 +9,46 @@ transaction in one request and sends them in another: each further trip to the b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from application.envelopes import OutgoingMessage
+from infrastructure.errors import OperatorError
 from infrastructure.publishing.partitioner import partitions_of
 
 
-class RecordBatches:
-    """The records of one transaction of `producer`, each partition's in the order they are put in."""
+class MessageTooLargeError(OperatorError):
+    """A topic does not take what RAS sends; the text names both. `smaller_batches` may help: try again."""
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
+    def __init__(self, topic: str, largest: OutgoingMessage, records: int, size: int) -> None:
+        event_id = dict(largest.headers).get("event_id", b"").decode()
+        super().__init__(
+            f"The topic {topic} refuses the event {event_id} (key {largest.key.decode(errors='replace')}) as too large: "
+            f"{size:,} bytes. Raise max.message.bytes of the topic (`ras init` creates topics with 10 MiB). The publisher "
+            "tries again by itself, and nothing is lost."
+        )
+        self.topic = topic
+        self.size = size
+        self.smaller_batches = records > 1
+
+
+class RecordBatches:
+    """The records of one transaction of `producer`, each partition's in the order they are put in.
+
+    `limits` names, for topics that refused larger ones, the most bytes of a batch.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, limits: Mapping[str, int]) -> None:
         self._producer = producer
+        self._limits = limits
+        self._largest: dict[tuple[str, int], OutgoingMessage] = {}
         self._filling: dict[tuple[str, int], BatchBuilder] = {}
         self._partitions: dict[str, int] = {}
-        self._acknowledgements: list[asyncio.Future[Any]] = []
+        self._acknowledgements: list[tuple[asyncio.Future[Any], str, OutgoingMessage, int, int]] = []
 
     async def put(self, messages: Sequence[OutgoingMessage]) -> None:
         """Add `messages` to the partitions of their keys. Raises aiokafka's errors when the producer failed."""
@@ -41,11 +63,18 @@ class RecordBatches:
         """Add `message` to `partition` of its topic."""
         lane = (message.topic, partition)
         batch = self._filling.get(lane)
-        if batch is None or not _fits(batch, message):
+        if batch is None or self._is_full(batch, message) or not _fits(batch, message):
             if batch is not None:
                 await self._hand_over(lane, batch)
             batch = self._filling[lane] = self._producer.create_batch()
             _fits(batch, message)  # the first record of a batch always does
+            self._largest[lane] = message
+        elif len(message.value) > len(self._largest[lane].value):
+            self._largest[lane] = message
+
+    def _is_full(self, batch: BatchBuilder, message: OutgoingMessage) -> bool:
+        limit = self._limits.get(message.topic)
+        return limit is not None and batch.size() + len(message.key) + len(message.value) > limit
 
     async def _count(self, topic: str) -> int:
         count = self._partitions.get(topic)
@@ -58,14 +87,21 @@ class RecordBatches:
         for lane, batch in self._filling.items():
             await self._hand_over(lane, batch)
         self._filling.clear()
-        await asyncio.gather(*self._acknowledgements)
+        try:
+            await asyncio.gather(*(future for future, *_ in self._acknowledgements))
+        except MessageSizeTooLargeError as error:
+            for future, *batch in self._acknowledgements:
+                if future.done() and not future.cancelled() and future.exception() is error:
+                    raise MessageTooLargeError(*batch) from error
+            raise
 
     async def _hand_over(self, lane: tuple[str, int], batch: BatchBuilder) -> None:
         topic, partition = lane
+        records, size = batch.record_count(), batch.size()
         future = await self._producer.send_batch(batch, topic, partition=partition)
         # Where another batch fails first nobody awaits this one: its error is the same and not worth a log line.
         future.add_done_callback(_retrieve)
-        self._acknowledgements.append(future)
+        self._acknowledgements.append((future, topic, self._largest[lane], records, size))
 
 
 def _fits(batch: BatchBuilder, message: OutgoingMessage) -> bool:
