@@ -8,12 +8,12 @@ import sys
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from application.conservation import Report
 from infrastructure.check.check import check as run_check
 from infrastructure.cli.standard_output import console
 from infrastructure.cli.starting import prepared, run
+from infrastructure.cli.tables import print_rows
 from infrastructure.local.running_note import servers_to_look_at
 from infrastructure.postgres import schema_version
 
@@ -53,11 +53,17 @@ def check(*, incremental: bool, json_output: bool) -> None:
 
 def _print(report: Report) -> None:
     out = console()
-    table = Table("account", "expected", "found", "of", "")
-    for account in report.accounts:
-        verdict = "agrees" if account.agrees else "DIFFERS"
-        table.add_row(account.name, f"{account.expected:,}", f"{account.found:,}", account.unit, verdict)
-    out.print(table)
+    rows = [
+        [
+            "agrees" if account.agrees else "DIFFERS",
+            account.name,
+            f"{account.expected:,}",
+            f"{account.found:,}",
+            account.unit,
+        ]
+        for account in report.accounts
+    ]
+    print_rows(out, ("", "account", "expected", "found", "of"), rows, first=2)
     for finding in report.findings:
         out.print(f"{finding.account}: {finding.id}: {finding.detail}")
     if report.unnamed_findings:

@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 import typer
-from rich.table import Table
 
 from application.queries import DeadLetterQueries, LetterFilter
 from application.settle import SettleDeadLetters, UnknownLetterError, UnreadableLetterError
@@ -18,9 +17,10 @@ from domain.dead_letters import PARKED, LetterSettledError, LetterState, RetryOu
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.letters import ask, bar, confirm, opened_store, plain
 from infrastructure.cli.standard_output import console, say
+from infrastructure.cli.tables import print_rows
 
 _PAGE = 500
-_SHOWN = ("position", "reason", "state", "topic", "partition", "offset", "received_at", "detail")
+_SHOWN = ("position", "reason", "state", "received_at", "topic", "partition", "offset", "detail")
 
 
 def list_letters(wanted: LetterFilter, *, limit: int, json_output: bool) -> None:
@@ -32,10 +32,8 @@ def list_letters(wanted: LetterFilter, *, limit: int, json_output: bool) -> None
     if not rows:
         say("There are no such dead letters.")
         return
-    table = Table("id", *_SHOWN[1:])
-    for row in map(plain, rows):
-        table.add_row(*(str(row[name]) for name in _SHOWN))
-    console().print(table)
+    cells = [[str(row[name]) for name in _SHOWN] for row in map(plain, rows)]
+    print_rows(console(), ("id", *_SHOWN[1:]), cells, first=5)
 
 
 def show_letter(letter_id: int, *, raw: bool, json_output: bool) -> None:

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import typer
-from rich.table import Table
 
 from application.explanation import ExplainReadiness
 from application.history import BatchHistory, UnknownBatchError, UnreadableEventError
@@ -24,12 +23,15 @@ from infrastructure.cli.failures import CommandError
 from infrastructure.cli.letters import ask
 from infrastructure.cli.standard_output import console
 from infrastructure.cli.starting import prepared
+from infrastructure.cli.tables import print_rows
 from infrastructure.errors import OperatorError
 from infrastructure.eventstore.streams import StreamReader
 from infrastructure.local.running_note import servers_to_look_at
 from infrastructure.postgres import schema_version
 from infrastructure.postgres.read_models import ReadModelUnavailableError
 from infrastructure.roles.bootstrap import stream_reader
+
+_HEADINGS: Final = ("version", "happened", "what", "recorded", "message", "event id", "correlation id")
 
 
 def history(batch_id: str, *, as_of: datetime | None, by: By, most: int | None, json_output: bool) -> None:
@@ -53,11 +55,8 @@ def history(batch_id: str, *, as_of: datetime | None, by: By, most: int | None, 
         body = {**summary, "counts": counts, "events": events, "status": status}
         typer.echo(orjson.dumps({**body, "put_aside": _put_aside(batch_id)}))
         return
-    table = Table("version", "happened", "recorded", "what", "message", "event id", "correlation id")
-    for event in events:
-        table.add_row(*_row(event))
     out = console()
-    out.print(table)
+    print_rows(out, _HEADINGS, [list(_row(event)) for event in events], first=3)
     if len(events) < counts.total():
         out.print(f"… and {counts.total() - len(events):,} more; --all shows them. In all:")
         for name, number in counts.most_common():
@@ -108,7 +107,7 @@ def _streams(batch_id: str) -> Iterator[StreamReader]:
     try:
         yield streams
     except UnknownBatchError as error:
-        raise CommandError("\n".join([str(error), *sentences(_put_aside(batch_id))])) from error
+        raise CommandError(" ".join([str(error), *sentences(_put_aside(batch_id))])) from error
     except UnreadableEventError as error:
         raise CommandError(str(error)) from error
     finally:
@@ -136,9 +135,13 @@ def _standing(status: BatchStatus | None, at: datetime) -> str:
 def _row(event: HistoryEvent) -> Iterator[str]:
     cause = event["cause"]
     yield str(event["version"])
-    for time in (event["happened_at"], event["recorded_at"]):
-        yield time.isoformat() if time else ""
+    yield _time(event["happened_at"])
     yield event["text"]
+    yield _time(event["recorded_at"])
     yield f"{cause['topic']}/{cause['partition']}/{cause['offset']}" if cause else ""
     yield (cause["event_id"] if cause else None) or ""
     yield (cause["correlation_id"] if cause else None) or ""
+
+
+def _time(time: datetime | None) -> str:
+    return "" if time is None else time.isoformat()

@@ -6,15 +6,19 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Final
 
 import typer
-from rich.table import Table
+from rich.console import Console
 
 from infrastructure.cli.standard_output import console
 from infrastructure.cli.starting import prepared
+from infrastructure.cli.tables import print_rows
 from infrastructure.local.running_note import servers_to_look_at
 from infrastructure.operations.outbox import OutboxEntry, read_outbox
 from infrastructure.postgres import schema_version
+
+_HEADINGS: Final = ("position", "event", "aggregate", "topic", "key", "event id", "recorded", "published")
 
 
 def outbox(*, limit: int, json_output: bool) -> None:
@@ -34,27 +38,27 @@ def outbox(*, limit: int, json_output: bool) -> None:
         return
     out = console()
     out.print(f"Published up to {found.position}; {found.pending_events} events are waiting.")
-    _print("to be published, next first", found.pending)
-    _print("published, last first", found.published)
+    _print(out, "To be published, next first", found.pending)
+    _print(out, "Published, last first", found.published)
     for note in found.notes:
         out.print(note)
 
 
-def _print(title: str, entries: Sequence[OutboxEntry]) -> None:
+def _print(out: Console, title: str, entries: Sequence[OutboxEntry]) -> None:
     if not entries:
         return
-    table = Table(
-        "position", "aggregate", "event", "topic", "key", "event id", "recorded", "published", title=title
-    )
-    for entry in entries:
-        table.add_row(
+    out.print(f"{title}:")
+    rows = [
+        [
             str(entry.position),
-            f"{entry.aggregate}/{entry.version}",
             entry.event_type,
+            f"{entry.aggregate}/{entry.version}",
             entry.topic,
             entry.key,
             entry.event_id,
             entry.recorded_at,
             entry.published_at or "",
-        )
-    console().print(table)
+        ]
+        for entry in entries
+    ]
+    print_rows(out, _HEADINGS, rows, first=2)

@@ -8,17 +8,17 @@ from typing import Any
 
 import orjson
 import typer
-from rich.table import Table
 
 from application.drain import STREAM_PREFIXES, Drained, DrainParked, StillUnreadableError
 from domain.batch import batch_stream_id
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.letters import ask, bar, confirm, opened_store, plain
 from infrastructure.cli.standard_output import console, say
+from infrastructure.cli.tables import print_rows
 from infrastructure.eventstore.store import EventStore
 
 _LONGEST_NAME = 300
-_COLUMNS = ("stream_id", "waiting", "since", "fault")
+_COLUMNS = ("waiting", "since", "stream_id", "fault")
 
 
 def list_parked(*, json_output: bool) -> None:
@@ -30,10 +30,8 @@ def list_parked(*, json_output: bool) -> None:
     if not streams:
         say("Nothing is parked.")
         return
-    table = Table("stream", *_COLUMNS[1:])
-    for row in map(plain, streams):
-        table.add_row(*(str(row[name]) for name in _COLUMNS))
-    console().print(table)
+    cells = [[str(row[name]) for name in _COLUMNS] for row in map(plain, streams)]
+    print_rows(console(), (*_COLUMNS[:2], "stream", *_COLUMNS[3:]), cells, first=3)
 
 
 def drain_parked(names: Sequence[str], *, by: str, yes: bool, json_output: bool) -> None:

@@ -10,37 +10,42 @@ from dataclasses import asdict
 
 import psycopg
 import typer
-from rich.console import Group
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from infrastructure.cli.standard_output import console
 from infrastructure.cli.starting import prepared, run, until_interrupted
+from infrastructure.cli.status_table import HEADINGS, plain_rows, shown, verdict_lines
+from infrastructure.cli.tables import print_rows
 from infrastructure.local.running_note import servers_to_look_at
 from infrastructure.operations.progress import Progress, read_progress
 from infrastructure.postgres import schema_version
 from infrastructure.settings import Servers
 
 
-def status(*, watch: bool, interval_s: float, json_output: bool) -> None:
+def status(*, watch: bool, interval_s: float, wide: bool, json_output: bool) -> None:
     """Print how it stands; with `watch` every `interval_s` seconds until interrupted."""
     settings = prepared()
     servers = servers_to_look_at(settings)
     schema_version.check(servers.database_url)
     if watch:
-        run(_watch(servers, settings.transactional_id, interval_s, json_output=json_output))
+        run(_watch(servers, settings.transactional_id, interval_s, wide=wide, json_output=json_output))
         return
     rows, faults = asyncio.run(read_progress(servers, settings.transactional_id))
     if json_output:
         typer.echo(_as_json(rows, faults))
     else:
-        console().print(_shown(rows, faults))
+        _print(console(), rows, faults, wide=wide)
 
 
-async def _watch(servers: Servers, transactional_id: str, interval_s: float, *, json_output: bool) -> None:
+async def _watch(
+    servers: Servers, transactional_id: str, interval_s: float, *, wide: bool, json_output: bool
+) -> None:
     rows: Sequence[Progress] = ()
     out = console()
-    in_place = out.is_terminal and not json_output  # into a pipe or a file one table comes after the other
+    in_place = (
+        out.is_terminal and not json_output and not wide
+    )  # into a pipe or a file one table comes after the other
     with Live(console=out, auto_refresh=False) if in_place else nullcontext() as live:
         async with until_interrupted() as interrupted:
             while not interrupted.is_set():
@@ -58,9 +63,9 @@ async def _watch(servers: Servers, transactional_id: str, interval_s: float, *, 
                 if json_output:
                     typer.echo(_as_json(rows, faults))
                 elif live is None:
-                    out.print(_shown(rows, faults))
+                    _print(out, rows, faults, wide=wide)
                 else:
-                    live.update(_shown(rows, faults), refresh=True)
+                    live.update(shown(rows, faults), refresh=True)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(interval_s):
                         await asked
@@ -70,26 +75,10 @@ def _as_json(rows: Sequence[Progress], faults: Sequence[str]) -> str:
     return json.dumps({"readers": [asdict(row) for row in rows], "faults": list(faults)})
 
 
-def _shown(rows: Sequence[Progress], faults: Sequence[str]) -> Group:
-    table = Table()
-    for heading in ("role", "source"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("position", "head", "lag", "lag s", "per s"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("condition", "last moved", "last error"):
-        table.add_column(heading)
-    for row in rows:
-        error = "" if row.last_error is None else f"{row.last_error_at} {row.last_error}"
-        numbers = (row.position, row.head, row.lag, row.lag_seconds, row.per_second)
-        table.add_row(
-            row.role,
-            row.source,
-            *(
-                "" if number is None else f"{number:g}" if isinstance(number, float) else str(number)
-                for number in numbers
-            ),
-            row.condition or "",
-            row.updated_at or "",
-            error,
-        )
-    return Group(table, *faults)
+def _print(out: Console, rows: Sequence[Progress], faults: Sequence[str], *, wide: bool) -> None:
+    if out.is_terminal and not wide:
+        out.print(shown(rows, faults))
+        return
+    for line in verdict_lines(rows, faults):
+        out.print(line)
+    print_rows(out, HEADINGS, plain_rows(rows), first=2, wide=wide)

@@ -120,7 +120,7 @@ def test_a_batch_whose_registration_is_a_dead_letter_is_explained_by_it(url: str
     ran = ras(command, "batch 4711", database_url=url)
 
     assert ran.exit_code == 1
-    assert "Nothing is recorded of a batch of this id.\nOpen dead letter" in ran.errors
+    assert "Nothing is recorded of a batch of this id. Open dead letter" in ran.errors
 
 
 def test_what_was_not_searched_names_the_command_that_searches_all() -> None:

@@ -14,6 +14,9 @@ def status(
         float,
         typer.Option(min=0.5, max=3600, metavar="SECONDS", help="Seconds between refreshes, with --watch."),
     ] = 2.0,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Show every partition with its position and last error.")
+    ] = False,
     json_output: Annotated[
         bool, typer.Option("--json", help="Print as JSON; with --watch, a line each time.")
     ] = False,
@@ -21,7 +24,7 @@ def status(
     """Show the position, lag and last error of each role."""
     from infrastructure.cli import status as work
 
-    work.status(watch=watch, interval_s=interval, json_output=json_output)
+    work.status(watch=watch, interval_s=interval, wide=wide, json_output=json_output)
 
 
 def check(

@@ -1,0 +1,232 @@
+"""Tables at 80 and 140 columns and in a pipe, as a person reads them: `tests/integration/tables/` holds them.
+
+`UPDATE_SNAPSHOTS=1` writes them again. Read them before you commit them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from rich.console import Console
+
+from application import topics
+from application.conservation import Account, Finding, Report
+from infrastructure.cli import check, dead_letters, history, outbox, parked, status
+from infrastructure.operations.outbox import OutboxEntry
+from infrastructure.operations.progress import Progress
+
+TABLES = Path(__file__).parent / "tables"
+AT = datetime(2026, 3, 7, 8, 30, tzinfo=UTC)
+
+
+def an_id(number: int) -> str:
+    """Return an id as upstream makes them; those of one kind begin alike."""
+    return str(UUID(int=0x1234_5678_9ABC_4DEF_8123 << 48 | number))
+
+
+def reader(role: str, source: str, **known: Any) -> Progress:
+    """Return a reader that is well, but for what is `known` of it."""
+    facts: dict[str, Any] = {
+        "position": 123_456,
+        "head": 123_456,
+        "lag": 0,
+        "lag_seconds": 0.0,
+        "per_second": 12.5,
+        "condition": "ok",
+        "owner": "host-1/17",
+        "last_error": None,
+        "last_error_at": None,
+        "updated_at": "2026-03-07T08:30:00+00:00",
+    }
+    return Progress(role, source, **facts | known)
+
+
+def readers(**troubled: Any) -> list[Progress]:
+    """Return all readers of an installation; one partition is `troubled`."""
+    rows = [reader("ingest", f"{topic}/{n}") for topic in topics.INPUT_TOPICS for n in range(3)]
+    if troubled:
+        rows[4] = reader("ingest", rows[4].source, **troubled)
+    rows.append(reader("publish", "ras-publisher", lag=3, lag_seconds=1.4))
+    names = ("batch_results", "assessments", "teacher_inbox", "dead_letters")
+    return [*rows, *(reader("project", name) for name in names)]
+
+
+def show_status(out: Console) -> None:
+    """Show an installation that is well."""
+    status._print(out, readers(), [], wide=False)
+
+
+def show_status_in_trouble(out: Console) -> None:
+    """Show one in which a partition waits for Kafka."""
+    rows = readers(
+        condition="degraded",
+        lag=4711,
+        lag_seconds=86400.5,
+        last_error="Kafka does not answer: KafkaConnectionError: Unable to bootstrap from 10.0.0.7:9092",
+        last_error_at="2026-03-07T08:29:30+00:00",
+    )
+    status._print(out, rows, [], wide=False)
+
+
+def show_status_wide(out: Console) -> None:
+    """Show every partition."""
+    status._print(out, readers()[:4], [], wide=True)
+
+
+def show_outbox(out: Console) -> None:
+    """Show two records."""
+    entries = [
+        OutboxEntry(
+            position=100_000 + n,
+            aggregate=f"batch-{an_id(n)}",
+            version=41,
+            event_type="ras.batch.results-ready.v2",
+            topic=topics.BATCH_RESULTS_READY,
+            key=an_id(n),
+            event_id=an_id(n + 10),
+            recorded_at="2026-03-07T08:30:00+00:00",
+            published_at="2026-03-07T08:30:01+00:00",
+        )
+        for n in range(2)
+    ]
+    outbox._print(out, "Published, last first", entries)
+
+
+def show_history(out: Console) -> None:
+    """Show two events."""
+    events = [
+        {
+            "version": 9 + n,
+            "happened_at": AT,
+            "recorded_at": AT + timedelta(microseconds=123_456),
+            "text": f"The spellcheck of essay {an_id(n)} succeeded with 17 corrections.",
+            "cause": {
+                "topic": topics.SPELLCHECK_RESULTS,
+                "partition": 2,
+                "offset": 4711 + n,
+                "event_id": an_id(n + 20),
+                "correlation_id": an_id(n + 30),
+            },
+        }
+        for n in range(2)
+    ]
+    history.print_rows(out, history._HEADINGS, [list(history._row(event)) for event in events], first=3)
+
+
+def show_check(out: Console) -> None:
+    """Show a report with a fault."""
+    del out
+    report = Report()
+    report.accounts += [
+        Account("messages of huleedu.essay.spellcheck.results.v1", 1_234_567, 1_234_567, "messages"),
+        Account("records of huleedu.ras.batch.assessment.completed.v1", 4711, 4710, "events"),
+    ]
+    report.findings.append(
+        Finding("records of huleedu.ras.batch.assessment.completed.v1", an_id(1), "was never sent.")
+    )
+    check._print(report)
+
+
+def show_dead_letters(out: Console) -> None:
+    """Show two letters."""
+    del out
+    dead_letters.list_letters(None, limit=2, json_output=False)  # type: ignore[arg-type]
+
+
+def show_parked(out: Console) -> None:
+    """Show two streams."""
+    del out
+    parked.list_parked(json_output=False)
+
+
+LETTERS = [
+    {
+        "position": 123_456 + n,
+        "reason": "contract_violation",
+        "state": "open",
+        "received_at": AT,
+        "topic": topics.COMPARISON_RESULT,
+        "partition": 11,
+        "offset": 1_234_567 + n,
+        "detail": "data.entity_id: Field required; data.status: Input should be 'completed' or 'failed'",
+    }
+    for n in range(2)
+]
+STREAMS = [
+    {"stream_id": f"batch-{an_id(n)}", "waiting": 17, "since": AT, "fault": "KeyError: 'essay'"}
+    for n in range(2)
+]
+
+
+@pytest.mark.parametrize("width", [80, 140, None], ids=["80", "140", "piped"])
+@pytest.mark.parametrize(
+    "show",
+    [
+        show_status,
+        show_status_in_trouble,
+        show_status_wide,
+        show_outbox,
+        show_history,
+        show_check,
+        show_dead_letters,
+        show_parked,
+    ],
+)
+def test_a_table_is_as_a_person_has_read_it(
+    show: Callable[[Console], None],
+    width: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    written = io.StringIO()
+    out = Console(
+        highlight=False,
+        markup=False,
+        emoji=False,
+        color_system=None,
+        force_terminal=width is not None,
+        width=width or 100_000,
+        height=24,
+        soft_wrap=width is None,
+        file=written if width else None,
+    )
+    for module in (check, dead_letters, parked):
+        monkeypatch.setattr(module, "console", lambda: out)
+    monkeypatch.setattr(dead_letters, "ask", lambda _question: LETTERS)
+    monkeypatch.setattr(parked, "ask", lambda _question: STREAMS)
+
+    show(out)
+
+    shown = written.getvalue() if width else capsys.readouterr().out
+    shown = re.sub(r" +$", "", shown, flags=re.MULTILINE) if width else shown
+    snapshot = TABLES / f"{show.__name__.removeprefix('show_')}-{width or 'piped'}.txt"
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        TABLES.mkdir(exist_ok=True)
+        snapshot.write_text(shown)
+    assert shown == snapshot.read_text()
+    lines = shown.splitlines()
+    if width and show is not show_status_wide:
+        assert max(map(len, lines)) <= width
+    _holds_every_id(show, "".join(shown.split()))
+    if show in (show_status, show_status_in_trouble) and width:
+        assert len(lines) < 24
+
+
+def _holds_every_id(show: Callable[[Console], None], shown: str) -> None:
+    ids: Sequence[str] = {
+        show_outbox: [an_id(n) for n in (0, 1, 10, 11)],
+        show_history: [an_id(n) for n in (0, 1, 20, 21, 30, 31)],
+        show_check: [an_id(1)],
+        show_parked: [an_id(0), an_id(1)],
+        show_dead_letters: ["123456", "123457", "1234567", "1234568", topics.COMPARISON_RESULT],
+    }.get(show, ())
+    for each in ids:
+        assert each in shown
