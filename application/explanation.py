@@ -30,7 +30,7 @@ class ExplainReadiness:
     def __init__(self, read: ReadStream) -> None:
         self._read = read
 
-    def __call__(self, batch_id: str, *, most: int | None = NAMED) -> responses.Readiness:
+    def __call__(self, batch_id: str, *, most: int | None = NAMED) -> responses.Explanation:
         """Return the explanation; lists of essays hold the first `most`, all of them for None.
 
         Raises UnknownBatchError when nothing at all is recorded of the batch.
@@ -64,7 +64,7 @@ class ExplainReadiness:
 
 def _body(
     batch_id: str, position: int, readiness: Readiness, parked: Sequence[MessageParked], most: int | None
-) -> responses.Readiness:
+) -> responses.Explanation:
     return {
         "batch_id": batch_id,
         "position": position,
@@ -119,7 +119,7 @@ def _phase(phase: PhaseReadiness, most: int | None) -> responses.Phase:
 
 def _unfoldable(
     batch_id: str, position: int, fault: str, parked: Sequence[MessageParked]
-) -> responses.Readiness:
+) -> responses.Explanation:
     """Return what can be said where the state is not known: that, and what waits behind."""
     return {
         "batch_id": batch_id,

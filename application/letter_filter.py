@@ -13,7 +13,7 @@ from domain.dead_letters import PARKED, STATES, LetterState, Reason
 
 REASONS: Final = (*(reason.value for reason in Reason), PARKED)
 ANY_STATE: Final = "all"
-_LONGEST_ID: Final = 500
+LONGEST_ID: Final = 500
 SELECTABLE_STATES: Final = (*STATES, ANY_STATE)
 
 
@@ -69,6 +69,6 @@ def _time(name: str, text: str | None) -> datetime | None:
 
 
 def _id(name: str, text: str | None) -> str | None:
-    if text is not None and (not text.strip() or len(text) > _LONGEST_ID or "\0" in text):
-        raise ImpossibleFilterError(name, f"must be an id of 1 to {_LONGEST_ID} characters")
+    if text is not None and (not text.strip() or len(text) > LONGEST_ID or "\0" in text):
+        raise ImpossibleFilterError(name, f"must be an id of 1 to {LONGEST_ID} characters")
     return text

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from typing import Any
 
+from application.responses.dead_letters import DeadLetterPage
+from application.responses.history import PutAside, PutAsideMessage
 from domain.dead_letters import PARKED
 
 
-def put_aside(batch_id: str, page: Mapping[str, Any]) -> dict[str, Any]:
+def put_aside(batch_id: str, page: DeadLetterPage) -> PutAside:
     """Return what a page of open letters that carry the batch's ids says, with the command to look at each.
 
     `complete` is false where there may be more than the page holds.
@@ -34,12 +34,12 @@ def put_aside(batch_id: str, page: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def not_searched(batch_id: str, fault: str) -> dict[str, Any]:
+def not_searched(batch_id: str, fault: str) -> PutAside:
     """Return that the letters cannot be searched now."""
     return {"messages": [], "complete": False, "fault": fault, "command": _command(batch_id)}
 
 
-def sentences(found: Mapping[str, Any]) -> list[str]:
+def sentences(found: PutAside) -> list[str]:
     """Return what `put_aside` found in plain words, nothing where it found nothing."""
     if found["fault"] is not None:
         return [f"Whether a dead letter carries an id of this batch is not known: {found['fault']}"]
@@ -56,7 +56,7 @@ def _command(batch_id: str) -> str:
     return f"ras dead-letters list --batch={shlex.quote(batch_id)}"
 
 
-def _sentence(message: Mapping[str, Any]) -> str:
+def _sentence(message: PutAsideMessage) -> str:
     place = f"{message['topic']}/{message['partition']}/{message['offset']}"
     if message["reason"] == PARKED:
         return (

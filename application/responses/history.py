@@ -107,8 +107,31 @@ ParkedMessages = _ParkedMessages
 EssayIds = _EssayIds
 
 
-class Readiness(TypedDict):
-    """Why a batch is ready or is not."""
+class _PutAsideMessage(TypedDict):
+    id: Count
+    reason: str
+    topic: str
+    partition: Count
+    offset: Count
+    received_at: datetime
+    detail: str
+    command: Annotated[str, Field(description="What shows it, at a terminal")]
+
+
+PutAsideMessage = _PutAsideMessage
+
+
+class PutAside(TypedDict):
+    """Open dead letters and parked messages that carry the id of the batch or of one of its essays."""
+
+    messages: list[_PutAsideMessage]
+    complete: Annotated[bool, Field(description="Whether there can be no other")]
+    fault: Annotated[str | None, Field(description="Why they cannot be searched now")]
+    command: Annotated[str, Field(description="What lists all, at a terminal")]
+
+
+class Explanation(TypedDict):
+    """Why a batch is ready or is not, by what is recorded of it."""
 
     batch_id: str
     position: Count
@@ -124,3 +147,9 @@ class Readiness(TypedDict):
     awaited: list[_Awaited]
     parked: _ParkedMessages
     sentences: list[str]
+
+
+class Readiness(Explanation):
+    """Why a batch is ready or is not, and what was put aside."""
+
+    put_aside: PutAside

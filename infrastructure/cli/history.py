@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import orjson
 import typer
@@ -16,7 +16,7 @@ from application.history import BatchHistory, UnknownBatchError, UnreadableEvent
 from application.put_aside import not_searched, put_aside, sentences
 from application.queries import LetterFilter
 from application.responses.batches import BatchStatus
-from application.responses.history import HistoryEvent
+from application.responses.history import HistoryEvent, PutAside
 from application.time_travel import By
 from domain.narrative import NAMED, counted
 from infrastructure.cli.failures import CommandError
@@ -85,7 +85,7 @@ def explain(batch_id: str, *, most: int | None, json_output: bool) -> None:
         )
 
 
-def _put_aside(batch_id: str) -> dict[str, Any]:
+def _put_aside(batch_id: str) -> PutAside:
     """Return the open dead letters and parked messages that carry the batch's ids, as far as can be known."""
     try:
         page = ask(

@@ -117,7 +117,7 @@ def query_app(
     return create_app(
         batches=queries,
         assessments=assessments or NoAssessments(),
-        past=Past(BatchHistory(streams.read), ExplainReadiness(streams.read)),
+        past=Past(BatchHistory(streams.read), ExplainReadiness(streams.read), queries),
         waiting=Waiting(watch, queries.head, longest_s=settings.longest_wait_s),
         inbox=queries,
         mark_read=mark_read,

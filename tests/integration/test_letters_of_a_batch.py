@@ -20,6 +20,7 @@ from infrastructure.queries import letters_by_id
 from infrastructure.queries.batches import PostgresQueries
 from infrastructure.queries.read_pool import ReadConnections
 from tests.support.commands import ras
+from tests.support.http import api
 from tests.support.ingesting import Ingestion, intake_of, intakes_of, messages_of, small_batch
 from tests.support.postgres_probe import opened_store
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
@@ -121,6 +122,31 @@ def test_a_batch_whose_registration_is_a_dead_letter_is_explained_by_it(url: str
 
     assert ran.exit_code == 1
     assert "Nothing is recorded of a batch of this id. Open dead letter" in ran.errors
+
+
+def test_readiness_names_the_letters_over_http(url: str) -> None:
+    with api(url) as client:
+        body = client.get(f"/internal/v1/batches/{KNOWN.batch_id}/readiness").json()
+        unknown = client.get("/internal/v1/batches/batch%204711/readiness")
+
+    assert [message["offset"] for message in body["put_aside"]["messages"]] == [2, 1, 0]
+    assert body["put_aside"]["complete"] is True
+    assert any(body["put_aside"]["messages"][0]["command"] in sentence for sentence in body["sentences"])
+    assert unknown.status_code == 404
+    assert "Open dead letter" in unknown.json()["detail"]
+
+
+def test_operators_list_letters_by_id_over_http(url: str) -> None:
+    def found(query: str) -> list[int]:
+        answer = client.get(f"/internal/v1/ops/dead-letters?{query}", service="admin-dashboard-service")
+        assert answer.status_code == 200, answer.text
+        return [letter["offset"] for letter in answer.json()["dead_letters"]]
+
+    with api(url) as client:
+        assert found(f"batch={KNOWN.batch_id}") == [2, 1, 0]
+        assert found(f"essay={ESSAY}") == [0]
+        refused = client.get("/internal/v1/ops/dead-letters?batch=", service="admin-dashboard-service")
+        assert refused.status_code == 400
 
 
 def test_what_was_not_searched_names_the_command_that_searches_all() -> None:

@@ -17,7 +17,7 @@ from infrastructure.http.bodies import Reasoned, Signed, body_of, operator_of
 from infrastructure.http.operation import Operation
 from infrastructure.http.operators.actions import OperatorActions
 from infrastructure.http.operators.bulk_letters import BULK_OPERATIONS, bulk_letter_routes
-from infrastructure.http.operators.filters import FILTERS, letters_wanted
+from infrastructure.http.operators.filters import BATCH, ESSAY, FILTERS, letters_wanted
 from infrastructure.http.parameters import CURSOR, Parameter, limit
 from infrastructure.http.problems import Problem
 from infrastructure.http.waiting import AFTER, Waiting
@@ -33,7 +33,7 @@ LETTERS: Final = Operation(
     _BASE,
     "Messages that were put aside, newest first",
     answer=DeadLetters,
-    parameters=[LIMIT, CURSOR, AFTER, *FILTERS, STATE],
+    parameters=[LIMIT, CURSOR, AFTER, *FILTERS, BATCH, ESSAY, STATE],
 )
 LETTER: Final = Operation(
     _BASE + "/{position}",
@@ -67,7 +67,7 @@ def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, wai
     """Return the routes that answer from `queries`, when they are as far as asked, and change through `actions`."""
 
     async def letters(request: Request) -> Response:
-        wanted = letters_wanted(request, state=STATE.text(request))
+        wanted = letters_wanted(request, state=STATE.text(request), by_id=True)
         await waiting.catch_up(request, dead_letters.name)
         page = await queries.letters(
             wanted,

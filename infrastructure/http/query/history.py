@@ -18,14 +18,18 @@ from starlette.routing import Route
 
 from application.explanation import ExplainReadiness
 from application.history import BatchHistory, UnknownBatchError, UnreadableEventError
+from application.put_aside import not_searched, put_aside, sentences
+from application.queries import DeadLetterQueries, LetterFilter
 from application.responses import history as responses
 from application.time_travel import By, moment
+from domain.dead_letters import LetterState
 from domain.narrative import NAMED
 from infrastructure.gc_pacing import gc_paused
 from infrastructure.http.operation import Operation
 from infrastructure.http.parameters import CURSOR, Choice, Flag, Parameter, id_of, limit
 from infrastructure.http.problems import Problem
 from infrastructure.http.responses import json_response
+from infrastructure.postgres.read_models import ReadModelUnavailableError
 
 INVALID_BATCH_ID: Final = "Invalid batch ID"
 _FOLDS_AT_ONCE: Final = 2
@@ -63,9 +67,10 @@ _T = TypeVar("_T")
 class Past:
     """What routes ask of the past, each answer worked out off the event loop."""
 
-    def __init__(self, history: BatchHistory, explain: ExplainReadiness) -> None:
+    def __init__(self, history: BatchHistory, explain: ExplainReadiness, letters: DeadLetterQueries) -> None:
         self._history = history
         self._explain = explain
+        self._letters = letters
         self._turns = asyncio.Semaphore(_FOLDS_AT_ONCE)
 
     async def page(self, request: Request) -> Response:
@@ -90,8 +95,27 @@ class Past:
         """Answer with why the batch is ready or is not."""
         batch_id = id_of(request, "batch_id", error=INVALID_BATCH_ID)
         most = None if ALL.of(request) else NAMED
-        body = await self._off_the_loop(lambda: self._explain(batch_id, most=most))
-        return READINESS.answered(request, body)
+        found = await self._put_aside(batch_id)
+        try:
+            body = await self._off_the_loop(lambda: self._explain(batch_id, most=most))
+        except Problem as problem:
+            if problem.status != 404:
+                raise
+            detail = " ".join([problem.detail, *sentences(found)])
+            raise Problem(404, detail, error="Batch not found") from problem
+        answer: responses.Readiness = {
+            **body,
+            "sentences": [*body["sentences"], *sentences(found)],
+            "put_aside": found,
+        }
+        return READINESS.answered(request, answer)
+
+    async def _put_aside(self, batch_id: str) -> responses.PutAside:
+        wanted = LetterFilter(state=LetterState.OPEN, batch=batch_id)
+        try:
+            return put_aside(batch_id, await self._letters.letters(wanted, limit=NAMED, before=None))
+        except ReadModelUnavailableError as error:
+            return not_searched(batch_id, str(error))
 
     async def _off_the_loop(self, work: Callable[[], _T]) -> _T:
         try:
