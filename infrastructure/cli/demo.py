@@ -16,7 +16,6 @@ from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared, run, until_interrupted
 from infrastructure.demo.display import Display
 from infrastructure.demo.performance import perform
-from infrastructure.demo.questions import PREFIX
 from infrastructure.demo.report import (
     Document,
     disagreement_lines,
@@ -26,6 +25,7 @@ from infrastructure.demo.report import (
 )
 from infrastructure.demo.stream import stream
 from infrastructure.local.deployment import Deployment, deployed
+from infrastructure.local.first_requests import first_requests
 from infrastructure.settings import DEMO_API_KEY, DEMO_ENVIRONMENT, Settings
 
 _INTERRUPTED = 130
@@ -126,7 +126,7 @@ def _tell(options: Options, deployment: Deployment, result: Document, headers: d
         print_report(console, result)
         if options.keep:
             console.print()
-            for line in "\n".join(_places(deployment, sample, headers)).split("\n"):
+            for line in _places(deployment, sample, headers):
                 say(line)
     elif options.keep:
         place = {name: sample[name] for name in ("batch_id", "user_id", "essay_id")}
@@ -139,24 +139,15 @@ def _tell(options: Options, deployment: Deployment, result: Document, headers: d
 
 def _places(deployment: Deployment, sample: Document, headers: dict[str, str]) -> Iterator[str]:
     """Yield where to look, as commands to paste."""
-    api, servers = deployment.api, deployment.servers
-    sent = " ".join(f"-H '{name}: {value}'" for name, value in headers.items())
-    yield "Everything is still running. Have a look, and end it with Ctrl-C:"
-    for what, path in (
-        ("The batch above", f"{PREFIX}/batches/{sample['batch_id']}/status"),
-        ("Its teacher's batches", f"{PREFIX}/batches/user/{sample['user_id']}?limit=5"),
-        ("One of its essays", f"{PREFIX}/essays/{sample['essay_id']}/aggregated-analysis"),
-        (
-            "The same with its judging",
-            f"{PREFIX}/essays/{sample['essay_id']}/aggregated-analysis?include=assessment",
-        ),
-        ("The teacher's inbox", f"{PREFIX}/teachers/{sample['user_id']}/notifications"),
-    ):
-        yield f"\n# {what}\ncurl -s {sent} '{api}{path}'"
-    yield f"\n# Health and metrics\ncurl -s {api}/healthz\ncurl -s {api}/metrics"
-    yield (
-        f"\nIn a browser  {api}/docs and {deployment.assessments}/docs"
-        f"\nKafka         {servers.bootstrap_servers}"
-        f"\nPostgreSQL    {servers.database_url}"
-        f"\nLogs          {deployment.logs}"
+    yield "Everything is still running. Ctrl-C ends it. Paste this into another terminal:"
+    yield ""
+    yield from first_requests(
+        deployment.api,
+        headers["X-Internal-API-Key"],
+        headers["X-Service-ID"],
+        batch=sample["batch_id"],
+        teacher=sample["user_id"],
+        essay=sample["essay_id"],
     )
+    yield ""
+    yield from deployment.addresses()

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shlex
+import shutil
+import sys
 from pathlib import Path
+from typing import Final
 
 import typer
 
 from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared, run, until_interrupted
 from infrastructure.local.deployment import Deployment, deployed
+from infrastructure.local.first_requests import first_requests
+from infrastructure.local.running_note import running
 from infrastructure.settings import Settings
 from infrastructure.visible import visible_lines
+
+_LOOK_AGAIN_S: Final = 0.5
 
 
 def up(*, json_output: bool) -> None:
@@ -23,13 +31,15 @@ def up(*, json_output: bool) -> None:
 
 async def _up(settings: Settings, *, json_output: bool) -> None:
     async with until_interrupted() as interrupted:
+        if not await _alone(settings.home, interrupted):
+            return
         if not json_output:
             say("Starting …", err=True)
         async with deployed(settings, settings.home) as deployment:
             if json_output:
                 typer.echo(json.dumps(deployment.as_json()))
             else:
-                typer.echo(visible_lines(_described(deployment, settings.home)))
+                typer.echo(visible_lines(_described(deployment, settings)))
             await supervised(deployment, interrupted)
         if not json_output:
             say("Stopped.", err=True)
@@ -47,17 +57,55 @@ async def supervised(deployment: Deployment, interrupted: asyncio.Event) -> None
         task.result()
 
 
-def _described(deployment: Deployment, home: Path) -> str:
+async def _alone(home: Path, interrupted: asyncio.Event) -> bool:
+    """Wait while another `ras up` runs on the data in `home`. Return False if interrupted meanwhile."""
+    told: int | None = None
+    while (first := running(home)) is not None:
+        if told != first.pid:
+            say(
+                f"Another `ras up` runs on the data in {home}: process {first.pid}"
+                f"{f', API at {first.api}' if first.api else ''}.",
+                err=True,
+            )
+            say("Waiting until it ends. Ctrl-C gives up; RAS_HOME names another folder.", err=True)
+            told = first.pid
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(interrupted.wait(), _LOOK_AGAIN_S)
+        if interrupted.is_set():
+            return False
+    return True
+
+
+def _described(deployment: Deployment, settings: Settings) -> str:
+    ras = _this_command()
     return "\n".join(
         (
-            "RAS is running. Ctrl-C stops it.",
-            f"  API         {deployment.api}/docs",
-            f"  assessments {deployment.assessments}/docs",
-            f"  API key     {deployment.api_key}",
-            f"  Kafka       {deployment.servers.bootstrap_servers}",
-            f"  PostgreSQL  {deployment.servers.database_url}",
-            f"  logs        {deployment.logs}",
-            "In another terminal, in this folder: ras status, ras replay FILE.jsonl, ras check. From elsewhere first:",
-            f"  export RAS_HOME={shlex.quote(str(home.absolute()))}",
+            "RAS is running. Ctrl-C stops it. Paste this into another terminal:",
+            "",
+            *first_requests(
+                deployment.api,
+                deployment.api_key,
+                settings.allowed_services[0],
+                batch="BATCH",
+                teacher="TEACHER",
+                essay="ESSAY",
+            ),
+            "",
+            *deployment.addresses(),
+            "",
+            "In another terminal, in this folder:",
+            f"  {ras} status",
+            f"  {ras} replay FILE.jsonl",
+            f"  {ras} check",
+            "From another folder, first:",
+            f"  export RAS_HOME={shlex.quote(str(settings.home.absolute()))}",
         )
     )
+
+
+def _this_command() -> str:
+    """Return what runs this command again: `ras` where PATH finds it, else its file."""
+    mine = Path(sys.argv[0])
+    if (found := shutil.which("ras")) and mine.exists() and mine.samefile(found):
+        return "ras"
+    return shlex.quote(str(mine))

@@ -82,12 +82,11 @@ def print_report(console: Console, result: Document) -> None:
             "[bold green]All of it agrees:[/] what came out of Kafka and of the API is what the stream "
             f"demands, for each of its {result['batches']} batches.",
             highlight=False,
-            soft_wrap=True,
         )
         return
     console.print(f"[bold red]{len(result['disagreements'])} disagreements:[/]")
     for line in disagreement_lines(result):
-        console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+        console.print(visible(line), markup=False, highlight=False)
 
 
 def report_console() -> Console:

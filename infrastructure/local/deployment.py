@@ -14,7 +14,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
@@ -80,6 +80,16 @@ class Deployment:
             "internal_api_key": self.api_key,
             "logs": str(self.logs),
         }
+
+    def addresses(self) -> Iterator[str]:
+        """Yield where everything is; what may be longer than a line has a line of its own."""
+        yield f"In a browser: {self.api}/docs"
+        yield f"              {self.assessments}/docs"
+        yield f"Kafka:        {self.servers.bootstrap_servers}"
+        yield "PostgreSQL:"
+        yield self.servers.database_url
+        yield "Logs:"
+        yield str(self.logs)
 
     async def supervise(self) -> None:
         """Start killed roles again until cancelled. Raises EmbeddedServerError when one ended by itself."""
@@ -190,15 +200,14 @@ async def deployed(
             await create_missing_topics(bootstrap_servers)
         servers = Servers(database_url, bootstrap_servers)
         embedded_kafka = settings.kafka_bootstrap_servers is None
-        stack.enter_context(noted(home, servers, embedded_kafka=embedded_kafka))
+        api = base_url(settings.api_host, settings.api_port or free_port())
+        stack.enter_context(noted(home, servers, embedded_kafka=embedded_kafka, api=api))
         key = api_key or (
-            settings.internal_api_key.get_secret_value()
-            if settings.internal_api_key
-            else secrets.token_urlsafe(32)
+            settings.internal_api_key.get_secret_value() if settings.internal_api_key else kept_key(home)
         )
         deployment = Deployment(
             servers,
-            api=base_url(settings.api_host, settings.api_port or free_port()),
+            api=api,
             assessments=base_url(settings.api_host, settings.assessments_port or free_port()),
             api_key=key,
             logs=logs,
@@ -214,6 +223,18 @@ async def deployed(
             stack.push_async_callback(asyncio.to_thread, _stop, deployment, name)
         await asyncio.gather(*(role.ready() for role in deployment.roles.values()))
         yield deployment
+
+
+def kept_key(home: Path) -> str:
+    """Return the key of the last start in `home`, a new one at the first: what was pasted goes on working."""
+    kept = home / "internal-api-key"
+    with contextlib.suppress(FileNotFoundError):
+        if key := kept.read_text(encoding="ascii").strip():
+            return key
+    key = secrets.token_urlsafe(32)
+    kept.touch(mode=0o600)
+    kept.write_text(key, encoding="ascii")
+    return key
 
 
 def _made(folder: Path) -> Path:

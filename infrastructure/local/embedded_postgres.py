@@ -70,17 +70,20 @@ _SETTINGS = {
     "log_timezone": "UTC",
 }
 
+_FIRST_PORT, _LAST_PORT = 1024, 65535
+
 
 class EmbeddedPostgres:
     """A PostgreSQL server with its data in `data_dir`, which is made if missing and kept afterwards.
 
-    One process at a time can use a folder. `start` after `stop` takes the port it had, if that is still free.
+    One process at a time can use a folder. `start` takes the port it had, if that is still free.
     """
 
     def __init__(self, data_dir: Path, *, database: str = "ras") -> None:
         self._home = data_dir.absolute()
         self._cluster = self._home / "cluster"
         self._password_file = self._home / "password"
+        self._port_file = self._home / "port"
         self._database = database
         self._port: int | None = None
         self._process: GuardedProcess | None = None
@@ -217,6 +220,8 @@ class EmbeddedPostgres:
     def _launch(self, user: int | None, lock: IO[bytes]) -> GuardedProcess:
         """Start on the port used before or a free one; another program may take that first, so try again."""
         for attempt in range(1, _STARTS + 1):
+            if self._port is None:
+                self._port = self._kept_port()
             if self._port is None or not port_is_free(self._port):
                 self._port = free_port()
             (self._cluster / "postmaster.pid").unlink(missing_ok=True)
@@ -235,8 +240,17 @@ class EmbeddedPostgres:
                 if attempt == _STARTS or port_is_free(self._port):
                     raise
             else:
+                self._port_file.write_text(str(self._port), encoding="ascii")
                 return process
         raise AssertionError("the last attempt returns or raises")
+
+    def _kept_port(self) -> int | None:
+        """Return the port of the last start in this folder: addresses that were noted go on working."""
+        try:
+            port = int(self._port_file.read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):
+            return None
+        return port if _FIRST_PORT <= port <= _LAST_PORT else None
 
     def _is_ready(self) -> bool:
         """Asked of the folder and not of the port, which may be another program's."""

@@ -11,7 +11,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -30,18 +30,21 @@ class _Note(BaseModel):
     database_url: str
     kafka: str
     embedded_kafka: bool
+    api: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The servers of a `ras up`, and whether Kafka is the broker that it brings."""
+    """The servers of a `ras up`, whether Kafka is the broker that it brings, its process, and where its API is."""
 
     servers: Servers
     embedded_kafka: bool
+    pid: int = field(default=0, compare=False)
+    api: str = field(default="", compare=False)
 
 
 @contextlib.contextmanager
-def noted(home: Path, servers: Servers, *, embedded_kafka: bool) -> Iterator[None]:
+def noted(home: Path, servers: Servers, *, embedded_kafka: bool, api: str = "") -> Iterator[None]:
     """Keep the note while the block runs."""
     note = home / _NOTE
     draft = home / f"{_NOTE}.{os.getpid()}"
@@ -50,6 +53,7 @@ def noted(home: Path, servers: Servers, *, embedded_kafka: bool) -> Iterator[Non
         database_url=servers.database_url,
         kafka=servers.bootstrap_servers,
         embedded_kafka=embedded_kafka,
+        api=api,
     )
     draft.touch(mode=0o600)
     with draft.open("w", encoding="utf-8") as lock:
@@ -110,7 +114,9 @@ def running(home: Path) -> Running | None:
                     from infrastructure.kafka import clients
 
                     clients.has_no_security(note.kafka)
-                return Running(Servers(note.database_url, note.kafka), note.embedded_kafka)
+                return Running(
+                    Servers(note.database_url, note.kafka), note.embedded_kafka, note.pid, note.api
+                )
     except (OSError, ValidationError):
         pass
     return None

@@ -57,6 +57,10 @@ class Embedded:
         assert (process.wait_for_end(deadline_s=60) if ends_with else process.terminate()) == ends_with
         self.said = process.output
 
+    def another(self) -> RoleProcess:
+        """Start `ras up` once more on the same folder."""
+        return self._ras.start_afresh("up", **self._settings)
+
     def run(self, *arguments: str, deadline_s: float = 20) -> RoleProcess:
         """Run a command in another terminal, which knows the folder only."""
         process = self._ras.start(*arguments, **self._settings)
@@ -167,3 +171,22 @@ def test_what_its_broker_drops_before_it_is_taken_in_ends_it_with_the_reason(emb
 
     assert "are gone from Kafka" in embedded.said
     assert "it keeps 5 MB a partition" in embedded.said
+
+
+def test_the_address_of_its_database_stays_over_a_restart(embedded: Embedded) -> None:
+    with embedded.up() as first:
+        pass
+    with embedded.up() as second:
+        pass
+
+    assert first["database_url"] == second["database_url"]
+
+
+def test_another_one_in_the_same_folder_names_the_first_and_obeys_an_interruption(embedded: Embedded) -> None:
+    with embedded.up() as where:
+        another = embedded.another()
+        wait_until(lambda: "Waiting until it ends." in another.output, what="it waits", deadline_s=60)
+
+        assert f"API at {where['api']}." in another.output
+        assert "Another `ras up` runs on the data in" in another.output
+        assert another.terminate() == 0

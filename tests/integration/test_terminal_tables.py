@@ -20,6 +20,7 @@ from rich.console import Console
 from application import topics
 from application.conservation import Account, Finding, Report
 from infrastructure.cli import check, dead_letters, history, outbox, parked, status
+from infrastructure.cli.tables import print_rows
 from infrastructure.operations.outbox import OutboxEntry
 from infrastructure.operations.progress import Progress
 
@@ -102,7 +103,7 @@ def show_outbox(out: Console) -> None:
 
 def show_history(out: Console) -> None:
     """Show two events."""
-    events = [
+    events: list[Any] = [
         {
             "version": 9 + n,
             "happened_at": AT,
@@ -118,7 +119,7 @@ def show_history(out: Console) -> None:
         }
         for n in range(2)
     ]
-    history.print_rows(out, history._HEADINGS, [list(history._row(event)) for event in events], first=3)
+    print_rows(out, history._HEADINGS, [list(history._row(event)) for event in events], first=3)
 
 
 def show_check(out: Console) -> None:
@@ -221,12 +222,12 @@ def test_a_table_is_as_a_person_has_read_it(
 
 
 def _holds_every_id(show: Callable[[Console], None], shown: str) -> None:
-    ids: Sequence[str] = {
+    expected: dict[Callable[[Console], None], Sequence[str]] = {
         show_outbox: [an_id(n) for n in (0, 1, 10, 11)],
         show_history: [an_id(n) for n in (0, 1, 20, 21, 30, 31)],
         show_check: [an_id(1)],
         show_parked: [an_id(0), an_id(1)],
         show_dead_letters: ["123456", "123457", "1234567", "1234568", topics.COMPARISON_RESULT],
-    }.get(show, ())
-    for each in ids:
+    }
+    for each in expected.get(show, ()):
         assert each in shown
