@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from application.conservation import Report
 from infrastructure.check.check import check as run_check
+from infrastructure.cli.progress import ProgressBars
 from infrastructure.cli.standard_output import console
 from infrastructure.cli.starting import prepared, run
 from infrastructure.cli.tables import print_rows
@@ -24,10 +22,7 @@ def check(*, incremental: bool, json_output: bool) -> None:
     servers = servers_to_look_at(settings)
     schema_version.check(servers.database_url)
     report = Report()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns, console=Console(stderr=True), transient=True, disable=json_output or not sys.stderr.isatty()
-    ) as bar:
+    with ProgressBars(disable=json_output) as bar:
         tasks = {
             what: bar.add_task(what, total=None)
             for what in ("messages and their events", "read models", "records of the out-topics")

@@ -6,12 +6,14 @@ import asyncio
 import json
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import typer
 
+from infrastructure.cli.failures import CommandError
 from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared, run, until_interrupted
 from infrastructure.demo.display import Display
@@ -23,7 +25,7 @@ from infrastructure.demo.report import (
     print_report,
     report_console,
 )
-from infrastructure.demo.stream import stream
+from infrastructure.demo.stream import Scenario, stream
 from infrastructure.local.deployment import Deployment, deployed
 from infrastructure.local.first_requests import first_requests
 from infrastructure.settings import DEMO_API_KEY, DEMO_ENVIRONMENT, Settings
@@ -33,6 +35,9 @@ _JUDGED_BATCHES = 3
 """Of so many classes the demo plays every judge's answer, so that there is something to look at."""
 
 _Result = TypeVar("_Result")
+
+
+_LONGEST_BATCH: Final = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ async def _interruptible(options: Options, settings: Settings) -> None:
 async def _show(options: Options, settings: Settings, agreed: asyncio.Future[bool]) -> None:
     """Start everything, play, judge, tell; with `keep`, stay until cancelled."""
     scenario = stream(options.seed, options.batches, judged=_JUDGED_BATCHES)
+    refuse_wrong_clock(scenario, settings.future_tolerance_days, datetime.now(UTC))
     headers = {"X-Internal-API-Key": DEMO_API_KEY, "X-Service-ID": settings.allowed_services[0]}
     display = Display()
     with TemporaryDirectory(prefix="ras-demo-") as home:
@@ -87,6 +93,17 @@ async def _show(options: Options, settings: Settings, agreed: asyncio.Future[boo
             _tell(options, deployment, result, headers)
             if options.keep:
                 await deployment.supervise()
+
+
+def refuse_wrong_clock(scenario: Scenario, tolerance_days: int, now: datetime) -> None:
+    """Raise CommandError where RAS would refuse the demo's messages as sent from too far ahead."""
+    last = max(script.starts_at for script in scenario.scripts) + _LONGEST_BATCH
+    if last > now + timedelta(days=tolerance_days):
+        raise CommandError(
+            f"The clock of this machine shows {now:%Y-%m-%d}, and the demo's messages are of {last:%Y-%m-%d}. RAS takes "
+            f"no message from more than {tolerance_days} days ahead. Set the clock, or set "
+            "RAS_FUTURE_TOLERANCE_DAYS. Nothing was started."
+        )
 
 
 def _of_the_demo(settings: Settings) -> Settings:

@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.prompt import Confirm
 
 from application.queries import DeadLetterQueries
 from infrastructure.cli.failures import CommandError
+from infrastructure.cli.progress import ProgressBars
 from infrastructure.cli.starting import prepared
 from infrastructure.eventstore.store import EventStore
 from infrastructure.local.running_note import servers_to_look_at
@@ -70,9 +70,7 @@ def confirm(question: str, *, yes: bool) -> None:
 @contextmanager
 def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show how far a long work is, on standard error where that is a terminal; lend what tells it so."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with ProgressBars() as progress:
         task = progress.add_task(what, total=total)
         yield lambda done: progress.update(task, completed=done)
 

@@ -9,20 +9,10 @@ from dataclasses import asdict
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+from rich.progress import TaskID
 
 from infrastructure.cli.failures import CommandError
+from infrastructure.cli.progress import ProgressBars
 from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared
 from infrastructure.eventstore.event_registry import event_codec
@@ -168,27 +158,11 @@ def _as_json(outcome: Rebuilt) -> dict[str, Any]:
     }
 
 
-class _Rate(ProgressColumn):
-    """Events a second."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
-
-
-class _Bar(Progress):
-    """A progress bar on standard error, where that is a terminal."""
+class _Bar(ProgressBars):
+    """One bar, for the phase under way."""
 
     def __init__(self) -> None:
-        super().__init__(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-            transient=True,
-        )
+        super().__init__()
         self._current: TaskID | None = None
 
     def phase(self, what: str, position: int, goal: int) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from difflib import get_close_matches
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -15,11 +16,11 @@ from typing import TYPE_CHECKING
 import typer
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
-from rich.progress import Progress
 
 from application.topics import INPUT_TOPICS
 from infrastructure.addresses import kafka_servers
 from infrastructure.cli.failures import CommandError
+from infrastructure.cli.progress import ProgressBars
 from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared, run
 from infrastructure.cli.stream_file import RecordedMessage, read_stream
@@ -48,10 +49,20 @@ def replay(file: Path, *, bootstrap_servers: str | None, rate: float, json_outpu
     if embedded is not None:
         _refuse_too_large(messages)
     run(_send(messages, address, rate, embedded.servers.database_url if embedded else None))
+    unread = Counter(message.topic for message in messages if message.topic not in INPUT_TOPICS)
+    for topic, number in unread.items():
+        say(not_read(topic, number), err=True)
     if json_output:
-        typer.echo(json.dumps({"sent": len(messages), "topics": sorted({m.topic for m in messages})}))
+        topics = sorted({m.topic for m in messages})
+        typer.echo(json.dumps({"sent": len(messages), "topics": topics, "topics_not_read": sorted(unread)}))
     else:
         say(f"{len(messages)} messages sent.")
+
+
+def not_read(topic: str, number: int) -> str:
+    near = get_close_matches(topic, INPUT_TOPICS, n=1)
+    meant = f"Did you mean {near[0]}?" if near else f"It reads {', '.join(INPUT_TOPICS)}."
+    return f"ras: warning: {number:,} messages went to {topic}, which RAS does not read. {meant}"
 
 
 def _refuse_too_large(messages: Sequence[RecordedMessage]) -> None:
@@ -71,7 +82,7 @@ async def _send(messages: Sequence[RecordedMessage], address: str, rate: float, 
     async with AsyncExitStack() as stack:
         stack.push_async_callback(producer.stop)
         await producer.start()
-        progress = stack.enter_context(Progress(transient=True, disable=not sys.stderr.isatty()))
+        progress = stack.enter_context(ProgressBars())
         task = progress.add_task("sending", total=len(messages))
         sender = _Sender(producer)
         if paced_by is not None:
