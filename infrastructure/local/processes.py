@@ -33,17 +33,22 @@ class GuardedProcess:
         grace_s: float,
         environment: Mapping[str, str] | None = None,
         keep_open: Sequence[int] = (),
+        remove_after: Path | None = None,
     ) -> None:
         """Start `command`; its output replaces what `log` held.
 
         `grace_s` is how long the server may take to end after `stop_signal`. `environment` is added to ours.
         `keep_open` are file descriptors that the server inherits (locks that live as long as it does).
+        `remove_after` is a folder that is removed once the server has ended.
         """
         self.log = log
         self._grace_s = grace_s
         with log.open("wb") as output:
             self._guard = subprocess.Popen(  # noqa: S603 - the command is ours, no shell
-                [sys.executable, "-I", "-S", str(_GUARD), str(int(stop_signal)), str(grace_s), *command],
+                [
+                    *(sys.executable, "-I", "-S", str(_GUARD), str(int(stop_signal)), str(grace_s)),
+                    *("" if remove_after is None else str(remove_after), *command),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
