@@ -17,13 +17,12 @@ from __future__ import annotations
 import csv
 import io
 import re
-import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, NamedTuple
 
+from infrastructure.cli.input_files import read_input
 from infrastructure.errors import OperatorError
 
 COLUMNS: Final = ("judge", "chosen", "not_chosen")
@@ -108,7 +107,7 @@ def read_decisions(source: str, form: FileForm | None = None) -> DecisionColumns
     """The decisions in the file `source`, or on standard input if it is `-`. Raises DecisionsFileError."""
     name = "standard input" if source == "-" else source
     try:
-        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        raw = read_input(source)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DecisionsFileError(f"{name}: cannot be read: {reason}.") from error

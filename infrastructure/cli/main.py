@@ -26,7 +26,9 @@ def _run() -> int:
     watch_output()
     try:
         from infrastructure.cli.app import app
+        from infrastructure.cli.usage import refuse_undecodable
 
+        refuse_undecodable(sys.argv[1:])
         # On its own, typer would print wrong usage in another way than we do everything else.
         code = app(standalone_mode=False)
         return code if isinstance(code, int) else 0

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from infrastructure.cli.failures import CommandError
+from infrastructure.cli.input_files import STANDARD_INPUT, open_input
 
 _FORM: Final = 'Each line is {"topic": …, "key": …, "headers": {…}, "value": …}; key and value may be null, headers may be left out.'
+
+_LONGEST_LINE: Final = 128 * 1024 * 1024
+"""In characters: Kafka takes 10 MB, which as base64 or as escapes (`\\u0041`) are several times as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +49,24 @@ def read_stream(file: Path) -> list[RecordedMessage]:
 
     Raises CommandError naming the line that is wrong, or if there is no message.
     """
-    if str(file) == "-":
-        name, messages = "Standard input", list(_parsed(sys.stdin, "standard input"))
-    else:
-        name = str(file)
-        try:
-            with file.open(encoding="utf-8") as lines:
-                messages = list(_parsed(lines, name))
-        except OSError as error:
-            raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
-        except UnicodeDecodeError as error:
-            raise CommandError(f"{file} cannot be read: it is not UTF-8 text. {_FORM}") from error
+    name = "standard input" if str(file) == STANDARD_INPUT else str(file)
+    shown = name if name == str(file) else name.capitalize()
+    try:
+        with io.TextIOWrapper(open_input(file), encoding="utf-8") as lines:
+            messages = list(_parsed(lines, name))
+    except OSError as error:
+        raise CommandError(f"{shown} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{shown} cannot be read: it is not UTF-8 text. {_FORM}") from error
     if not messages:
-        raise CommandError(f"{name} holds no message. {_FORM}")
+        raise CommandError(f"{shown} holds no message. {_FORM}")
     return messages
 
 
 def _parsed(lines: TextIO, name: str) -> Iterator[RecordedMessage]:
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(iter(partial(lines.readline, _LONGEST_LINE + 1), ""), 1):
+        if len(line) > _LONGEST_LINE:
+            raise _refusal(name, number, f"it has more than {_LONGEST_LINE:,} characters")
         if not line.strip():
             continue
         try:

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from typer import Context, Typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageError
 from typer.main import get_command
 
+from infrastructure.errors import OperatorError
 from infrastructure.visible import visible
+
+
+class UndecodableError(OperatorError):
+    """An argument or a setting is not text: neither PostgreSQL, Kafka nor JSON could hold it."""
+
+    exit_code = 2
+
+
+def refuse_undecodable(words: Sequence[str]) -> None:
+    """Raise UndecodableError if an argument or a setting has bytes that are not in the encoding of this machine."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("RAS_")}
+    for place, text in (*(("An argument", word) for word in words), *settings.items()):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise UndecodableError(
+                f"{place} is not text in {sys.getfilesystemencoding()}: {text!r}."
+            ) from None
 
 
 def is_usage(error: BaseException) -> bool:

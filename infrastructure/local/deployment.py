@@ -54,6 +54,7 @@ PLAIN_HTTP: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 _READY_DEADLINE_S: Final = 60.0
 _POLL_S: Final = 0.1
+_OUR_NAMES: Final = ("postgres", "logs", "running.json")
 _KILLED: Final = 128
 """A guard's exit code is 128 + n when signal n ended the process."""
 
@@ -174,6 +175,7 @@ async def deployed(
     Raises PortTakenError or SettingsError, before anything is started, where a port is not to be had.
     """
     _check_ports(settings)
+    _make_private(_made(home))
     logs = _made(home / "logs")
     async with contextlib.AsyncExitStack() as stack:
         database_url = settings.database_url
@@ -239,12 +241,25 @@ def kept_key(home: Path) -> str:
 
 def _made(folder: Path) -> Path:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise SettingsError(
             f"RAS_HOME: the folder {error.filename or folder} cannot be made: {error.strerror}. Name another one."
         ) from error
     return folder
+
+
+def _make_private(home: Path) -> None:
+    """Close a folder that an earlier release left open to others. One in which other things are stays as it is."""
+    is_open = home.stat().st_mode & 0o077
+    if is_open and all(entry.name.startswith(_OUR_NAMES) for entry in home.iterdir()):
+        try:
+            home.chmod(0o700)
+        except PermissionError as error:
+            raise SettingsError(
+                f"RAS_HOME: the folder {home} is open to other users, and is not ours to close: {error.strerror}. "
+                "Name another one."
+            ) from error
 
 
 def _check_ports(settings: Settings) -> None:

@@ -95,7 +95,7 @@ def test_a_folder_deeper_than_a_socket_path_may_be_is_fine(tmp_path: Path) -> No
 
 def test_a_folder_in_use_is_refused(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded_postgres, "_LOCK_DEADLINE_S", 0.1)
-    folder = Path(str(value_of(postgres.url, "SHOW data_directory"))).parent
+    folder = postgres._home
     with (
         capture_logs() as told,
         pytest.raises(EmbeddedServerError, match="another process runs PostgreSQL"),
