@@ -10,7 +10,7 @@ between two sets went one way, and have less bias than those of maximum likeliho
 scores: where the two are far apart, the usual ones rest on their adjustment more than on decisions. Undecided
 comparisons count half a win on each side.
 
-Beyond `LARGEST_DENSE` items leverages are approximated by n p (1 - p) (1 / I_i + 1 / I_j), at most 1, which is
+Beyond 300 items leverages are approximated by n p (1 - p) (1 / I_i + 1 / I_j), at most 1, which is
 exact in the limit of a well-connected graph.
 """
 
@@ -23,7 +23,8 @@ from domain.comparison_graph import FloatArray, PairCounts, sums_by
 from domain.laplacian import Laplacian
 from domain.outcome_model import win_probability
 
-_MOST_STEPS = 200
+_EXACT_UP_TO = 300
+_MOST_STEPS = 60
 _CONVERGED = 1e-8
 _LONGEST_STEP = 2.0
 
@@ -45,7 +46,7 @@ def _firth(part: PairCounts) -> FloatArray:
         p = win_probability(theta[low] - theta[high])
         weights = judged * p * (1 - p)
         laplacian = Laplacian(n, low, high, weights)
-        if laplacian.is_dense:
+        if n <= _EXACT_UP_TO:
             inverse = laplacian.inverse()
             diagonal = np.diag(inverse)
             variance = diagonal[low] + diagonal[high] - 2 * inverse[low, high]

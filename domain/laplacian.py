@@ -20,12 +20,12 @@ import numpy as np
 
 from domain.comparison_graph import FloatArray, IndexArray, sums_by
 
-LARGEST_DENSE = 1500
+LARGEST_DENSE = 800
 DRAWS = 1000
 FEW_DRAWS = 128
 TOLERANCE = 1e-5
 _COLUMNS_AT_ONCE = 16
-_MOST_ROUNDS = 2000
+_MOST_ROUNDS = 1000
 _LEAST_WEIGHT = 1e-13
 """Of the largest weight: a pair so far apart that it links nothing still keeps the matrix regular."""
 _SEED = 19520601

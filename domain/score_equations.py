@@ -139,7 +139,11 @@ def solve(counts: PairCounts, epsilon: float = EPSILON) -> Solution:
         return _solve(counts, epsilon, _Model())
     nu = 1.0
     for _ in range(_MOST_STEPS):
-        found = _solve(counts, epsilon, _Model(nu))
+        try:
+            found = _solve(counts, epsilon, _Model(nu))
+        except NoFiniteSolutionError:
+            # Nearly everything undecided, and sets apart: nu tells nothing, half wins are what is left.
+            return _solve(counts, epsilon, _Model())
         before = nu
         nu = fit_tie_parameter(
             found.theta[counts.low] - found.theta[counts.high], counts.judged, ties, epsilon

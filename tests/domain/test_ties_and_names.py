@@ -86,6 +86,14 @@ def test_only_undecided_comparisons_leave_all_items_equal() -> None:
     assert any("6 of 6 comparisons were undecided" in note for note in _findings(session).notes)
 
 
+def test_nearly_all_undecided_and_two_sets_apart_still_have_scores() -> None:
+    pairs = [("a", "b")] * 30 + [("c", "d")] * 30 + [("a", "c")]
+    session = Comparisons.from_names(["t"] * 61, *zip(*pairs, strict=True), tied=[True] * 60 + [False])
+    found = score(session)
+    assert found.items[0].item == "a"
+    assert np.isfinite([item.theta for item in found.items]).all()
+
+
 def test_without_ties_nothing_changes() -> None:
     rows = (["t", "t"], ["a", "b"], ["b", "c"])
     assert score(Comparisons.from_names(*rows, tied=[False, False])) == score(Comparisons.from_names(*rows))
