@@ -112,7 +112,7 @@ def _topic(row: Progress) -> str:
 
 def _line(group: Sequence[Progress]) -> Iterator[str]:
     yield group[0].role
-    yield _topic(group[0])
+    yield f"{group[0].source}: {group[0].condition}" if group[0].role == "rebuild" else _topic(group[0])
     yield str(len(group)) if group[0].role == "ingest" and group[0].position is not None else ""
     for numbers, join in (
         ([row.lag for row in group], sum),

@@ -77,6 +77,16 @@ def show_status_in_trouble(out: Console) -> None:
     status._print(out, rows, [], wide=False)
 
 
+def show_status_of_a_rebuild(out: Console) -> None:
+    """Show a rebuild under way, and one that nobody continues."""
+    rows = [
+        *readers()[-2:],
+        reader("rebuild", "batch_results", condition="catching up", lag=12, per_second=None),
+        reader("rebuild", "assessments", condition="interrupted", lag=9000, per_second=None),
+    ]
+    status._print(out, rows, [], wide=False)
+
+
 def show_status_wide(out: Console) -> None:
     """Show every partition."""
     status._print(out, readers()[:4], [], wide=True)
@@ -173,6 +183,7 @@ STREAMS = [
     [
         show_status,
         show_status_in_trouble,
+        show_status_of_a_rebuild,
         show_status_wide,
         show_outbox,
         show_history,
