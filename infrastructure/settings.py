@@ -64,6 +64,7 @@ class Settings(KafkaSettings):
         None, ge=0, le=65535, description="health and metrics of a role without API"
     )
     internal_api_key: SecretStr | None = Field(None, description="the key that callers of the API must send")
+    service_keys_file: Path | None = Field(None, description="hashed keys and scopes of each service, TOML")
     allowed_services: Annotated[tuple[str, ...], NoDecode] = (
         "api-gateway-service",
         "admin-dashboard-service",
@@ -144,6 +145,7 @@ class Settings(KafkaSettings):
         "internal_api_key",
         "assessments_url",
         "health_port",
+        "service_keys_file",
         mode="before",
     )
     @classmethod

@@ -18,6 +18,7 @@ from infrastructure.http.middleware import (
 )
 from infrastructure.http.openapi import documentation_routes
 from infrastructure.http.problems import HANDLERS
+from infrastructure.http.service_keys import ServiceKeys
 from infrastructure.tracing.requests import TracingMiddleware
 from infrastructure.tracing.setup import current_tracer
 
@@ -34,6 +35,7 @@ def assembled(
     allowed_services: Sequence[str],
     services_setting: str = "RAS_ALLOWED_SERVICES",
     operators: Sequence[str] = (),
+    service_keys: ServiceKeys | None = None,
     registry: CollectorRegistry,
     on_shutdown: Callable[[], Awaitable[None]],
 ) -> Starlette:
@@ -63,6 +65,7 @@ def assembled(
                 services_setting=services_setting,
                 operations=OPERATIONS,
                 operators=operators,
+                service_keys=service_keys,
             ),
         ],
         exception_handlers=HANDLERS,

@@ -11,9 +11,11 @@ from uuid import uuid4
 import structlog
 from prometheus_client import CollectorRegistry, Histogram
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as HttpScope
 
 from infrastructure.http.problems import Problem, problem_response
+from infrastructure.http.service_keys import Scope, ServiceKeys
 
 _LONGEST_CORRELATION_ID: Final = 128
 _NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
@@ -28,7 +30,7 @@ class CorrelationMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -64,6 +66,7 @@ class AuthenticationMiddleware:
         services_setting: str,
         operations: str,
         operators: Sequence[str],
+        service_keys: ServiceKeys | None,
     ) -> None:
         self._app = app
         self._setting = services_setting
@@ -72,19 +75,38 @@ class AuthenticationMiddleware:
         self._services = [service.encode() for service in (*services, *operators)]
         self._operations = operations
         self._operators = frozenset(service.encode() for service in operators)
+        self._service_keys = service_keys
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] == "http" and scope["path"].startswith(self._prefix):
             key, service = _header(scope, b"x-internal-api-key"), _header(scope, b"x-service-id")
-            refusal = self._refusal(key, service)
-            is_operation = scope["path"].startswith(self._operations)
-            if refusal is None and is_operation and service not in self._operators:
-                refusal = Problem(403, "Only the services in RAS_OPERATOR_SERVICES may do this.")
+            own = None if self._service_keys is None else self._service_keys.scopes(service, key)
+            refusal = self._refusal(key, service) if own is None else None
+            if refusal is None:
+                refusal = self._beyond(scope, self._shared_scopes(service) if own is None else own)
             if refusal is not None:
                 await problem_response(Request(scope), refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _shared_scopes(self, service: bytes) -> frozenset[Scope]:
+        """Return what a service may do with the shared key: read, once services have keys of their own."""
+        if self._service_keys is not None:
+            return frozenset({Scope.READ})
+        everybody = {Scope.READ, Scope.ACT_FOR_TEACHERS}
+        return frozenset(everybody | {Scope.OPERATE} if service in self._operators else everybody)
+
+    def _beyond(self, scope: HttpScope, allowed: frozenset[Scope]) -> Problem | None:
+        if scope["path"].startswith(self._operations):
+            needed = Scope.OPERATE
+        else:
+            needed = Scope.READ if scope["method"] in {"GET", "HEAD"} else Scope.ACT_FOR_TEACHERS
+        if needed in allowed:
+            return None
+        if self._service_keys is not None:
+            return Problem(403, f"This needs a key with the scope {needed}: see RAS_SERVICE_KEYS_FILE.")
+        return Problem(403, "Only the services in RAS_OPERATOR_SERVICES may do this.")
 
     def _refusal(self, key: bytes, service: bytes) -> Problem | None:
         if not key or not service:
@@ -123,7 +145,7 @@ class MetricsMiddleware:
         )
         self._found: dict[tuple[str, str, int], Histogram] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -156,6 +178,6 @@ class MetricsMiddleware:
 _METHODS: Final = frozenset({"GET", "HEAD", "POST"})
 
 
-def _header(scope: Scope, name: bytes) -> bytes:
+def _header(scope: HttpScope, name: bytes) -> bytes:
     """Return the first header of that name (lower case), empty where there is none."""
     return next((value for given, value in scope["headers"] if given == name), b"")

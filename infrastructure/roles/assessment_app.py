@@ -16,6 +16,7 @@ from infrastructure.http.assessments.answers import KEPT_BYTES, JudgingAnswers
 from infrastructure.http.assessments.metrics import JudgingMetrics
 from infrastructure.http.assessments.routes import assessment_routes, assessments_document
 from infrastructure.http.health import health_routes
+from infrastructure.http.service_keys import read_service_keys
 from infrastructure.postgres.connections import read_model_engine
 from infrastructure.queries.assessments import PostgresAssessments
 from infrastructure.settings import Servers, Settings
@@ -65,6 +66,7 @@ def assessment_app(
         api_key=api_key.get_secret_value(),
         allowed_services=settings.assessments_allowed_services,
         services_setting="RAS_ASSESSMENTS_ALLOWED_SERVICES",
+        service_keys=read_service_keys(settings.service_keys_file),
         registry=registry,
         on_shutdown=close,
     )

@@ -29,6 +29,7 @@ from infrastructure.http.operators.actions import OperatorActions
 from infrastructure.http.problems import Problem
 from infrastructure.http.query.app import create_app
 from infrastructure.http.query.history import Past
+from infrastructure.http.service_keys import read_service_keys
 from infrastructure.http.waiting import Waiting
 from infrastructure.operations.outbox import Outbox, read_outbox
 from infrastructure.postgres.sessions import READ_LIMITS
@@ -130,6 +131,7 @@ def query_app(
         api_key=api_key.get_secret_value(),
         allowed_services=settings.allowed_services,
         operators=settings.operator_services,
+        service_keys=read_service_keys(settings.service_keys_file),
         registry=registry,
         environment=settings.environment,
         on_shutdown=close,

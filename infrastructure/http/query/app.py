@@ -22,6 +22,7 @@ from infrastructure.http.operators.parked import PARKED_OPERATIONS, parked_route
 from infrastructure.http.query.batches import BATCH_OPERATIONS, batch_routes
 from infrastructure.http.query.history import HISTORY_OPERATIONS, Past, history_routes
 from infrastructure.http.query.inbox import INBOX_OPERATIONS, MarkRead, inbox_routes
+from infrastructure.http.service_keys import ServiceKeys
 from infrastructure.http.waiting import Waiting
 
 
@@ -58,6 +59,7 @@ def create_app(
     api_key: str,
     allowed_services: Sequence[str],
     operators: Sequence[str],
+    service_keys: ServiceKeys | None = None,
     registry: CollectorRegistry,
     environment: str,
     on_shutdown: Callable[[], Awaitable[None]],
@@ -78,6 +80,7 @@ def create_app(
         api_key=api_key,
         allowed_services=allowed_services,
         operators=operators,
+        service_keys=service_keys,
         registry=registry,
         on_shutdown=on_shutdown,
     )
