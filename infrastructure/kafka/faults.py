@@ -16,6 +16,9 @@ from infrastructure.errors import OperatorError
 
 _ADDRESS: Final = "Check RAS_KAFKA_BOOTSTRAP_SERVERS, and that the broker runs."
 _PROTOCOL: Final = "RAS_KAFKA_SECURITY_PROTOCOL must be what this listener of the broker speaks."
+_CERTIFICATE: Final = (
+    "Where it wants a client certificate, RAS_KAFKA_SSL_CERTFILE and RAS_KAFKA_SSL_KEYFILE name it."
+)
 _ACL: Final = "Grant it; docs/operations.md lists the ACLs of each role."
 _CREDENTIALS: Final = (
     "Check RAS_KAFKA_SASL_MECHANISM and the user name and password (or the OAUTHBEARER client)."
@@ -280,14 +283,11 @@ def _of_connection(address: str, cause: Exception) -> str:
             "the authority that issued it, and RAS_KAFKA_BOOTSTRAP_SERVERS a name that it holds."
         )
     if isinstance(cause, ssl.SSLError):
-        return (
-            f"TLS with Kafka at {address} failed: {cause.reason or cause}. {_PROTOCOL} Where the broker wants a client "
-            "certificate, RAS_KAFKA_SSL_CERTFILE and RAS_KAFKA_SSL_KEYFILE name it."
-        )
+        return f"TLS with Kafka at {address} failed: {cause.reason or cause}. {_PROTOCOL} {_CERTIFICATE}"
     _, what, do = _row(cause)
     if what != "Kafka does not answer":
         return f"{what} (at {address}): {_said(cause)}. {do}"
-    hint = "" if isinstance(cause, OSError) and cause.errno is not None else f" {_PROTOCOL}"
+    hint = "" if isinstance(cause, OSError) and cause.errno is not None else f" {_PROTOCOL} {_CERTIFICATE}"
     return f"Kafka does not answer at {address}: {_said(cause)}. {_ADDRESS}{hint}"
 
 

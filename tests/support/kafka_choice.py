@@ -61,6 +61,14 @@ def real_broker(folder: Path) -> AbstractContextManager[Broker]:
         ) from error
 
 
+def own_broker_parts() -> tuple[str, Path]:
+    """Return Java and the folder of Kafka's jars, for a test that starts a broker with settings of its own.
+
+    Raises NoBrokerError or JarsUnavailableError where one of them is missing.
+    """
+    return _java(), kafka_jars()
+
+
 def _java() -> str:
     home = os.environ.get("JAVA_HOME")
     candidates = [str(Path(home) / "bin" / "java")] if home else []
