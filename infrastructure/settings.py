@@ -21,6 +21,7 @@ from infrastructure.unknown_settings import unknown_settings
 
 DEMO_API_KEY = "ras-demo-key"
 DEMO_ENVIRONMENT = "demo"
+_SHORTEST_SECRET = 32
 
 _ADDRESSES = {
     "database_url": addresses.database_url,
@@ -79,6 +80,23 @@ class Settings(KafkaSettings):
     )
     environment: str = "development"
 
+    jwt_secret: SecretStr | None = Field(
+        None, description="verifies users' tokens by HS256; 32 bytes or more"
+    )
+    jwt_jwks: str | None = Field(
+        None, description="file or address of the keys that verify users' tokens by RS256 or ES256"
+    )
+    jwt_audience: str = Field("huleedu-platform", min_length=1)
+    jwt_issuer: str = Field("huleedu-identity-service", min_length=1)
+    jwt_leeway_s: float = Field(10.0, ge=0, le=300, description="how far clocks may differ")
+    jwt_roles_claim: str = Field("roles", min_length=1, description="the claim that names operator, examiner")
+    session_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="sign sessions and tickets, the newest first; made at each start when not set"
+    )
+    streams_per_teacher: int = Field(
+        20, ge=1, le=10_000, description="live streams of one teacher in a process"
+    )
+
     consumer_group: str = Field("ras-ingester", min_length=1)
     batch_max_messages: int = Field(1000, ge=1, le=100_000, description="messages in one transaction")
     batch_max_bytes: int = Field(
@@ -125,6 +143,26 @@ class Settings(KafkaSettings):
             else value
         )
 
+    @field_validator("session_keys", mode="before")
+    @classmethod
+    def _split_secrets(cls, value: object) -> object:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("jwt_secret", "session_keys")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | tuple[SecretStr, ...] | None) -> object:
+        given = value if isinstance(value, tuple) else () if value is None else (value,)
+        # RFC 7518, section 3.2: a key as long as the hash, or it can be guessed.
+        if any(len(each.get_secret_value().encode()) < _SHORTEST_SECRET for each in given):
+            raise ValueError(
+                f"must have {_SHORTEST_SECRET} bytes or more: `openssl rand -base64 48` makes one"
+            )
+        return value
+
     @field_validator("home", mode="before")
     @classmethod
     def _named(cls, value: object) -> object:
@@ -146,6 +184,8 @@ class Settings(KafkaSettings):
         "assessments_url",
         "health_port",
         "service_keys_file",
+        "jwt_secret",
+        "jwt_jwks",
         mode="before",
     )
     @classmethod
@@ -171,6 +211,8 @@ class Settings(KafkaSettings):
     def _consistent(self) -> Self:
         if self.retry_initial_s > self.retry_max_s:
             raise ValueError("RAS_RETRY_INITIAL_S must not be greater than RAS_RETRY_MAX_S")
+        if self.jwt_secret is not None and self.jwt_jwks is not None:
+            raise ValueError("RAS_JWT_SECRET and RAS_JWT_JWKS exclude each other: set one of them")
         if not self.allowed_services:
             raise ValueError("RAS_ALLOWED_SERVICES must name at least one service")
         if not self.assessments_allowed_services:

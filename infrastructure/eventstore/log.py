@@ -62,18 +62,18 @@ class NotificationLog:
             " WHERE notification_id > %s AND topic IN ({}) LIMIT 100000) AS behind"
         ).format(sql.SQL(", ").join(map(sql.Literal, stored_topics)))
 
-    async def read(self, after: int, limit: int) -> Slice:
-        """Return at most `limit` events after the notification id `after`, fewer if they are large.
+    async def read(self, after: int, limit: int, *, to: int = TO_THE_END) -> Slice:
+        """Return at most `limit` events after the notification id `after` and up to `to`, fewer if they are large.
 
         Ends before an event that cannot be decoded; raises UndecodableEventError when it is the first. Raises
         psycopg.OperationalError when the database is away.
         """
-        head = await self.head()
+        head = min(await self.head(), to)
         if head <= after:
             return Slice([], head, is_full=False)
         connection = await self._connected()
         async with connection.cursor(binary=True, row_factory=as_stored_row) as cursor:
-            parameters = self._stretch.parameters(after, TO_THE_END, limit)
+            parameters = self._stretch.parameters(after, to, limit)
             await cursor.execute(self._stretch.statement, parameters, prepare=True)
             rows = await cursor.fetchall()
         events: list[Recorded] = []

@@ -9,7 +9,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from infrastructure.http.middleware import (
     AuthenticationMiddleware,
@@ -38,10 +38,11 @@ def assembled(
     service_keys: ServiceKeys | None = None,
     registry: CollectorRegistry,
     on_shutdown: Callable[[], Awaitable[None]],
+    more: Sequence[BaseRoute] = (),
 ) -> Starlette:
     """Return an application of `routes` with what all of ours do: traces, correlation, metrics, keys, problems.
 
-    `described` is the OpenAPI document of the routes.
+    `described` is the OpenAPI document of the routes; `more` are not in it.
     """
 
     @contextlib.asynccontextmanager
@@ -52,7 +53,7 @@ def assembled(
     tracer = current_tracer()
     tracing = [Middleware(TracingMiddleware, prefix=PREFIX, tracer=tracer)] if tracer is not None else []
     return Starlette(
-        routes=[*routes, *documentation_routes(described)],
+        routes=[*routes, *documentation_routes(described), *more],
         middleware=[
             *tracing,
             Middleware(CorrelationMiddleware),

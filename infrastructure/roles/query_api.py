@@ -37,6 +37,7 @@ from infrastructure.queries.batches import PostgresQueries
 from infrastructure.queries.read_pool import ReadConnections
 from infrastructure.queries.watch import ReadModelWatch
 from infrastructure.roles.bootstrap import event_store, listener, stream_reader
+from infrastructure.roles.people import people_routes
 from infrastructure.settings import Servers, Settings
 
 _POOL_SIZE = 20
@@ -83,7 +84,9 @@ def query_app(
 
     assessments = assessments_client(settings, api_key, registry)
     check_runs = CheckRuns(servers, settings)
-    watch = ReadModelWatch(reads.rows, listener(servers, settings), stopping or asyncio.Event())
+    stopping = stopping or asyncio.Event()
+    watch = ReadModelWatch(reads.rows, listener(servers, settings), stopping)
+    hub, people = people_routes(servers, settings, queries, reads.rows, registry, stopping)
 
     Gauge(
         "ras_http_waiting_requests",
@@ -94,6 +97,7 @@ def query_app(
     async def close() -> None:
         await check_runs.close()
         await watch.close()
+        await hub.close()
         if assessments is not None:
             await assessments.close()
         await reads.close()
@@ -135,6 +139,7 @@ def query_app(
         registry=registry,
         environment=settings.environment,
         on_shutdown=close,
+        more=people,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -38,8 +39,12 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+_LARGEST_FRAME = 64 * 1024
+"""Clients of the live stream say little."""
+
 _BEYOND_REQUESTS_S = 2.0
 """uvicorn ends requests at the same time limit; what comes after needs a moment."""
+
 _DATABASE_AWAY = (psycopg.OperationalError, *TRANSIENT_ERRORS)
 
 
@@ -111,6 +116,8 @@ async def serve(
     from infrastructure.roles.guarded_http import ConnectionLimits, guarded_http
     from infrastructure.roles.http_server import EmbeddedServer
 
+    # It reports each WebSocket with its address, and so with the token in it.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     with contextlib.suppress(*_DATABASE_AWAY):
         await asyncio.to_thread(schema_version.check, servers.database_url)
     config = uvicorn.Config(
@@ -119,6 +126,11 @@ async def serve(
         access_log=False,
         lifespan="on",
         http=guarded_http(ConnectionLimits(settings.http_deadline_s, settings.http_max_connections)),
+        # Compression costs 64 KiB for each connection; a dead peer is found by its missing pong, in 40 s at most.
+        ws_per_message_deflate=False,
+        ws_max_size=_LARGEST_FRAME,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=20.0,
         timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
     )
     # uvicorn by itself raises the signal again once it has stopped: an asked-for end would look like a crash.

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from infrastructure.errors import OperatorError
 from infrastructure.settings import SettingsError
 
+_UNACKNOWLEDGED_MS = 25_000
+
 
 class PortTakenError(OperatorError):
     """Another program listens at the address; the text names it and the setting."""
@@ -66,6 +68,8 @@ def _bound(made: socket.socket, address: tuple[object, ...]) -> socket.socket:
     try:
         # As asyncio's own servers: connections of a server just stopped would keep the port for a minute.
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Inherited by each connection: a client whose network has gone is found out by what it does not acknowledge.
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
         if made.family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.bind(address)

@@ -7,6 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 
 from application.enrichment import Assessments
 from application.queries import BatchQueries, DeadLetterQueries, InboxQueries
@@ -63,8 +64,9 @@ def create_app(
     registry: CollectorRegistry,
     environment: str,
     on_shutdown: Callable[[], Awaitable[None]],
+    more: Sequence[BaseRoute] = (),
 ) -> Starlette:
-    """Return the application. `on_shutdown` is awaited when the server stops."""
+    """Return the application. `on_shutdown` is awaited when the server stops; `more` are routes for people."""
 
     return assembled(
         [
@@ -83,4 +85,5 @@ def create_app(
         service_keys=service_keys,
         registry=registry,
         on_shutdown=on_shutdown,
+        more=more,
     )

@@ -1,0 +1,210 @@
+"""Who a person is: a JWT of the school's identity service, verified here (RFC 7519, RFC 8725).
+
+One kind of key at a time, HS256 with a shared secret or RS256/ES256 with published keys: with both, a public key could
+be passed off as a secret. A token names its algorithm and its key's id, and nothing else in its header is heeded: `jku`,
+`x5u` and `jwk` would let its writer choose the key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import httpx
+import jwt
+import structlog
+from starlette.requests import HTTPConnection
+
+from infrastructure.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+LONGEST_TOKEN: Final = 8192
+_LONGEST_NAME: Final = 255
+_LARGEST_KEY_SET: Final = 1_000_000
+_KEYS_FRESH_S: Final = 300.0
+_KEYS_PAUSE_S: Final = 15.0
+"""A token with an unknown key id makes the keys be read again, at most so often."""
+_FETCH_TIMEOUT_S: Final = 5.0
+
+TEACHER: Final = "teacher"
+EXAMINER: Final = "examiner"
+OPERATOR: Final = "operator"
+ROLES: Final = frozenset({TEACHER, EXAMINER, OPERATOR})
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A person. `until` is the Unix time in seconds at which what proved it ends."""
+
+    subject: str
+    roles: frozenset[str]
+    until: float
+
+
+class InvalidTokenError(Exception):
+    """The token proves nothing; the text says why, without a word of the token."""
+
+
+class Keys(Protocol):
+    """The keys that tokens are verified with."""
+
+    @property
+    def algorithms(self) -> Sequence[str]:
+        """The algorithms that a token may name."""
+
+    async def key_of(self, header: Mapping[str, Any]) -> Any:
+        """Return the key for a token. Raises InvalidTokenError when there is none."""
+
+
+class SharedSecret:
+    """HS256: whoever can verify can also sign."""
+
+    algorithms: Final = ("HS256",)
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    async def key_of(self, header: Mapping[str, Any]) -> str:  # noqa: ARG002 - there is one key
+        """Return the secret."""
+        return self._secret
+
+
+class KeySet:
+    """RS256 and ES256 keys of a JWKS (RFC 7517), read again when they are old or a token names an unknown one."""
+
+    algorithms: Final = ("RS256", "ES256")
+
+    def __init__(self, read: Callable[[], Awaitable[bytes]]) -> None:
+        self._read = read
+        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._read_at = self._tried_at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def key_of(self, header: Mapping[str, Any]) -> jwt.PyJWK:
+        """Return the key that the token names, or the only one where it names none."""
+        wanted = header.get("kid")
+        now = time.monotonic()
+        if self._found(wanted) is None or now - self._read_at > _KEYS_FRESH_S:
+            await self._refresh()
+        found = self._found(wanted)
+        if found is None:
+            raise InvalidTokenError("The token names a key that is not known here.")
+        if found.algorithm_name != header.get("alg"):
+            raise InvalidTokenError("The token's algorithm is not that of its key.")
+        return found
+
+    def _found(self, wanted: object) -> jwt.PyJWK | None:
+        if wanted is None:
+            return next(iter(self._keys.values())) if len(self._keys) == 1 else None
+        return self._keys.get(wanted) if isinstance(wanted, str) else None
+
+    async def _refresh(self) -> None:
+        async with self._lock:
+            if time.monotonic() - self._tried_at < _KEYS_PAUSE_S:
+                return
+            self._tried_at = time.monotonic()
+            try:
+                key_set = jwt.PyJWKSet.from_json((await self._read()).decode())
+            except (OSError, httpx.HTTPError, ValueError, jwt.PyJWTError) as error:
+                # The keys from before stay: an identity service that restarts must not lock everybody out.
+                _log.warning("identity.keys_unreadable", error=type(error).__name__)
+                return
+            self._keys = {
+                key.key_id: key
+                for key in key_set.keys
+                if key.algorithm_name in self.algorithms and key.public_key_use in {None, "sig"}
+            }
+            self._read_at = time.monotonic()
+
+
+def keys_from(settings: Settings) -> Keys | None:
+    """Return the keys that the settings name, None where they name none."""
+    if settings.jwt_secret is not None:
+        return SharedSecret(settings.jwt_secret.get_secret_value())
+    place = settings.jwt_jwks
+    if place is None:
+        return None
+    return KeySet(_reader(place))
+
+
+def _reader(place: str) -> Callable[[], Awaitable[bytes]]:
+    async def from_url() -> bytes:
+        async with httpx.AsyncClient(timeout=_FETCH_TIMEOUT_S, follow_redirects=False) as client:
+            answer = await client.get(place)
+            answer.raise_for_status()
+            if len(answer.content) > _LARGEST_KEY_SET:
+                raise ValueError("the key set is too large")
+            return answer.content
+
+    async def from_file() -> bytes:
+        return await asyncio.to_thread(Path(place).read_bytes)
+
+    return from_url if place.startswith(("http://", "https://")) else from_file
+
+
+class TokenVerifier:
+    """Verifies tokens. Without keys it accepts none."""
+
+    def __init__(self, keys: Keys | None, settings: Settings) -> None:
+        self._keys = keys
+        self._audience = settings.jwt_audience
+        self._issuer = settings.jwt_issuer
+        self._leeway_s = settings.jwt_leeway_s
+        self._roles_claim = settings.jwt_roles_claim
+
+    async def verify(self, token: str) -> Identity:
+        """Return whose token it is. Raises InvalidTokenError."""
+        if self._keys is None:
+            raise InvalidTokenError(
+                "Tokens are not accepted here: RAS_JWT_SECRET or RAS_JWT_JWKS is not set."
+            )
+        if len(token) > LONGEST_TOKEN:
+            raise InvalidTokenError(f"The token is longer than {LONGEST_TOKEN} characters.")
+        try:
+            header = jwt.get_unverified_header(token)
+            if header.get("alg") not in self._keys.algorithms:
+                raise InvalidTokenError("The token is signed in a way that is not accepted here.")
+            claims = jwt.decode(
+                token,
+                await self._keys.key_of(header),
+                algorithms=list(self._keys.algorithms),
+                audience=self._audience,
+                issuer=self._issuer,
+                leeway=self._leeway_s,
+                options={"require": ["exp", "aud", "iss", "sub"]},
+            )
+        except jwt.ExpiredSignatureError as error:
+            raise InvalidTokenError("The token has expired. Get a new one.") from error
+        except jwt.PyJWTError as error:
+            raise InvalidTokenError(_REASONS.get(type(error), "The token is not valid.")) from error
+        subject = claims["sub"]
+        if not subject or len(subject) > _LONGEST_NAME or "\0" in subject:
+            raise InvalidTokenError("The token's subject cannot be a user's id.")
+        return Identity(
+            subject, roles_in(claims.get(self._roles_claim)), float(claims["exp"]) + self._leeway_s
+        )
+
+
+_REASONS: Final[Mapping[type[Exception], str]] = {
+    jwt.InvalidAudienceError: "The token is for another audience.",
+    jwt.InvalidIssuerError: "The token is of another issuer.",
+    jwt.ImmatureSignatureError: "The token is not valid yet.",
+    jwt.MissingRequiredClaimError: "The token lacks one of exp, aud, iss, sub.",
+}
+
+
+def roles_in(claim: object) -> frozenset[str]:
+    """Return the known roles in a claim: a list, or one text with blanks between. Everybody is a teacher."""
+    given = claim.split() if isinstance(claim, str) else claim if isinstance(claim, list) else []
+    return frozenset({TEACHER, *(role for role in given if isinstance(role, str) and role in ROLES)})
+
+
+def bearer_token(connection: HTTPConnection) -> str | None:
+    """Return the token in `Authorization: Bearer`, None where there is none."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None

@@ -1,0 +1,1 @@
+"""The live stream: notifications and the state of batches, as they happen."""

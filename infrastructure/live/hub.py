@@ -1,0 +1,255 @@
+"""One reader of the log for all live streams of a process, and the fan-out in memory.
+
+A stream that begins takes its place first and asks for what it missed then: what comes meanwhile waits in its queue,
+so that nothing falls between. What a process has handed out lies at or before the read models' positions, so any
+process can go on from any other's id.
+
+The queue of a stream is bounded. A reader that does not keep up loses its stream, not its messages: it resumes. States
+of batches do not queue: only the newest of each batch waits. Without streams nothing is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from enum import StrEnum
+from time import monotonic
+from typing import Final
+
+import psycopg
+import structlog
+
+from infrastructure.eventstore.log import LogListener
+from infrastructure.live.feed import Feed
+from infrastructure.live.messages import READY, RESYNC, Message, StreamId, message
+
+_log = structlog.get_logger(__name__)
+
+_SOON_S: Final = 0.03
+_LATEST_S: Final = 1.0
+_SLOWER: Final = 1.5
+_STATE_PACE_S: Final = 0.3
+_LONGEST_QUEUE: Final = 500
+_MOST_STATES: Final = 1000
+
+
+class End(StrEnum):
+    """Why the server ends a stream."""
+
+    SLOW = "slow"
+    STOPPING = "stopping"
+
+
+class TooManyStreamsError(Exception):
+    """The teacher has as many streams as the setting allows."""
+
+
+class Stream:
+    """The messages for one client. One task takes them."""
+
+    def __init__(self, teacher: str, start: StreamId) -> None:
+        self.teacher = teacher
+        self.start = start
+        """Where the stream began: what comes after it is delivered without being asked for."""
+        self.end: End | None = None
+        self._floor = start.inbox
+        self._queue: deque[Message] = deque()
+        self._states: dict[str, Message] = {}
+        self._ready = asyncio.Event()
+        self.overrun = asyncio.Event()
+        """Set when the client is too slow, and its sender may wait for it for ever."""
+
+    def put(self, each: Message) -> None:
+        """Queue a message, unless the client has it."""
+        if self.end is not None or (each.position and each.position <= self._floor):
+            return
+        if len(self._queue) >= _LONGEST_QUEUE:
+            self.close(End.SLOW)
+            return
+        self._queue.append(each)
+        self._ready.set()
+
+    def put_state(self, batch_id: str, each: Message) -> None:
+        """Replace what waits about a batch."""
+        if self.end is not None:
+            return
+        if len(self._states) >= _MOST_STATES:
+            self.close(End.SLOW)
+            return
+        self._states[batch_id] = each
+        self._ready.set()
+
+    def begin_after(self, position: int) -> None:
+        """Leave out what is queued, or comes, at or before a place in the inbox."""
+        self._floor = max(self._floor, position)
+        self._queue = deque(each for each in self._queue if not each.position or each.position > self._floor)
+
+    def close(self, end: End) -> None:
+        """End the stream after what is queued; one that is slow loses its queue."""
+        self.end = self.end or end
+        if end is End.SLOW:
+            self._queue.clear()
+            self._states.clear()
+            self.overrun.set()
+        self._ready.set()
+
+    async def take(self, timeout_s: float) -> list[Message]:
+        """Return what waits, as soon as something does; nothing after `timeout_s`, or when the stream has ended."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._ready.wait()
+        taken = [*self._queue, *self._states.values()]
+        self._queue.clear()
+        self._states.clear()
+        if self.end is None:
+            self._ready.clear()
+        return taken
+
+
+class Hub:
+    """All live streams of a process. Ends them when `stopping` is set."""
+
+    def __init__(
+        self, feed: Feed, listener: LogListener, stopping: asyncio.Event, *, streams_per_teacher: int
+    ) -> None:
+        self._feed = feed
+        self._listener = listener
+        self._stopping = stopping
+        self._most = streams_per_teacher
+        self._streams: dict[str, set[Stream]] = {}
+        self._at: StreamId | None = None
+        self._joined = asyncio.Event()
+        self._starting = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._state_due = 0.0
+
+    @property
+    def streams(self) -> int:
+        """How many streams there are."""
+        return sum(map(len, self._streams.values()))
+
+    async def current_id(self) -> str:
+        """Return the id of now, for a page to go on from. Raises psycopg's errors."""
+        return str((await self._feed.look()).here)
+
+    async def open(self, teacher: str) -> Stream:
+        """Begin a stream for a teacher, who has it until `leave`.
+
+        Raises TooManyStreamsError, and psycopg's errors when the database is unavailable.
+        """
+        if len(self._streams.get(teacher, ())) >= self._most:
+            raise TooManyStreamsError
+        async with self._starting:
+            if self._at is None or not self._streams:
+                self._at = (await self._feed.look()).here
+            if not self._tasks:
+                self._tasks += [
+                    asyncio.create_task(self._listener.run(), name="live: listener"),
+                    asyncio.create_task(self._run(), name="live: reader"),
+                    asyncio.create_task(self._leave_at_the_end(), name="live: end"),
+                ]
+            stream = Stream(teacher, self._at)
+            self._streams.setdefault(teacher, set()).add(stream)
+        if self._stopping.is_set():
+            stream.close(End.STOPPING)
+        self._joined.set()
+        self._listener.wake()
+        return stream
+
+    async def resumed(self, stream: Stream, last_id: str) -> list[Message]:
+        """Return what a client missed since `last_id` up to where its stream began: a resync where that is not known."""
+        known = StreamId.parse(last_id)
+        look = await self._feed.look(known)
+        if known is None or not look.continues(known):
+            return [await self._resync(stream, "The id is not of this stream as it is now.")]
+        missed = await self._feed.missed(stream.teacher, known, stream.start)
+        if missed is None:
+            return [await self._resync(stream, "More was missed than is kept ready.")]
+        stream.begin_after(known.inbox)  # another process may have been further than this one
+        states = await self._feed.missed_state(stream.teacher, known, stream.start)
+        ready = message(READY, max(known, stream.start, key=lambda each: each.inbox), {})
+        return [*missed, *states, ready]
+
+    def leave(self, stream: Stream) -> None:
+        """Forget a stream."""
+        among = self._streams.get(stream.teacher, set())
+        among.discard(stream)
+        if not among:
+            self._streams.pop(stream.teacher, None)
+
+    async def close(self) -> None:
+        """End everything. Returns when nothing runs any more."""
+        self._stopping.set()
+        self._end_all()
+        self._listener.stop()
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._feed.close()
+
+    async def _resync(self, stream: Stream, detail: str) -> Message:
+        here = (await self._feed.look()).here
+        stream.begin_after(here.inbox)
+        return message(RESYNC, here, {"detail": f"{detail} Load everything, then resume from this id."})
+
+    async def _leave_at_the_end(self) -> None:
+        await self._stopping.wait()
+        self._end_all()
+
+    def _end_all(self) -> None:
+        for stream in [each for among in self._streams.values() for each in among]:
+            stream.close(End.STOPPING)
+
+    async def _run(self) -> None:
+        pause_s = _SOON_S
+        while not self._stopping.is_set():
+            if not self._streams:
+                self._joined.clear()
+                await self._joined.wait()
+            growth = asyncio.ensure_future(self._listener.wait(pause_s))  # begun before the look
+            moved = woken = False
+            try:
+                moved = await self._look()
+                woken = await growth
+            except psycopg.Error as error:
+                _log.info("live.waiting", error=type(error).__name__)
+                await asyncio.sleep(_LATEST_S)
+            finally:
+                growth.cancel()
+            pause_s = _SOON_S if moved or woken else min(pause_s * _SLOWER, _LATEST_S)
+            if woken:
+                await asyncio.sleep(_SOON_S)  # rows come a moment after events
+
+    async def _look(self) -> bool:
+        """Hand out what is new. Returns whether there was any, or is more."""
+        at = self._at
+        assert at is not None, "a stream began"
+        look = await self._feed.look(at)
+        if not look.continues(at):
+            await self._begin_anew(look.here)
+            return True
+        if at.inbox < look.here.inbox:
+            found, reached = await self._feed.inbox_events(at, look.here)
+            for teacher, each in found:
+                for stream in list(self._streams.get(teacher, ())):
+                    stream.put(each)
+            at = self._at = StreamId(look.here.epoch, reached, at.batches)
+        if at.batches < look.here.batches and monotonic() >= self._state_due and self._streams:
+            self._state_due = monotonic() + _STATE_PACE_S
+            states, reached = await self._feed.changed_batches(list(self._streams), at, look.here)
+            for teacher, batch_id, each in states:
+                for stream in list(self._streams.get(teacher, ())):
+                    stream.put_state(batch_id, each)
+            at = self._at = StreamId(look.here.epoch, at.inbox, reached)
+        return at[1:] != look.here[1:]
+
+    async def _begin_anew(self, here: StreamId) -> None:
+        _log.info("live.resync", streams=self.streams)
+        self._at = here
+        detail = "The read models were rebuilt or restored. Load everything, then resume from this id."
+        each = message(RESYNC, here, {"detail": detail})
+        for stream in [one for among in self._streams.values() for one in among]:
+            stream.put(each)

@@ -1,0 +1,187 @@
+"""Who a token says somebody is, and which tokens say nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from infrastructure.http.identity import Identity, InvalidTokenError, KeySet, TokenVerifier, keys_from
+from infrastructure.settings import Settings
+from tests.support.people import SECRET, claims, token_for
+
+
+def verified(token: str, **settings: Any) -> Identity:
+    """Return whose token it is, with the settings of RAS."""
+    given = Settings(_env_file=None, **{"jwt_secret": SECRET, **settings})
+    return asyncio.run(TokenVerifier(keys_from(given), given).verify(token))
+
+
+def test_the_subject_is_the_teacher_and_everybody_is_one() -> None:
+    identity = verified(token_for("teacher-0001"))
+
+    assert identity.subject == "teacher-0001"
+    assert identity.roles == {"teacher"}
+    assert identity.until > time.time()
+
+
+@pytest.mark.parametrize("roles", [["operator", "janitor", 7], "operator janitor"])
+def test_known_roles_come_from_the_claim_that_the_settings_name(roles: object) -> None:
+    token = token_for("teacher-0001", groups=roles)
+
+    assert verified(token, jwt_roles_claim="groups").roles == {"teacher", "operator"}
+    assert verified(token).roles == {"teacher"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"exp": time.time() - 60}, "expired"),
+        ({"nbf": time.time() + 60}, "not valid yet"),
+        ({"aud": "elsewhere"}, "audience"),
+        ({"iss": "somebody"}, "issuer"),
+        ({"sub": ""}, "subject"),
+        ({"sub": "x" * 256}, "subject"),
+        ({"sub": "a\0b"}, "subject"),
+        ({"sub": 7}, "not valid"),
+    ],
+)
+def test_a_token_with_wrong_claims_is_refused_with_the_reason(changed: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InvalidTokenError, match=reason):
+        verified(token_for("teacher-0001", **changed))
+
+
+@pytest.mark.parametrize("name", ["exp", "aud", "iss", "sub"])
+def test_a_token_without_a_required_claim_is_refused(name: str) -> None:
+    content = claims("teacher-0001")
+    del content[name]
+
+    with pytest.raises(InvalidTokenError):
+        verified(jwt.encode(content, SECRET, algorithm="HS256"))
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "a.b.c",
+        "x" * 100_000,
+        jwt.encode(claims("teacher-0001"), "another secret of thirty-two bytes", algorithm="HS256"),
+        jwt.encode(claims("teacher-0001"), "", algorithm="none"),
+        jwt.encode(claims("teacher-0001"), SECRET * 2, algorithm="HS512"),
+    ],
+)
+def test_a_forged_token_is_refused(token: str) -> None:
+    with pytest.raises(InvalidTokenError):
+        verified(token)
+
+
+def test_clocks_may_differ_as_far_as_the_settings_say() -> None:
+    token = token_for("teacher-0001", exp=time.time() - 20)
+
+    assert verified(token, jwt_leeway_s=60).subject == "teacher-0001"
+    with pytest.raises(InvalidTokenError, match="expired"):
+        verified(token, jwt_leeway_s=0)
+
+
+def test_without_keys_no_token_is_accepted_and_both_kinds_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidTokenError, match="RAS_JWT_SECRET"):
+        verified(token_for("teacher-0001"), jwt_secret=None)
+    with pytest.raises(ValueError, match="exclude each other"):
+        Settings(_env_file=None, jwt_secret=SECRET, jwt_jwks=str(tmp_path / "keys.json"))
+
+
+class _Published:
+    """Keys as an identity service publishes them, and how often they were read."""
+
+    def __init__(self) -> None:
+        self.rsa = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.ec = ec.generate_private_key(ec.SECP256R1())
+        self.reads = 0
+
+    def key_set(self) -> dict[str, Any]:
+        """Return the JWKS."""
+        rsa_key = jwt.algorithms.RSAAlgorithm.to_jwk(self.rsa.public_key(), as_dict=True)
+        ec_key = jwt.algorithms.ECAlgorithm.to_jwk(self.ec.public_key(), as_dict=True)
+        return {"keys": [{**rsa_key, "kid": "r", "use": "sig"}, {**ec_key, "kid": "e", "alg": "ES256"}]}
+
+    async def read(self) -> bytes:
+        """Return it as bytes, as a server would."""
+        self.reads += 1
+        return json.dumps(self.key_set()).encode()
+
+
+@pytest.fixture(scope="module")
+def published() -> _Published:
+    """One set of keys; making them is slow."""
+    return _Published()
+
+
+def test_published_keys_verify_rs256_and_es256(published: _Published, tmp_path: Path) -> None:
+    place = tmp_path / "keys.json"
+    place.write_text(json.dumps(published.key_set()), encoding="utf-8")
+    of_file = {"jwt_secret": None, "jwt_jwks": str(place)}
+    content = claims("teacher-0001")
+
+    for key, algorithm, name in ((published.rsa, "RS256", "r"), (published.ec, "ES256", "e")):
+        token = jwt.encode(content, key, algorithm=algorithm, headers={"kid": name})
+        assert verified(token, **of_file).subject == "teacher-0001"
+
+
+def test_a_public_key_is_not_a_shared_secret(published: _Published, tmp_path: Path) -> None:
+    place = tmp_path / "keys.json"
+    place.write_text(json.dumps(published.key_set()), encoding="utf-8")
+    head, body = (
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=")
+        for part in ({"alg": "HS256", "kid": "r"}, claims("teacher-0001"))
+    )
+    signature = hmac.digest(place.read_bytes(), head + b"." + body, "sha256")
+    forged = b".".join((head, body, base64.urlsafe_b64encode(signature).rstrip(b"="))).decode()
+
+    with pytest.raises(InvalidTokenError, match="way that is not accepted"):
+        verified(forged, jwt_secret=None, jwt_jwks=str(place))
+
+
+def test_keys_that_the_token_itself_brings_are_ignored(published: _Published, tmp_path: Path) -> None:
+    place = tmp_path / "keys.json"
+    place.write_text(json.dumps(published.key_set()), encoding="utf-8")
+    own = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    brought = jwt.algorithms.RSAAlgorithm.to_jwk(own.public_key(), as_dict=True)
+    token = jwt.encode(
+        claims("teacher-0001"),
+        own,
+        algorithm="RS256",
+        headers={"kid": "r", "jwk": brought, "jku": "http://127.0.0.1:1/keys"},
+    )
+
+    with pytest.raises(InvalidTokenError, match="not valid"):
+        verified(token, jwt_secret=None, jwt_jwks=str(place))
+
+
+def test_unknown_key_ids_do_not_make_the_keys_be_read_each_time(published: _Published) -> None:
+    keys = KeySet(published.read)
+
+    async def asked() -> None:
+        for name in ("x", "y", "z"):
+            with pytest.raises(InvalidTokenError, match="key that is not known"):
+                await keys.key_of({"kid": name, "alg": "RS256"})
+
+    before = published.reads
+    asyncio.run(asked())
+
+    assert published.reads == before + 1
+
+
+def test_keys_that_cannot_be_read_accept_nothing(published: _Published, tmp_path: Path) -> None:
+    token = jwt.encode(claims("teacher-0001"), published.rsa, algorithm="RS256", headers={"kid": "r"})
+
+    with pytest.raises(InvalidTokenError, match="not known"):
+        verified(token, jwt_secret=None, jwt_jwks=str(tmp_path / "none.json"))
