@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test-fast test fuzz bench lock clean
+.PHONY: help setup demo check test-fast test fuzz bench screenshots lock clean
 
 PYTHON ?= python3
 # Installs the locked packages; itself pinned here.
@@ -33,7 +33,7 @@ COMPILE = $(UV_SETTINGS); $(UV) pip compile --quiet --universal --generate-hashe
 export PYTHONDONTWRITEBYTECODE :=
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with the locked packages and .venv/bin/ras
 
@@ -78,6 +78,9 @@ fuzz: $(READY) ## Hostile messages through a whole RAS on PostgreSQL; minutes (F
 
 bench: $(READY) ## Measure against the targets; minutes
 	$(BIN)/python -m benchmarks.all
+
+screenshots: $(READY) ## Take a picture of every page into docs/images/ (needs Chromium)
+	$(BIN)/python -m tests.screenshots
 
 lock: $(READY) ## Pin the packages anew after a change in pyproject.toml: all, and what the image needs
 	@$(COMPILE) --all-extras pyproject.toml --output-file requirements.lock

@@ -28,6 +28,7 @@ from infrastructure.demo.report import (
 from infrastructure.demo.stream import Scenario, stream
 from infrastructure.local.deployment import Deployment, deployed
 from infrastructure.local.first_requests import first_requests
+from infrastructure.local.sign_in_links import sign_in_lines, sign_in_links
 from infrastructure.settings import DEMO_API_KEY, DEMO_ENVIRONMENT, Settings
 
 _INTERRUPTED = 130
@@ -147,7 +148,8 @@ def _tell(options: Options, deployment: Deployment, result: Document, headers: d
                 say(line)
     elif options.keep:
         place = {name: sample[name] for name in ("batch_id", "user_id", "essay_id")}
-        typer.echo(json.dumps(deployment.as_json() | place | {"agrees": result["agrees"]}))
+        links = sign_in_links(deployment.api, deployment.session_key, teacher=sample["user_id"])
+        typer.echo(json.dumps(deployment.as_json() | place | {"agrees": result["agrees"], "sign_in": links}))
         for line in disagreement_lines(result):
             say(line, err=True)
     else:
@@ -156,7 +158,11 @@ def _tell(options: Options, deployment: Deployment, result: Document, headers: d
 
 def _places(deployment: Deployment, sample: Document, headers: dict[str, str]) -> Iterator[str]:
     """Yield where to look, as commands to paste."""
-    yield "Everything is still running. Ctrl-C ends it. Paste this into another terminal:"
+    yield "Everything is still running. Ctrl-C ends it."
+    yield ""
+    yield from sign_in_lines(sign_in_links(deployment.api, deployment.session_key, teacher=sample["user_id"]))
+    yield ""
+    yield "Paste this into another terminal:"
     yield ""
     yield from first_requests(
         deployment.api,

@@ -18,6 +18,7 @@ from infrastructure.cli.starting import prepared, run, until_interrupted
 from infrastructure.local.deployment import Deployment, deployed
 from infrastructure.local.first_requests import first_requests
 from infrastructure.local.running_note import running
+from infrastructure.local.sign_in_links import sign_in_lines, sign_in_links, teacher_of_the_newest_batch
 from infrastructure.settings import Settings
 from infrastructure.visible import visible_lines
 
@@ -36,10 +37,12 @@ async def _up(settings: Settings, *, json_output: bool) -> None:
         if not json_output:
             say("Starting …", err=True)
         async with deployed(settings, settings.home) as deployment:
+            teacher = await asyncio.to_thread(teacher_of_the_newest_batch, deployment.servers.database_url)
+            links = sign_in_links(deployment.api, deployment.session_key, teacher=teacher)
             if json_output:
-                typer.echo(json.dumps(deployment.as_json()))
+                typer.echo(json.dumps(deployment.as_json() | {"sign_in": links}))
             else:
-                typer.echo(visible_lines(_described(deployment, settings)))
+                typer.echo(visible_lines(_described(deployment, settings, links)))
             await supervised(deployment, interrupted)
         if not json_output:
             say("Stopped.", err=True)
@@ -76,11 +79,15 @@ async def _alone(home: Path, interrupted: asyncio.Event) -> bool:
     return True
 
 
-def _described(deployment: Deployment, settings: Settings) -> str:
+def _described(deployment: Deployment, settings: Settings, links: dict[str, str]) -> str:
     ras = _this_command()
     return "\n".join(
         (
-            "RAS is running. Ctrl-C stops it. Paste this into another terminal:",
+            "RAS is running. Ctrl-C stops it.",
+            "",
+            *sign_in_lines(links),
+            "",
+            "Paste this into another terminal:",
             "",
             *first_requests(
                 deployment.api,

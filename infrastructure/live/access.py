@@ -45,7 +45,7 @@ class Access:
 def is_same_origin(connection: HTTPConnection) -> bool:
     """Whether a browser says that a page of this server asks (Fetch metadata; RFC 6454, section 7)."""
     site = connection.headers.get("sec-fetch-site")
-    if site is not None and site not in {"same-origin", "none"}:
-        return False
+    if site is not None:  # stands above Origin, which a form may send as "null"
+        return site in {"same-origin", "none"}
     origin = connection.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == connection.headers.get("host")

@@ -67,6 +67,7 @@ class Deployment:
     api: str
     assessments: str
     api_key: str
+    session_key: str
     logs: Path
     roles: dict[str, _RoleProcess]
     embedded_kafka: bool
@@ -212,6 +213,11 @@ async def deployed(
             api=api,
             assessments=base_url(settings.api_host, settings.assessments_port or free_port()),
             api_key=key,
+            session_key=(
+                settings.session_keys[0].get_secret_value()
+                if settings.session_keys
+                else secrets.token_urlsafe(48)
+            ),
             logs=logs,
             roles={},
             embedded_kafka=embedded_kafka,
@@ -300,6 +306,11 @@ def _role(name: str, arguments: list[str], deployment: Deployment, settings: Set
         environment[_PORTS[name]] = address.rpartition(":")[2]
         environment["RAS_ASSESSMENTS_URL"] = settings.assessments_url or deployment.assessments
         environment["RAS_INTERNAL_API_KEY"] = deployment.api_key
+        environment["RAS_SESSION_KEYS"] = ",".join(
+            dict.fromkeys(
+                (deployment.session_key, *(each.get_secret_value() for each in settings.session_keys))
+            )
+        )
         environment["RAS_ENVIRONMENT"] = settings.environment
         environment["RAS_API_HOST"] = settings.api_host
     else:

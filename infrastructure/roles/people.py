@@ -4,30 +4,55 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge
 from starlette.routing import BaseRoute
 
-from application.queries import BatchQueries
+from application.history import BatchHistory
 from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.http.identity import TokenVerifier, keys_from
+from infrastructure.http.operators.accounts import ReadOutbox
+from infrastructure.http.operators.actions import OperatorActions
+from infrastructure.http.query.inbox import MarkRead
 from infrastructure.http.sessions import Sessions, Tickets
 from infrastructure.live.access import Access
 from infrastructure.live.feed import Feed
 from infrastructure.live.hub import Hub
 from infrastructure.live.routes import live_routes
+from infrastructure.operations.progress import read_progress
+from infrastructure.pages.examiner import ExaminerPages
+from infrastructure.pages.operator import OperatorPages
+from infrastructure.pages.rendering import Renderer
+from infrastructure.pages.sign_in import sign_in_routes
+from infrastructure.pages.teacher import TeacherPages
+from infrastructure.queries.batches import PostgresQueries
+from infrastructure.queries.pages import PageQueries
 from infrastructure.queries.read_model_queries import Ask
 from infrastructure.roles.bootstrap import listener
 from infrastructure.settings import Servers, Settings
 from projections.teacher_inbox import teacher_inbox
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the pages share with the API: looking back, and what changes something."""
+
+    history: BatchHistory
+    mark_read: MarkRead
+    actions: OperatorActions
+    read_outbox: ReadOutbox
+
+
 def people_routes(
     servers: Servers,
     settings: Settings,
-    queries: BatchQueries,
+    queries: PostgresQueries,
     ask: Ask,
+    work: Work,
     registry: CollectorRegistry,
     stopping: asyncio.Event,
 ) -> tuple[Hub, list[BaseRoute]]:
@@ -44,8 +69,31 @@ def people_routes(
     Gauge("ras_live_streams", "Live streams that are open.", registry=registry).set_function(
         lambda: hub.streams
     )
-    access = Access(TokenVerifier(keys_from(settings), settings), Tickets(keys, ask), sessions)
-    return hub, live_routes(hub, access)
+    verifier, tickets = TokenVerifier(keys_from(settings), settings), Tickets(keys, ask)
+    access = Access(verifier, tickets, sessions)
+    renderer = Renderer(sessions)
+    pages = PageQueries(ask)
+    teacher = TeacherPages(
+        renderer,
+        hub,
+        queries,
+        queries,
+        pages,
+        work.history,
+        lambda notification_id, teacher_id: work.mark_read(notification_id, teacher_id, correlation_id=None),
+    )
+
+    async def status() -> tuple[Sequence[Any], Sequence[str]]:
+        return await read_progress(servers, settings.transactional_id)
+
+    operator = OperatorPages(renderer, status, queries, work.actions, work.read_outbox, pages)
+    return hub, [
+        *live_routes(hub, access),
+        *sign_in_routes(renderer, sessions, tickets, verifier),
+        *teacher.routes(),
+        *operator.routes(),
+        *ExaminerPages(renderer, pages).routes(),
+    ]
 
 
 def is_loopback(host: str) -> bool:

@@ -37,7 +37,7 @@ from infrastructure.queries.batches import PostgresQueries
 from infrastructure.queries.read_pool import ReadConnections
 from infrastructure.queries.watch import ReadModelWatch
 from infrastructure.roles.bootstrap import event_store, listener, stream_reader
-from infrastructure.roles.people import people_routes
+from infrastructure.roles.people import Work, people_routes
 from infrastructure.settings import Servers, Settings
 
 _POOL_SIZE = 20
@@ -86,7 +86,6 @@ def query_app(
     check_runs = CheckRuns(servers, settings)
     stopping = stopping or asyncio.Event()
     watch = ReadModelWatch(reads.rows, listener(servers, settings), stopping)
-    hub, people = people_routes(servers, settings, queries, reads.rows, registry, stopping)
 
     Gauge(
         "ras_http_waiting_requests",
@@ -116,18 +115,23 @@ def query_app(
             raise Problem(409, str(error)) from error
         return report.as_json()
 
+    actions = OperatorActions(settle, drain)
+    history = BatchHistory(streams.read)
+    work = Work(history, mark_read, actions, outbox)
+    hub, people = people_routes(servers, settings, queries, reads.rows, work, registry, stopping)
+
     health.register("database", database)
     if assessments is not None:
         health.register("assessments", assessments.health)
     return create_app(
         batches=queries,
         assessments=assessments or NoAssessments(),
-        past=Past(BatchHistory(streams.read), ExplainReadiness(streams.read), queries),
+        past=Past(history, ExplainReadiness(streams.read), queries),
         waiting=Waiting(watch, queries.head, longest_s=settings.longest_wait_s),
         inbox=queries,
         mark_read=mark_read,
         dead_letters=queries,
-        actions=OperatorActions(settle, drain),
+        actions=actions,
         read_outbox=outbox,
         check=accounts,
         check_runs=check_runs,

@@ -45,7 +45,7 @@ def test_known_roles_come_from_the_claim_that_the_settings_name(roles: object) -
     ("changed", "reason"),
     [
         ({"exp": time.time() - 60}, "expired"),
-        ({"nbf": time.time() + 60}, "not valid yet"),
+        ({"nbf": time.time() + 86_400}, "not valid yet"),
         ({"aud": "elsewhere"}, "audience"),
         ({"iss": "somebody"}, "issuer"),
         ({"sub": ""}, "subject"),

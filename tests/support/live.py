@@ -87,6 +87,11 @@ class Live:
         """Start one more API process."""
         return self.ras.start("serve", **self.settings).wait_until_ready()
 
+    def serve_again(self) -> RoleProcess:
+        """Start the API process that has ended again, at the same address."""
+        port = self.api.url.rpartition(":")[2]
+        return self.ras.start("serve", **{**self.settings, "api_port": port}).wait_until_ready()
+
     def tell(self, messages: Sequence[UpstreamMessage]) -> None:
         """Take messages in, from partitions that nothing came from before."""
         base = 100 * next(self._told)

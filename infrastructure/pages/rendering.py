@@ -1,0 +1,199 @@
+"""From data to pages: templates with autoescape, the reader's language, and the headers that every page has."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import structlog
+from babel.core import negotiate_locale
+from babel.dates import format_datetime, get_timezone
+from babel.numbers import format_decimal, format_percent
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from infrastructure.eventstore.store import TRANSIENT_ERRORS
+from infrastructure.http.identity import Identity, InvalidTokenError
+from infrastructure.http.problems import Problem
+from infrastructure.http.sessions import Sessions
+from infrastructure.live.access import is_same_origin
+from infrastructure.pages.swedish import SWEDISH
+from infrastructure.postgres.read_models import ReadModelUnavailableError
+
+_log = structlog.get_logger(__name__)
+
+_FOLDER: Final = Path(__file__).parent
+LANGUAGE_COOKIE: Final = "ras_language"
+LANGUAGES: Final = ("en", "sv")
+_DIGITS: Final = 18
+_NOTHING: Final = "\N{EN DASH}"
+_ZONE: Final = get_timezone("Europe/Stockholm")
+_UNAVAILABLE: Final = (psycopg.Error, *TRANSIENT_ERRORS, ReadModelUnavailableError)
+
+Page = Callable[[Request, Identity], Awaitable[Response]]
+
+
+@cache
+def _environment(language: str) -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(_FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals["_"] = lambda text, **values: translated(language, text).format(**values)
+    made.filters["moment"] = lambda value: _moment(value, language)
+    made.filters["number"] = lambda value, digits=0: (
+        _NOTHING if value is None else format_decimal(round(value, digits), locale=language)
+    )
+    made.filters["percent"] = lambda value: format_percent(value, locale=language)
+    return made
+
+
+def translated(language: str, text: str) -> str:
+    """Return `text` in a language; English is what is in the source."""
+    return SWEDISH[text] if language == "sv" else text
+
+
+def _moment(value: Any, language: str) -> str:
+    if value is None:
+        return _NOTHING
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return format_datetime(moment, "medium", tzinfo=_ZONE, locale=language)
+
+
+def language_of(request: Request) -> str:
+    """Return the language that the reader chose, or that the browser asks for."""
+    chosen = request.query_params.get("lang") or request.cookies.get(LANGUAGE_COOKIE)
+    if chosen in LANGUAGES:
+        return chosen
+    asked = [
+        part.split(";")[0].strip().replace("-", "_")
+        for part in request.headers.get("accept-language", "").split(",")
+    ]
+    return negotiate_locale(asked, LANGUAGES) or "en"
+
+
+class Renderer:
+    """Renders pages, and guards them: who is not signed in, or has not the role, does not see them."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def page(
+        self,
+        request: Request,
+        template: str,
+        identity: Identity | None = None,
+        *,
+        status: int = 200,
+        **values: Any,
+    ) -> Response:
+        """Return a page."""
+        language = language_of(request)
+        nonce = secrets.token_urlsafe(16)
+        content = (
+            _environment(language)
+            .get_template(template)
+            .render(
+                {"live_id": None, "unread": None, "title": "", **values},
+                request=request,
+                identity=identity,
+                language=language,
+                nonce=nonce,
+            )
+        )
+        response = HTMLResponse(content, status_code=status, headers=_headers(nonce))
+        if request.query_params.get("lang") in LANGUAGES:
+            response.set_cookie(LANGUAGE_COOKIE, language, max_age=31_536_000, samesite="lax", path="/")
+        if identity is not None:
+            self._sessions.renew(request, response, identity)
+        return response
+
+    def guarded(self, role: str, page: Page) -> Callable[[Request], Awaitable[Response]]:
+        """Return an endpoint that answers people with `role`; to others the address does not exist."""
+
+        async def endpoint(request: Request) -> Response:
+            identity = self._sessions.identity(request)
+            if identity is None:
+                return RedirectResponse("/sign-in", status_code=303)
+            if role not in identity.roles:
+                return self.fault(request, 404, identity)
+            if request.method == "POST" and not is_same_origin(request):
+                return self.fault(request, 403, identity)
+            return await self.answered(request, identity, lambda: page(request, identity))
+
+        return endpoint
+
+    async def answered(
+        self, request: Request, identity: Identity | None, work: Callable[[], Awaitable[Response]]
+    ) -> Response:
+        """Return what `work` returns, or the page for what went wrong."""
+        try:
+            return await work()
+        except InvalidTokenError as error:
+            return self.page(request, "sign_in.html", status=401, title="Sign in", reason=str(error))
+        except Problem as problem:
+            return self.fault(request, problem.status, identity, detail=problem.detail)
+        except _UNAVAILABLE as error:
+            _log.warning("pages.database", error=type(error).__name__)
+            return self.fault(request, 503, identity)
+        except Exception as error:  # noqa: BLE001 - the reader gets a page, the log gets the fault
+            _log.error("pages.fault", exc_info=error)
+            return self.fault(request, 500, identity)
+
+    def fault(
+        self, request: Request, status: int, identity: Identity | None = None, *, detail: str | None = None
+    ) -> Response:
+        """Return the page for what is not there, not allowed, or does not work just now."""
+        heading, text = _FAULTS.get(status, _FAULTS[500])
+        response = self.page(
+            request, "fault.html", identity, status=status, title=heading, text=text, detail=detail
+        )
+        if status == 503:
+            response.headers["Retry-After"] = "5"
+        return response
+
+
+_FAULTS: Final = {
+    400: ("That did not work", "Something in the address or the form makes no sense here."),
+    403: ("Not from here", "This can only be done on the page itself. Go back and try again."),
+    404: ("Nothing here", "There is no such page, or it belongs to somebody else."),
+    409: ("That did not work", "It was changed in the meantime, or cannot be done now."),
+    500: ("Something went wrong", "The fault is ours and is in our log. Nothing is lost."),
+    503: (
+        "RAS cannot reach its database",
+        "Nothing is lost. Results are recorded and appear here as soon as the database answers.",
+    ),
+}
+
+
+def _headers(nonce: str) -> dict[str, str]:
+    policy = (
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types ras"
+    )
+    return {
+        "Content-Security-Policy": policy,
+        "Referrer-Policy": "same-origin",
+        "X-Frame-Options": "DENY",
+        "Cache-Control": "private, no-store",
+    }
+
+
+def number_in(request: Request, name: str) -> int | None:
+    """Return a whole number from the query, None where there is none. Raises Problem 400 for anything else."""
+    given = request.query_params.get(name)
+    if not given:
+        return None
+    if not given.isascii() or not given.isdigit() or len(given) > _DIGITS:
+        raise Problem(400, f"{name} must be a whole number.")
+    return int(given)

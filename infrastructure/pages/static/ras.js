@@ -1,0 +1,98 @@
+// Keeps the open page true without reloading it: listens on a WebSocket (browsers allow six event streams per
+// host, and a seventh tab would hang), and replaces what has changed in the regions marked with data-live.
+"use strict";
+(() => {
+  const body = document.body;
+  const state = document.getElementById("live-state");
+  const news = document.getElementById("news");
+  const policy = window.trustedTypes
+    ? window.trustedTypes.createPolicy("ras", { createHTML: (html) => html })
+    : { createHTML: (html) => html };
+  let lastId = body.dataset.liveId;
+  let loading = false;
+  let again = false;
+  let wait = 1000;
+
+  const show = (isOn) => {
+    if (!state) return;
+    state.textContent = isOn ? state.dataset.on : state.dataset.off;
+    state.className = "live " + (isOn ? "on" : "off");
+  };
+
+  // What is being typed or chosen stays: its region is left for the next time.
+  const isBusy = (region) => {
+    const focused = document.activeElement;
+    return region.contains(focused) && /^(INPUT|SELECT|TEXTAREA)$/.test(focused.tagName);
+  };
+
+  const replace = (region, fresh) => {
+    if (region.outerHTML === fresh.outerHTML || isBusy(region)) return;
+    const open = [...region.querySelectorAll("details")].map((each) => each.open);
+    const focused = region.contains(document.activeElement) ? document.activeElement : null;
+    const href = focused && focused.getAttribute("href");
+    region.replaceChildren(...document.importNode(fresh, true).childNodes);
+    for (const { name, value } of [...fresh.attributes]) region.setAttribute(name, value);
+    region.querySelectorAll("details").forEach((each, number) => { each.open = open[number] || false; });
+    if (href) region.querySelector(`a[href="${CSS.escape(href)}"]`)?.focus({ preventScroll: true });
+  };
+
+  const refresh = async () => {
+    if (loading) { again = true; return; }
+    loading = true;
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+      if (answer.redirected && new URL(answer.url).pathname === "/sign-in") { location.reload(); return; }
+      if (answer.ok) {
+        const page = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
+        document.title = page.title;
+        for (const region of document.querySelectorAll("[data-live]")) {
+          const fresh = page.getElementById(region.id);
+          if (fresh) replace(region, fresh);
+        }
+      }
+    } catch { /* the connection is gone: the stream reports it, and everything is loaded when it is back */ }
+    loading = false;
+    if (again) { again = false; setTimeout(refresh, 250); }
+  };
+
+  const tell = (text) => {
+    const line = document.createElement("p");
+    line.textContent = text;
+    news.replaceChildren(line);
+    setTimeout(() => line.remove(), 8000);
+  };
+
+  const connect = () => {
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(`${scheme}//${location.host}/ws?last_event_id=${encodeURIComponent(lastId)}`);
+    let pause = null;
+    let heard = Date.now();
+    const beat = setInterval(() => {
+      if (Date.now() - heard > 40000) socket.close();
+      else if (socket.readyState === 1) socket.send('{"type":"ping"}');
+    }, 15000);
+    socket.onopen = () => { wait = 1000; show(true); };
+    socket.onmessage = ({ data }) => {
+      heard = Date.now();
+      const message = JSON.parse(data);
+      if (message.id) lastId = message.id;
+      if (message.type === "pong" || message.notification_type === "stream_ready") return;
+      if (message.notification_type === "reconnect") { pause = message.after_ms; return; }
+      body.dataset.heard = String(Number(body.dataset.heard || 0) + 1);
+      if (message.notification_id && message.message) tell(message.message);
+      refresh();
+    };
+    socket.onclose = ({ code }) => {
+      clearInterval(beat);
+      show(false);
+      if (code === 1008) { refresh(); return; }
+      const delay = pause ?? wait * (0.5 + Math.random());
+      wait = Math.min(wait * 2, 15000);
+      setTimeout(connect, delay);
+    };
+  };
+
+  if (lastId) connect();
+  const every = Number(body.dataset.refreshS);
+  if (every) setInterval(() => { if (!document.hidden) refresh(); }, every * 1000);
+})();

@@ -1,0 +1,255 @@
+"""The teacher's pages: my batches, one batch, one essay, notifications. Each shows the teacher's own only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from application.history import BatchHistory
+from application.queries import BatchQueries, InboxQueries
+from application.time_travel import By
+from infrastructure.http.identity import TEACHER, Identity
+from infrastructure.http.parameters import id_of
+from infrastructure.http.problems import Problem
+from infrastructure.live.hub import Hub
+from infrastructure.pages.downloads import as_csv, as_spreadsheet
+from infrastructure.pages.rendering import Renderer, number_in
+from infrastructure.queries.pages import PAGE, BatchFilter, PageQueries
+
+_ESSAYS: Final = 100
+_HISTORY: Final = 50
+_MARKED_AT_ONCE: Final = 500
+_STATES: Final = ("attention", "progress", "done")
+_SORTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
+    "file": lambda row: (row["filename"] or row["essay_id"]).casefold(),
+    "rank": lambda row: row["cj_rank"] if row["cj_rank"] is not None else 10**9,
+    "corrections": lambda row: -(row["spellcheck_correction_count"] or 0),
+    "state": lambda row: row["state"],
+}
+_RANK_ORDER: Final = "rank"
+
+MarkRead = Callable[[UUID, str], None]
+
+
+class TeacherPages:
+    """The pages, on what the API answers from."""
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        hub: Hub,
+        batches: BatchQueries,
+        inbox: InboxQueries,
+        pages: PageQueries,
+        history: BatchHistory,
+        mark_read: MarkRead,
+    ) -> None:
+        self._renderer = renderer
+        self._hub = hub
+        self._batches = batches
+        self._inbox = inbox
+        self._pages = pages
+        self._history = history
+        self._mark_read = mark_read
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+
+        def guarded(page: Any) -> Any:
+            return self._renderer.guarded(TEACHER, page)
+
+        return [
+            Route("/batches", guarded(self.my_batches)),
+            Route("/batches/{batch_id}", guarded(self.one_batch)),
+            Route("/batches/{batch_id}/essays.csv", guarded(self.essays_as_csv)),
+            Route("/batches/{batch_id}/essays.xlsx", guarded(self.essays_as_spreadsheet)),
+            Route("/essays/{essay_id}", guarded(self.one_essay)),
+            Route("/notifications", guarded(self.notifications)),
+            Route("/notifications/read", guarded(self.read), methods=["POST"]),
+        ]
+
+    async def my_batches(self, request: Request, identity: Identity) -> Response:
+        """All batches of the teacher, what needs attention first."""
+        live_id = await self._hub.current_id()
+        query = request.query_params
+        state = query.get("state")
+        wanted = BatchFilter(
+            class_id=query.get("class") or None,
+            course=query.get("course") or None,
+            state=state if state in _STATES else None,
+            text=(query.get("q") or "").strip()[:200] or None,
+        )
+        number = min(number_in(request, "page") or 1, 10_000)
+        rows, total = await self._pages.batches(identity.subject, wanted, offset=(number - 1) * PAGE)
+        answers = await asyncio.gather(*(self._batches.status(row["batch_id"]) for row in rows))
+        classes, courses = await self._pages.choices(identity.subject)
+        return self._renderer.page(
+            request,
+            "batches.html",
+            identity,
+            title="My batches",
+            live_id=live_id,
+            unread=await self._pages.unread(identity.subject),
+            batches=[
+                {**row, **_summary(answer.body)}
+                for row, answer in zip(rows, answers, strict=True)
+                if answer is not None
+            ],
+            total=total,
+            number=number,
+            pages=-(-total // PAGE),
+            wanted=wanted,
+            classes=classes,
+            courses=courses,
+        )
+
+    async def one_batch(self, request: Request, identity: Identity) -> Response:
+        """A batch: what happened, its essays, its grades and its history."""
+        live_id = await self._hub.current_id()
+        row, summary, essays = await self._batch(request, identity)
+        sort = request.query_params.get("sort", _RANK_ORDER)
+        text = request.query_params.get("q", "").strip()[:200]
+        shown = [
+            each for each in essays if text.casefold() in (each["filename"] or each["essay_id"]).casefold()
+        ]
+        shown.sort(key=_SORTS.get(sort, _SORTS[_RANK_ORDER]))
+        number = min(number_in(request, "page") or 1, 10_000)
+        history = await asyncio.to_thread(
+            lambda: self._history.page(row["batch_id"], after=0, limit=_HISTORY, at=None, by=By.RECORDED)
+        )
+        return self._renderer.page(
+            request,
+            "batch.html",
+            identity,
+            title="Batch",
+            live_id=live_id,
+            unread=await self._pages.unread(identity.subject),
+            batch={**row, **summary},
+            essays=shown[(number - 1) * _ESSAYS : number * _ESSAYS],
+            matches=len(shown),
+            number=number,
+            pages=-(-len(shown) // _ESSAYS),
+            sort=sort,
+            text=text,
+            grades=_grades(essays),
+            history=history["events"],
+            more_history=history.get("next_cursor") is not None,
+        )
+
+    async def essays_as_csv(self, request: Request, identity: Identity) -> Response:
+        """The essays of a batch as CSV."""
+        row, _, essays = await self._batch(request, identity)
+        return as_csv(row["batch_id"], essays)
+
+    async def essays_as_spreadsheet(self, request: Request, identity: Identity) -> Response:
+        """The essays of a batch as a spreadsheet."""
+        row, _, essays = await self._batch(request, identity)
+        return await asyncio.to_thread(as_spreadsheet, row["batch_id"], essays)
+
+    async def one_essay(self, request: Request, identity: Identity) -> Response:
+        """Everything known of an essay."""
+        live_id = await self._hub.current_id()
+        answer = await self._batches.essay_analysis(id_of(request, "essay_id", error="Invalid essay ID"))
+        if answer is None or answer.body["user_id"] != identity.subject:
+            raise Problem(404, "There is no such essay.")
+        return self._renderer.page(
+            request,
+            "essay.html",
+            identity,
+            title="Essay",
+            live_id=live_id,
+            unread=await self._pages.unread(identity.subject),
+            essay=_plain(answer.body),
+        )
+
+    async def notifications(self, request: Request, identity: Identity) -> Response:
+        """What the teacher was told, newest first."""
+        live_id = await self._hub.current_id()
+        body = await self._inbox.notifications(
+            identity.subject, limit=PAGE, before=number_in(request, "cursor"), unread=False
+        )
+        return self._renderer.page(
+            request,
+            "notifications.html",
+            identity,
+            title="Notifications",
+            live_id=live_id,
+            unread=await self._pages.unread(identity.subject),
+            notifications=body["notifications"],
+            next_cursor=body["next_cursor"],
+        )
+
+    async def read(self, request: Request, identity: Identity) -> Response:
+        """Mark one notification as read, or all that are unread."""
+        form = await request.form(max_fields=5)
+        given = str(form.get("notification_id", ""))
+        if given == "all":
+            ids = await self._pages.unread_ids(identity.subject, limit=_MARKED_AT_ONCE)
+        else:
+            try:
+                ids = [UUID(given)]
+            except ValueError as error:
+                raise Problem(400, "This is not the id of a notification.") from error
+            if await self._inbox.teacher_of(ids[0]) != identity.subject:
+                raise Problem(404, "There is no such notification.")
+        for each in ids:
+            await asyncio.to_thread(self._mark_read, each, identity.subject)
+        return RedirectResponse("/notifications", status_code=303)
+
+    async def _batch(
+        self, request: Request, identity: Identity
+    ) -> tuple[Mapping[str, Any], dict[str, Any], list[dict[str, Any]]]:
+        batch_id = id_of(request, "batch_id", error="Invalid batch ID")
+        row = await self._pages.batch(batch_id, identity.subject)
+        answer = None if row is None else await self._batches.status(batch_id)
+        if row is None or answer is None:
+            raise Problem(404, "There is no such batch.")
+        body = _plain(answer.body)
+        ranked = await self._pages.rankings(batch_id)
+        essays = [_essay(each, ranked.get(each["essay_id"], {})) for each in body["essays"]]
+        return row, _summary(body), essays
+
+
+def _plain(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return plain values for a body whose parts may be JSON already."""
+    plain: dict[str, Any] = orjson.loads(orjson.dumps(body, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z))
+    return plain
+
+
+def _summary(body: Mapping[str, Any]) -> dict[str, Any]:
+    total, done, failed = body["essay_count"], body["completed_essay_count"], body["failed_essay_count"]
+    return {
+        "status": body["overall_status"],
+        "total": total,
+        "done": done,
+        "failed": failed,
+        "waiting": max(0, total - done - failed),
+        "phase": body["current_phase"],
+    }
+
+
+def _essay(given: Mapping[str, Any], ranking: Mapping[str, Any]) -> dict[str, Any]:
+    stages = [given["spellcheck_status"], given["cj_assessment_status"]]
+    state = "failed" if "failed" in stages else "done" if given["cj_rank"] is not None else "waiting"
+    return {
+        **given,
+        "state": state,
+        "grade": ranking.get("letter_grade"),
+        "confidence": ranking.get("confidence_label"),
+        "confidence_score": ranking.get("confidence_score"),
+    }
+
+
+def _grades(essays: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    found = Counter(each["grade"] for each in essays if each["grade"])
+    return sorted(
+        found.items(), key=lambda item: (item[0][0], "+-".find(item[0][1:]) if item[0][1:] else 0.5)
+    )

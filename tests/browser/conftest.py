@@ -1,0 +1,37 @@
+"""One installation and one browser for all tests of the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.support.browsing import chromium
+from tests.support.live import Live, live_on
+from tests.support.postgres_server import PostgresServerUnderTest
+
+expect.set_options(timeout=30_000)  # a machine that is busy with other tests is slow, not wrong
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a browser."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real Chromium."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def live(
+    postgres_server: PostgresServerUnderTest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Live]:
+    """The projections and the API at work."""
+    with live_on(postgres_server, tmp_path_factory.mktemp("pages")) as running:
+        yield running

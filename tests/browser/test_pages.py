@@ -1,0 +1,218 @@
+"""The pages as people use them: watching a batch, reading results, marking notifications, operating."""
+
+from __future__ import annotations
+
+import io
+from contextlib import ExitStack
+from zipfile import ZipFile
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.browsing import signed_in, ticket_link
+from tests.support.ingesting import messages_of, small_batch
+from tests.support.live import TEACHER, Live
+
+MARKUP = '<img src=x onerror="document.title=1"><b>&amp;.docx'
+
+
+@pytest.fixture(scope="module")
+def batch_id(live: Live) -> str:
+    """A finished batch of the teacher, with results that the pages can show."""
+    done = live.batch("shown")
+    live.inbox()
+    return done
+
+
+def listening(page: Page) -> None:
+    """Return when the page hears the live stream."""
+    expect(page.locator("#live-state")).to_have_class("live on")
+
+
+def test_a_teacher_watches_a_batch_from_registration_to_results_although_the_server_is_killed(
+    live: Live, browser: Browser
+) -> None:
+    script = small_batch("watched", essays=4, failed=1)
+    messages = messages_of(script)
+    registration, rest = messages[:1], messages[1:]
+    with signed_in(browser, live.api.url, TEACHER) as (_, page):
+        listening(page)
+        loads = page.evaluate("window.stays = 1")
+        live.tell(registration)
+        card = page.locator(".card", has_text=script.batch_id)
+        expect(card).to_be_visible()
+        live.api.kill()
+        live.api.wait_for_end()
+        expect(page.locator("#live-state")).to_have_class("live off")
+        live.tell(rest)
+        live.api = live.serve_again()
+        expect(card.locator(".badge")).to_have_text("Done, with failures", timeout=60_000)
+        assert page.evaluate("window.stays") == loads
+
+
+def test_seven_windows_of_one_teacher_are_live_and_another_teacher_sees_nothing(
+    live: Live, browser: Browser
+) -> None:
+    with (
+        signed_in(browser, live.api.url, TEACHER) as (context, page),
+        signed_in(browser, live.api.url, "teacher-0099") as (_, other),
+    ):
+        pages = [page, *(context.new_page() for _ in range(6))]
+        for each in pages[1:]:
+            each.goto("/batches")
+        for each in (*pages, other):
+            listening(each)
+        batch_id = live.batch("seven")
+        for each in pages:
+            expect(each.locator(".card", has_text=batch_id).locator(".badge")).to_have_text("Done")
+        assert other.get_by_text("You have no batches yet").is_visible()
+        assert other.evaluate("document.body.dataset.heard") is None
+
+
+@pytest.mark.parametrize("path", ["/batches/{}", "/batches/{}/essays.csv", "/operator", "/examiner"])
+def test_what_belongs_to_somebody_else_is_not_there(
+    live: Live, browser: Browser, batch_id: str, path: str
+) -> None:
+    with signed_in(browser, live.api.url, "teacher-0099") as (context, _):
+        assert context.request.get(path.format(batch_id)).status == 404
+
+
+def test_results_are_shown_sorted_and_downloaded(live: Live, browser: Browser, batch_id: str) -> None:
+    with signed_in(browser, live.api.url, TEACHER) as (context, page):
+        page.goto(f"/batches/{batch_id}")
+        expect(page.locator(".lead")).to_have_text("All 3 essays are done.")
+        assert page.locator("#essays tbody tr").count() == 3
+        ranks = page.locator("#essays tbody td:nth-of-type(3)").all_text_contents()
+        assert ranks == sorted(ranks)
+        page.get_by_label("Sort by").select_option("file")
+        page.get_by_role("button", name="Show").click()
+        names = page.locator("#essays tbody th").all_text_contents()
+        assert names == sorted(names)
+        csv = context.request.get(f"/batches/{batch_id}/essays.csv")
+        assert csv.text().count("\n") == 4
+        assert "attachment" in csv.headers["content-disposition"]
+        sheet = context.request.get(f"/batches/{batch_id}/essays.xlsx")
+        assert "xl/workbook.xml" in ZipFile(io.BytesIO(sheet.body())).namelist()
+        page.locator("#essays tbody a").first.click()
+        expect(page.locator("h2", has_text="Result")).to_be_visible()
+
+
+def test_reading_in_one_window_shows_in_the_other(live: Live, browser: Browser, batch_id: str) -> None:
+    assert batch_id
+    with signed_in(browser, live.api.url, TEACHER) as (context, page):
+        listening(page)
+        expect(page.locator(".count")).to_be_visible()
+        second = context.new_page()
+        second.goto("/notifications")
+        second.get_by_role("button", name="Mark all as read").click()
+        expect(page.locator(".count")).to_be_hidden()
+
+
+def test_what_is_being_typed_stays_when_the_page_changes(live: Live, browser: Browser) -> None:
+    with signed_in(browser, live.api.url, TEACHER) as (_, page):
+        listening(page)
+        page.get_by_label("Search").fill("half a wor")
+        batch_id = live.batch("typed")
+        expect(page.locator(".card", has_text=batch_id)).to_be_visible()
+        expect(page.get_by_label("Search")).to_have_value("half a wor")
+
+
+def test_names_full_of_markup_stay_text(live: Live, browser: Browser) -> None:
+    script = small_batch(f"markup {MARKUP}")
+    live.tell(messages_of(script))
+    with signed_in(browser, live.api.url, TEACHER, "operator") as (_, page):
+        page.goto("/operator/search?q=" + "%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E")
+        assert page.locator("main img").count() == 0
+        assert "alert(1)" in page.get_by_role("searchbox").input_value()
+
+
+def test_a_sign_in_link_works_once(live: Live, browser: Browser) -> None:
+    link = ticket_link(live.api.url, TEACHER)
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(browser.new_context()) for _ in range(2))
+        page = first.new_page()
+        page.goto(link)
+        assert page.url.endswith("/batches")
+        [cookie] = [each for each in first.cookies() if each["name"] == "ras_session"]
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Lax")
+        page = second.new_page()
+        answer = page.goto(link)
+        assert answer is not None
+        assert answer.status == 401
+        expect(page.get_by_role("alert")).to_contain_text("used before")
+
+
+def test_forms_from_elsewhere_are_refused(live: Live, browser: Browser) -> None:
+    with signed_in(browser, live.api.url, TEACHER) as (context, _):
+        for headers in ({"Origin": "https://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}):
+            answer = context.request.post(
+                "/notifications/read", form={"notification_id": "all"}, headers=headers
+            )
+            assert answer.status == 403
+
+
+def test_everything_but_live_updates_works_without_scripts(
+    live: Live, browser: Browser, batch_id: str
+) -> None:
+    with signed_in(browser, live.api.url, TEACHER, java_script_enabled=False) as (_, page):
+        page.locator(f'a[href="/batches/{batch_id}"]').click()
+        page.get_by_role("searchbox", name="File name").fill("nothing like this")
+        page.get_by_role("button", name="Show").click()
+        assert page.get_by_text("No essay fits.").is_visible()
+
+
+def test_the_keyboard_alone_opens_a_batch(live: Live, browser: Browser, batch_id: str) -> None:
+    with signed_in(browser, live.api.url, TEACHER) as (_, page):
+        page.keyboard.press("Tab")
+        assert page.locator(":focus").text_content() == "Skip to content"
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            if page.locator(":focus").get_attribute("href") == f"/batches/{batch_id}":
+                break
+        page.keyboard.press("Enter")
+        expect(page.locator(".lead")).to_be_visible()
+
+
+PAGES = (
+    "/batches",
+    "/batches?q=nothing",
+    "/batches/{}",
+    "/notifications",
+    "/operator",
+    "/operator/letters",
+    "/operator/parked",
+    "/operator/outbox",
+    "/operator/search?q={}",
+    "/examiner",
+    "/no-such-page-of-ours",
+)
+
+
+@pytest.mark.parametrize("language", ["en", "sv"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(
+    live: Live, browser: Browser, batch_id: str, language: str, scheme: str
+) -> None:
+    with signed_in(
+        browser,
+        live.api.url,
+        TEACHER,
+        "operator",
+        "examiner",
+        color_scheme=scheme,
+        locale=language,
+        bypass_csp=True,
+    ) as (_, page):
+        for path in PAGES[:-1]:
+            answer = page.goto(path.format(batch_id))
+            assert answer is not None
+            assert answer.status == 200, path
+            assert page.locator("html").get_attribute("lang") == language
+            found = Axe().run(page)
+            serious = [
+                (each["id"], [node["html"] for node in each["nodes"]])
+                for each in found.response["violations"]
+                if each["impact"] in {"serious", "critical"}
+            ]
+            assert not serious, (path, serious)
