@@ -25,6 +25,7 @@ _SHORTEST_SECRET = 32
 
 _ADDRESSES = {
     "database_url": addresses.database_url,
+    "database_direct_url": addresses.database_url,
     "kafka_bootstrap_servers": addresses.kafka_servers,
     "assessments_url": addresses.web_address,
 }
@@ -40,6 +41,9 @@ class Settings(KafkaSettings):
     """Everything an operator can set. Times are in seconds, sizes in the unit of the name."""
 
     database_url: str | None = Field(None, description="PostgreSQL; embedded when not set")
+    database_direct_url: str | None = Field(
+        None, description="PostgreSQL itself, where RAS_DATABASE_URL leads to a pooler in transaction mode"
+    )
     kafka_bootstrap_servers: str | None = Field(None, description="Kafka; embedded when not set")
     home: Path = Field(Path(".ras"), description="data of the embedded servers")
 
@@ -179,6 +183,7 @@ class Settings(KafkaSettings):
 
     @field_validator(
         "database_url",
+        "database_direct_url",
         "kafka_bootstrap_servers",
         "internal_api_key",
         "assessments_url",
@@ -192,7 +197,7 @@ class Settings(KafkaSettings):
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
 
-    @field_validator("database_url", "kafka_bootstrap_servers", "assessments_url")
+    @field_validator("database_url", "database_direct_url", "kafka_bootstrap_servers", "assessments_url")
     @classmethod
     def _usable_address(cls, value: str | None, info: ValidationInfo) -> str | None:
         return None if value is None else _ADDRESSES[str(info.field_name)](value)
@@ -262,6 +267,8 @@ class Servers:
 
     database_url: str
     bootstrap_servers: str
+    pooled_url: str | None = None
+    """A pooler in transaction mode, for single statements that read."""
 
 
 def servers_from(settings: Settings, *, kafka: bool = True) -> Servers:
@@ -272,4 +279,12 @@ def servers_from(settings: Settings, *, kafka: bool = True) -> Servers:
         raise SettingsError(
             "RAS_KAFKA_BOOTSTRAP_SERVERS is not set. `ras up` and `ras demo` bring their own servers."
         )
-    return Servers(settings.database_url, settings.kafka_bootstrap_servers or "")
+    return database_servers(settings.database_url, settings.kafka_bootstrap_servers or "", settings)
+
+
+def database_servers(database_url: str, bootstrap_servers: str, settings: Settings) -> Servers:
+    """Return the servers; RAS_DATABASE_DIRECT_URL is for all that needs a session, so for almost everything."""
+    direct = settings.database_direct_url
+    if direct is None:
+        return Servers(database_url, bootstrap_servers)
+    return Servers(direct, bootstrap_servers, pooled_url=database_url)

@@ -179,7 +179,7 @@ async def deployed(
     _make_private(_made(home))
     logs = _made(home / "logs")
     async with contextlib.AsyncExitStack() as stack:
-        database_url = settings.database_url
+        database_url = settings.database_direct_url or settings.database_url
         if database_url is None:
             postgres = EmbeddedPostgres(home / "postgres")
             stack.push_async_callback(asyncio.to_thread, postgres.stop)

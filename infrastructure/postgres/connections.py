@@ -81,6 +81,15 @@ async def connect(
         raise
 
 
+async def connect_pooled(database_url: str, *, limits: Limits, **settings: Any) -> AsyncConnection[Any]:
+    """Open one connection through a pooler in transaction mode: each transaction makes its own settings."""
+    connection = await AsyncConnection.connect(
+        **(parameters_of(database_url) | settings), autocommit=True, prepare_threshold=None
+    )
+    connection.limits = limits
+    return connection
+
+
 def connect_blocking(database_url: str, *, limits: Limits = UNLIMITED, **settings: Any) -> Connection[Any]:
     """Open one blocking connection in autocommit mode; `settings` are psycopg's."""
     connection = Connection.connect(**(parameters_of(database_url) | settings))

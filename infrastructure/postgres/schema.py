@@ -14,6 +14,7 @@ from sqlalchemy.schema import CreateSchema
 
 from infrastructure.postgres import schema_version
 from infrastructure.postgres.connections import SERVICE_SCHEMA, maintenance_engine
+from infrastructure.postgres.poolers import check_sessions_last
 from infrastructure.postgres.read_models import complaints, versions
 from infrastructure.postgres.schema_version import MIGRATIONS
 from projections.catalogue import PROJECTIONS
@@ -31,6 +32,7 @@ def initialise(database_url: str, *, upgrade: bool = True) -> dict[str, str]:
     sees to both. Raises SchemaVersionError for tables of a newer release, and without `upgrade` for those of
     an older one.
     """
+    check_sessions_last(database_url)
     with maintenance_engine(database_url).begin() as connection:
         schema_version.check_encoding(_driver_connection(connection))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})

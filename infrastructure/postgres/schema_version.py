@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from infrastructure.errors import OperatorError
 from infrastructure.postgres.connections import connect_blocking
+from infrastructure.postgres.poolers import check_sessions_last
 from infrastructure.postgres.sessions import ROLE_LIMITS
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def check(database_url: str, *, read_models: Mapping[str, int] | None = None) ->
     of each. Roles name none: what is still to be rebuilt stops nobody but its own projector. Raises psycopg's OperationalError when
     the database does not answer.
     """
+    check_sessions_last(database_url)
     with connect_blocking(database_url, limits=ROLE_LIMITS) as connection:
         check_encoding(connection)
         if connection.execute("SELECT to_regclass('ras.schema_version')").fetchone() == (None,):

@@ -89,8 +89,11 @@ def parameters_of(database_url: str) -> dict[str, Any]:
     return _TRANSPORT | given
 
 
-def session_settings(server_version: int, limits: Limits) -> sql.Composed:
-    """Return the query that sets up a session on a server of `server_version` (libpq's number)."""
+def session_settings(server_version: int, limits: Limits, *, local: bool = False) -> sql.Composed:
+    """Return the query that sets up a session, or with `local` a transaction.
+
+    `server_version` is libpq's number.
+    """
     settings = _FORMATS | {
         "statement_timeout": _ms(limits.statement_s),
         "lock_timeout": _ms(limits.lock_s),
@@ -98,13 +101,18 @@ def session_settings(server_version: int, limits: Limits) -> sql.Composed:
         "transaction_timeout": _ms(limits.transaction_s),
         "idle_session_timeout": "0",
     }
-    known = {name: value for name, value in settings.items() if _SINCE.get(name, 0) <= server_version}
+    # A pooler tells its clients apart by client_encoding, and sets it itself.
+    known = {
+        name: value
+        for name, value in settings.items()
+        if _SINCE.get(name, 0) <= server_version and not (local and name == "client_encoding")
+    }
     return sql.SQL("SELECT {}{}").format(
         sql.SQL(", ").join(
-            sql.SQL("set_config({}, {}, false)").format(sql.Literal(name), sql.Literal(value))
+            sql.SQL("set_config({}, {}, {})").format(*map(sql.Literal, (name, value, local)))
             for name, value in known.items()
         ),
-        _RAISE_DURABILITY,
+        sql.SQL("") if local else _RAISE_DURABILITY,
     )
 
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from infrastructure.postgres.connections import connect
-from infrastructure.postgres.sessions import ROLE_LIMITS, Limits
+from infrastructure.postgres.connections import connect, connect_pooled
+from infrastructure.postgres.sessions import ROLE_LIMITS, Limits, session_settings
 
 _BUSY_TIMEOUT_S: Final = 5
 
@@ -24,9 +24,12 @@ _BUSY_TIMEOUT_S: Final = 5
 class ReadConnections:
     """At most `size` connections, opened when they are needed."""
 
-    def __init__(self, database_url: str, *, size: int, limits: Limits = ROLE_LIMITS) -> None:
+    def __init__(
+        self, database_url: str, *, size: int, limits: Limits = ROLE_LIMITS, pooled_url: str | None = None
+    ) -> None:
         self._database_url = database_url
         self._limits = limits
+        self._pooled_url = pooled_url
         self._turns = asyncio.Semaphore(size)
         self._idle: list[psycopg.AsyncConnection[DictRow]] = []
 
@@ -73,9 +76,12 @@ class ReadConnections:
     ) -> list[DictRow]:
         is_sound = False
         try:
-            async with connection.cursor(binary=True) as cursor:
-                await cursor.execute(query.encode(), parameters, prepare=True)
-                rows = await cursor.fetchall()
+            if self._pooled_url is None:
+                async with connection.cursor(binary=True) as cursor:
+                    await cursor.execute(query.encode(), parameters, prepare=True)
+                    rows = await cursor.fetchall()
+            else:
+                rows = await self._ask_pooler(connection, query, parameters)
             is_sound = True
         except psycopg.Error as error:
             is_sound = not is_outlived(error)
@@ -88,7 +94,18 @@ class ReadConnections:
                 await connection.close()
         return rows
 
+    async def _ask_pooler(
+        self, connection: psycopg.AsyncConnection[DictRow], query: str, parameters: Mapping[str, Any]
+    ) -> list[DictRow]:
+        """Ask in a transaction that makes its own settings: the session is another one each time."""
+        async with connection.transaction(), connection.cursor(binary=True) as cursor:
+            await cursor.execute(session_settings(connection.info.server_version, self._limits, local=True))
+            await cursor.execute(query.encode(), parameters, prepare=False)
+            return await cursor.fetchall()
+
     async def _connected(self) -> psycopg.AsyncConnection[DictRow]:
+        if self._pooled_url is not None:
+            return await connect_pooled(self._pooled_url, limits=self._limits, row_factory=dict_row)
         return await connect(self._database_url, limits=self._limits, row_factory=dict_row)
 
 

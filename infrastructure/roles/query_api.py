@@ -55,7 +55,9 @@ def query_app(
 
     When `stopping` is set, requests that wait for something are answered at once.
     """
-    reads = ReadConnections(servers.database_url, size=_POOL_SIZE, limits=READ_LIMITS)
+    reads = ReadConnections(
+        servers.database_url, size=_POOL_SIZE, limits=READ_LIMITS, pooled_url=servers.pooled_url
+    )
     queries = PostgresQueries(reads.rows)
     health = HealthChecks()
 
