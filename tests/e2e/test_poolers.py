@@ -54,7 +54,8 @@ def test_a_pooler_whose_sessions_do_not_last_is_refused_in_one_sentence(
         pgbouncer(database_url, mode, tmp_path / "pooler") as pooled,
         Installation(pooled, ras_topics.bootstrap_servers, tmp_path) as ras,
     ):
-        ended = ras.run(command)
+        ended = ras.start(command)
+        ended.wait_for_end(deadline_s=60)
 
         assert ended.exit_code == 2
         assert "set RAS_DATABASE_DIRECT_URL" in ended.output
