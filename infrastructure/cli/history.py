@@ -20,7 +20,6 @@ from application.responses.history import HistoryEvent, PutAside
 from application.time_travel import By
 from domain.narrative import NAMED, counted
 from infrastructure.cli.failures import CommandError
-from infrastructure.cli.letters import ask
 from infrastructure.cli.standard_output import console
 from infrastructure.cli.starting import prepared
 from infrastructure.cli.tables import print_rows
@@ -28,7 +27,6 @@ from infrastructure.errors import OperatorError
 from infrastructure.eventstore.streams import StreamReader
 from infrastructure.local.running_note import servers_to_look_at
 from infrastructure.postgres import schema_version
-from infrastructure.postgres.read_models import ReadModelUnavailableError
 from infrastructure.roles.bootstrap import stream_reader
 
 _HEADINGS: Final = ("version", "happened", "what", "recorded", "message", "event id", "correlation id")
@@ -87,6 +85,10 @@ def explain(batch_id: str, *, most: int | None, json_output: bool) -> None:
 
 def _put_aside(batch_id: str) -> PutAside:
     """Return the open dead letters and parked messages that carry the batch's ids, as far as can be known."""
+    # Only here: a command that a setting stops has not loaded what reads the read models.
+    from infrastructure.cli.letters import ask
+    from infrastructure.postgres.read_models import ReadModelUnavailableError
+
     try:
         page = ask(
             lambda queries: queries.letters(
