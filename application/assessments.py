@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from application.queries import Edition
+
+if TYPE_CHECKING:  # that module describes `Outcome`
+    from application.responses.judging import PublishedResult as PublishedBody
 
 
 class Outcome(StrEnum):
@@ -50,7 +53,7 @@ class PairCount(NamedTuple):
 class PublishedResult:
     """A job's result as upstream published it: `body` is what readers get, `lines` its essays."""
 
-    body: Mapping[str, Any]
+    body: PublishedBody
     lines: Sequence[Mapping[str, Any]]
 
 

@@ -7,32 +7,20 @@ fix: the same facts give the same bytes, in any process.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
 from application.assessments import JobFacts, PairCount
 from application.judging_findings import findings_body
 from application.judging_scores import ScoredJob, scored
-from domain.judging_quality import SplitBy, assess_quality
+from application.responses import judging as responses
+from domain.judge_agreement import Rate
+from domain.judging_quality import SplitHalf, assess_quality
 
 MOST_JUDGE_PAIRS: Final = 100
 """Of the judges who share the most pairs; 200 judges make 19,900."""
 
-_RANKING: Final = (
-    "item",
-    "is_anchor",
-    "component",
-    "rank",
-    "theta",
-    "se",
-    "lower",
-    "upper",
-    "comparisons",
-    "wins",
-)
 
-
-def detailed(facts: JobFacts, matrix: Sequence[PairCount]) -> dict[str, Any]:
+def detailed(facts: JobFacts, matrix: Sequence[PairCount]) -> responses.Statistics:
     """Return everything about a job except its single decisions."""
     job = scored(facts)
     return {
@@ -41,7 +29,7 @@ def detailed(facts: JobFacts, matrix: Sequence[PairCount]) -> dict[str, Any]:
         "state": job.state,
         "result": None if facts.result is None else facts.result.body,
         "items": job.items(),
-        "components": [{"component": n, "items": part.items} for n, part in enumerate(job.components)],
+        "components": [{"component": n, "items": list(part.items)} for n, part in enumerate(job.components)],
         "matrix": _matrix(matrix),
         "judges": job.judges(),
         "counts": job.counts(),
@@ -52,18 +40,18 @@ def detailed(facts: JobFacts, matrix: Sequence[PairCount]) -> dict[str, Any]:
     }
 
 
-def summarised(facts: JobFacts) -> dict[str, Any]:
+def summarised(facts: JobFacts) -> responses.SummaryJob:
     """Return what the summary of a batch says of one of its jobs."""
     job = scored(facts)
-    result = {} if facts.result is None else facts.result.body
+    result = None if facts.result is None else facts.result.body
     return {
         "job_id": facts.job_id,
         "state": job.state,
-        "method": result.get("method"),
-        "model": result.get("model_used"),
-        "provider": result.get("model_provider"),
-        "model_version": result.get("model_version"),
-        "assessed_at": result.get("assessed_at"),
+        "method": result["method"] if result else None,
+        "model": result["model_used"] if result else None,
+        "provider": result["model_provider"] if result else None,
+        "model_version": result["model_version"] if result else None,
+        "assessed_at": result["assessed_at"] if result else None,
         "reliability": job.reliability(),
         "ranking": [_ranking_line(item) for item in job.items()],
         "counts": job.counts(),
@@ -76,16 +64,25 @@ def summarised(facts: JobFacts) -> dict[str, Any]:
     }
 
 
-def _ranking_line(item: dict[str, Any]) -> dict[str, Any]:
+def _ranking_line(item: responses.Item) -> responses.RankingLine:
     published = item["published"] or {}
     return {
-        **{name: item[name] for name in _RANKING},
+        "item": item["item"],
+        "is_anchor": item["is_anchor"],
+        "component": item["component"],
+        "rank": item["rank"],
+        "theta": item["theta"],
+        "se": item["se"],
+        "lower": item["lower"],
+        "upper": item["upper"],
+        "comparisons": item["comparisons"],
+        "wins": item["wins"],
         "published_rank": published.get("rank"),
         "letter_grade": published.get("letter_grade"),
     }
 
 
-def _matrix(counts: Sequence[PairCount]) -> dict[str, Any]:
+def _matrix(counts: Sequence[PairCount]) -> responses.Matrix:
     """Return the pairs by the places of their texts: names would make it six times as long."""
     names = sorted({name for pair in counts for name in (pair.item_a, pair.item_b)})
     place = {name: number for number, name in enumerate(names)}
@@ -93,29 +90,39 @@ def _matrix(counts: Sequence[PairCount]) -> dict[str, Any]:
     return {"items": names, "pairs": pairs}
 
 
-def _quality(job: ScoredJob) -> dict[str, Any]:
-    reliability = job.reliability()
+def _quality(job: ScoredJob) -> responses.Quality:
     if job.comparisons is None or job.scores is None:
-        empty: dict[str, Any] = {"judge_limit": None, "judges": [], "item_limit": None, "items": []}
-        reliability |= {"split_half": None, "growth": []}
-        return {"reliability": reliability, "agreement": None, "misfits": empty, "next_pairs": []}
+        return {
+            "reliability": {**job.reliability(), "split_half": None, "growth": []},
+            "agreement": None,
+            "misfits": {"judge_limit": None, "judges": [], "item_limit": None, "items": []},
+            "next_pairs": [],
+        }
     quality = assess_quality(job.comparisons, job.scores, estimate=job.estimate, findings=job.findings)
-    halves = {
-        SplitBy.JUDGES: quality.split_half_by_judges,
-        SplitBy.DECISIONS: quality.split_half_by_decisions,
-    }
-    reliability |= {
-        "split_half": {f"by_{unit}": asdict(half) for unit, half in halves.items()},
-        "growth": [asdict(point) for point in quality.growth],
-    }
     pairs = quality.agreement.judge_pairs
     return {
-        "reliability": reliability,
+        "reliability": {
+            **job.reliability(),
+            "split_half": {
+                "by_judges": _halves(quality.split_half_by_judges),
+                "by_decisions": _halves(quality.split_half_by_decisions),
+            },
+            "growth": [
+                {
+                    "decisions": point.decisions,
+                    "items": point.items,
+                    "components": point.components,
+                    "ssr": point.ssr,
+                    "separation_g": point.separation_g,
+                }
+                for point in quality.growth
+            ],
+        },
         "agreement": {
-            "overall": asdict(quality.agreement.overall),
-            "judges": [{"judge": each.judge, **asdict(each.agreement)} for each in quality.agreement.judges],
+            "overall": _rate(quality.agreement.overall),
+            "judges": [{"judge": each.judge, **_rate(each.agreement)} for each in quality.agreement.judges],
             "judge_pairs": [
-                {"first": pair.first, "second": pair.second, **asdict(pair.agreement)}
+                {"first": pair.first, "second": pair.second, **_rate(pair.agreement)}
                 for pair in pairs[:MOST_JUDGE_PAIRS]
             ],
             "judge_pairs_in_all": len(pairs),
@@ -126,5 +133,34 @@ def _quality(job: ScoredJob) -> dict[str, Any]:
             "item_limit": quality.misfits.item_limit,
             "items": [{"item": item.item, "infit": item.infit} for item in quality.misfits.items],
         },
-        "next_pairs": [asdict(pair) for pair in quality.next_pairs],
+        "next_pairs": [
+            {
+                "first": pair.first,
+                "second": pair.second,
+                "expected_reduction": pair.expected_reduction,
+                "reason": pair.reason,
+            }
+            for pair in quality.next_pairs
+        ],
+    }
+
+
+def _halves(half: SplitHalf) -> responses.Halves:
+    return {
+        "split_by": half.split_by,
+        "splits": half.splits,
+        "usable_splits": half.usable_splits,
+        "correlation": half.correlation,
+        "lowest": half.lowest,
+        "highest": half.highest,
+        "reliability": half.reliability,
+    }
+
+
+def _rate(rate: Rate) -> responses.Rate:
+    return {
+        "shared_pairs": rate.shared_pairs,
+        "agreements": rate.agreements,
+        "rate": rate.rate,
+        "kappa": rate.kappa,
     }

@@ -11,9 +11,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from application.assessments import Asked, JobFacts
+from application.responses import judging as responses
 from domain.batch_state import is_anchor_id
 from domain.bradley_terry import (
     DECIMALS,
@@ -50,7 +51,6 @@ _PUBLISHED: Final = (
     "feedback_uri",
     "metrics_uri",
 )
-_FURTHER: Final = ("se_full", "best_rank", "worst_rank", "theta_firth")
 _NO_MISFITS: Final = Misfits(None, (), None, ())
 
 
@@ -81,7 +81,7 @@ class _Tally:
         self.completion_tokens += asked.completion_tokens
         self.total_tokens += asked.total_tokens
 
-    def costs_body(self) -> dict[str, Any]:
+    def costs_body(self) -> responses.Costs:
         """Return the costs."""
         return {
             "usd": _sum(self.costs),
@@ -105,7 +105,7 @@ class ScoredJob:
     total: _Tally
 
     @property
-    def state(self) -> str:
+    def state(self) -> Literal["running", "finished"]:
         """`finished` once a result was published."""
         return "running" if self.facts.result is None else "finished"
 
@@ -114,25 +114,31 @@ class ScoredJob:
         """The groups of texts that decisions connect, the largest first."""
         return () if self.scores is None else self.scores.components
 
-    def items(self) -> list[dict[str, Any]]:
+    def items(self) -> list[responses.Item]:
         """Return the texts: scored ones by component and score, then the others as they are published."""
         lines = {line["essay_id"]: line for line in self._lines()}
         scored = () if self.scores is None else self.scores.items
         flagged = {item.item for item in self.misfits.items}
         further = () if self.findings is None else self.findings.items
-        found = [
-            _item(name, lines.get(name)) | _score(item, rank) | {"flagged": name in flagged} | _further(more)
+        found: list[responses.Item] = [
+            {
+                **_item(name, lines.get(name)),
+                **_score(item, rank),
+                "flagged": name in flagged,
+                **_further(more),
+            }
             for (item, rank), more in zip(ranked(scored), further, strict=True)
             for name in [item.item]
         ]
         unjudged = sorted(
             lines.keys() - {item.item for item in scored}, key=lambda name: (lines[name]["rank"], name)
         )
-        return found + [
-            _item(name, lines[name]) | _NO_SCORE | {"flagged": False} | _further(None) for name in unjudged
+        found += [
+            {**_item(name, lines[name]), **_NO_SCORE, "flagged": False, **_further(None)} for name in unjudged
         ]
+        return found
 
-    def judges(self) -> list[dict[str, Any]]:
+    def judges(self) -> list[responses.Judge]:
         """Return the judges by name, those who only ever failed among them."""
         fits: dict[str, JudgeFit] = {} if self.scores is None else {j.judge: j for j in self.scores.judges}
         checks = () if self.findings is None else self.findings.judges
@@ -142,7 +148,7 @@ class ScoredJob:
             for name, tally in sorted(self.tallies.items())
         ]
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> responses.Counts:
         """Return how much of everything there is."""
         names = {line["essay_id"] for line in self._lines()}
         anchors = {line["essay_id"] for line in self._lines() if line["is_anchor"]}
@@ -157,7 +163,7 @@ class ScoredJob:
             "judges": len(self.tallies),
         }
 
-    def reliability(self) -> dict[str, Any]:
+    def reliability(self) -> responses.Reliability:
         """Return SSR and G of the whole, null across groups, and of each group."""
         return {
             "ssr": None if self.scores is None else self.scores.ssr,
@@ -190,7 +196,7 @@ class ScoredJob:
         """Return what else was found, in sentences."""
         return [] if self.findings is None else list(self.findings.notes)
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> responses.Provenance:
         """Return what the numbers were computed from, and how."""
         return {
             "position": self.facts.position,
@@ -227,7 +233,7 @@ def scored(facts: JobFacts) -> ScoredJob:
     return ScoredJob(facts, comparisons, estimate, scores, findings, misfits(scores), tallies, total)
 
 
-def _item(name: str, line: Mapping[str, Any] | None) -> dict[str, Any]:
+def _item(name: str, line: Mapping[str, Any] | None) -> responses.ItemIdentity:
     return {
         "item": name,
         "is_anchor": is_anchor_id(name) or bool(line and line["is_anchor"]),
@@ -235,7 +241,7 @@ def _item(name: str, line: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _score(item: ItemScore, rank: int) -> dict[str, Any]:
+def _score(item: ItemScore, rank: int) -> responses.ItemNumbers:
     return {
         "component": item.component,
         "rank": rank,
@@ -250,19 +256,33 @@ def _score(item: ItemScore, rank: int) -> dict[str, Any]:
     }
 
 
-def _further(more: ItemUncertainty | None) -> dict[str, Any]:
+def _further(more: ItemUncertainty | None) -> responses.ItemUncertainty:
     """Return what the whole covariance matrix and the penalised fit add to a text's score."""
-    return {name: None if more is None else getattr(more, name) for name in _FURTHER}
+    if more is None:
+        return {"se_full": None, "best_rank": None, "worst_rank": None, "theta_firth": None}
+    return {
+        "se_full": more.se_full,
+        "best_rank": more.best_rank,
+        "worst_rank": more.worst_rank,
+        "theta_firth": more.theta_firth,
+    }
 
 
-_NO_SCORE: Final[dict[str, Any]] = {
-    **dict.fromkeys(("component", "rank", "theta", "se", "lower", "upper", "infit", "outfit")),
+_NO_SCORE: Final[responses.ItemNumbers] = {
+    "component": None,
+    "rank": None,
+    "theta": None,
+    "se": None,
+    "lower": None,
+    "upper": None,
+    "infit": None,
+    "outfit": None,
     "comparisons": 0,
     "wins": 0,
 }
 
 
-def _judge(name: str, tally: _Tally, fit: JudgeFit | None, flagged: bool) -> dict[str, Any]:
+def _judge(name: str, tally: _Tally, fit: JudgeFit | None, flagged: bool) -> responses.Judge:
     return {
         "judge": name,
         "decisions": tally.decisions,

@@ -17,6 +17,9 @@ State = Annotated[
     Literal["running", "finished"], Field(description="Finished once upstream has published a result")
 ]
 Logits = Annotated[float | None, Field(description="Logits; mean 0 in each component")]
+Wins = Annotated[float, Field(ge=0)]
+"""A tie counts half."""
+
 Ssr = Annotated[float | None, Field(description="Scale separation reliability; null across components")]
 Matches = Annotated[
     tuple[int, int, int, int],
@@ -96,24 +99,34 @@ class ItemNumbers(_Score):
     infit: float | None
     outfit: float | None
     comparisons: Count
-    wins: Count
+    wins: Wins
 
 
-class Item(ItemNumbers):
-    """A text of a job."""
+class ItemIdentity(TypedDict):
+    """Which text it is."""
 
     item: str
     is_anchor: bool
     published: Annotated[
         FreeObject | None, Field(description="Upstream's own line, where its result has one")
     ]
-    flagged: Annotated[bool, Field(description="Infit above mean + 2 sd")]
+
+
+class ItemUncertainty(TypedDict):
+    """What the whole covariance matrix and the penalised fit add to a text's score."""
+
     se_full: Annotated[float | None, Field(description="Standard error by the whole covariance matrix")]
     best_rank: Annotated[
         Count | None, Field(description="95 % interval of the rank, by the whole covariance matrix")
     ]
     worst_rank: Count | None
     theta_firth: Annotated[float | None, Field(description="Penalised score (Firth, Jeffreys' prior)")]
+
+
+class Item(ItemIdentity, ItemNumbers, ItemUncertainty):
+    """A text of a job."""
+
+    flagged: Annotated[bool, Field(description="Infit above mean + 2 sd")]
 
 
 class Matrix(TypedDict):
@@ -341,7 +354,7 @@ class _RankingLine(_Score):
     item: str
     is_anchor: bool
     comparisons: Count
-    wins: Count
+    wins: Wins
     published_rank: Count | None
     letter_grade: str | None
 
@@ -349,6 +362,12 @@ class _RankingLine(_Score):
 class _MisfitNames(TypedDict):
     items: list[str]
     judges: list[str]
+
+
+RankingLine = _RankingLine
+Halves = _Halves
+Rate = _Rate
+Reliability = _Reliability
 
 
 class SummaryJob(TypedDict):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 from sqlalchemy import TextClause, text
@@ -27,6 +27,7 @@ from application.assessments import (
     PublishedResult,
 )
 from application.queries import Edition
+from application.responses.judging import PublishedResult as PublishedBody
 from infrastructure.queries.read_model_queries import EngineReads, ReadModelQueries, Rows
 
 _GENERATION: Final = "(SELECT generation FROM ras.read_models WHERE name = 'assessments') AS generation"
@@ -104,7 +105,6 @@ _MATRIX: Final = text("""
     SELECT item_a, item_b, judged, a_wins FROM ras_assessments.comparison_matrix WHERE job_id = :job_id
     ORDER BY item_a, item_b
 """)
-_SOURCE: Final = ("topic", "partition", "offset", "event_id")
 
 
 class _Reader:
@@ -186,15 +186,21 @@ def _edition(row: Mapping[str, Any]) -> Edition:
 
 
 def _published(row: Mapping[str, Any]) -> PublishedResult:
-    body = {
+    body: PublishedBody = {
         "method": row["method"],
         "model_used": row["model_used"],
         "model_provider": row["model_provider"],
         "model_version": row["model_version"],
         "assignment_id": row["assignment_id"],
         "assessed_at": row["assessed_at"],
-        "results": orjson.Fragment(row["results"]),
-        "metadata": orjson.Fragment(row["metadata"]),
-        "provenance": {"position": row["result_position"], **{name: row[name] for name in _SOURCE}},
+        "results": cast(list[dict[str, Any]], orjson.Fragment(row["results"])),
+        "metadata": cast(dict[str, Any], orjson.Fragment(row["metadata"])),
+        "provenance": {
+            "position": row["result_position"],
+            "topic": row["topic"],
+            "partition": row["partition"],
+            "offset": row["offset"],
+            "event_id": row["event_id"],
+        },
     }
     return PublishedResult(body, orjson.loads(row["results"]))
