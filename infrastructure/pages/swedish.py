@@ -156,5 +156,7 @@ SWEDISH: Final[Mapping[str, str]] = {
     "{done} of {total} essays": "{done} av {total} texter",
     "{done} of {total} essays are done, {failed} failed.": "{done} av {total} texter är klara, {failed} misslyckades.",
     "{done} of {total} essays are done, {waiting} are in progress.": "{done} av {total} texter är klara, {waiting} pågår.",
+    "{count} essays are ranked.": "{count} texter är rangordnade.",
+    "{done} of {total} essays are done.": "{done} av {total} texter är klara.",
     "{rank} of {count}": "{rank} av {count}",
 }

@@ -56,6 +56,7 @@ def test_initialise_makes_every_table_and_check_is_content(database_url: str) ->
             "ras.role_status",
             "ras.schema_version",
             "ras.stored_events",
+            "ras.used_tickets",
             *(str(table) for projection in PROJECTIONS for table in projection.metadata.tables.values()),
         }
         assert dict(database.rows("SELECT name, version FROM ras.read_models")) == {
