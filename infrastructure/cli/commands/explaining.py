@@ -141,7 +141,7 @@ def bradley_terry(
         float, typer.Option(min=0.0, max=1.0, help="With --quality: the share of next pairs drawn at random.")
     ] = 0.2,
 ) -> None:
-    """Bradley-Terry scores, errors, fit and reliability from comparative judgements, and what they rest on.
+    """Score a judging session from a CSV file. Prints scores, errors, fit, reliability and what they rest on.
 
     Names are text (NA and 007 are names), equal rows are separate decisions. docs/comparative-judgement.md explains
     every figure.
@@ -211,7 +211,7 @@ def judging_report(
         ),
     ] = None,
 ) -> None:
-    """Write a report of a judging session to hand on: one HTML file with figures, tables and plain sentences."""
+    """Write a report of a judging session to hand on. One HTML file has figures, tables and plain sentences."""
     from infrastructure.cli import judging_report as work
     from infrastructure.cli.judging_csv import FileForm, parse_columns
 
