@@ -6,7 +6,7 @@ applied in one transaction under the store's lock; the events that each message 
 MessageDrained. Killed anywhere, the next call goes on behind the last stretch that was committed.
 
 Meanwhile ingesters go on parking what comes for this stream: they still see messages waiting, and their
-events go behind. The last stretch finds nothing left, under the lock; whoever writes after it
+events go behind. The last stretch finds nothing left, under the lock; anyone who writes after it
 learns by the conflict of versions that nobody waits any more.
 
 A message on which our own code fails again stops the draining: it and all behind it stay where they are.
@@ -48,7 +48,7 @@ class NoSuchStreamError(LookupError):
 
 
 class StillUnreadableError(Exception):
-    """The events of the stream cannot be folded by this release: nothing can be taken in behind them."""
+    """The events of the stream cannot be folded by this release: nothing can be ingested behind them."""
 
 
 @dataclass(slots=True)

@@ -68,7 +68,7 @@ def batch_member(assessment: Assessment) -> bytes:
     """Return what a batch's answer carries under `assessment`, as JSON."""
     if isinstance(assessment, AssessmentUnavailable):
         return _unavailable(assessment.reason)
-    # Not read and written anew: the summary of a large batch has megabytes.
+    # Not read and written again: the summary of a large batch has megabytes.
     return _AVAILABLE + b"," + assessment.content.removeprefix(b"{")
 
 

@@ -1,7 +1,7 @@
 """From a published domain event to the messages that leave RAS.
 
-Deterministic: the same event gives the same bytes, whoever sends them and however often. The envelope's
-time is therefore when RAS took in the message that caused the event, not when it is sent.
+Deterministic: the same event gives the same bytes, anyone who sends them and however often. The envelope's
+time is therefore when RAS ingested the message that caused the event, not when it is sent.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ with its own way out:
 - Our own code fails on a command. Its message is parked in the aggregate's stream, and what follows for
   the aggregate waits behind it, while all others go on: those to which the same message speaks, too.
 
-Everything else (the database is away) goes to the caller; nothing was written and nothing was cached.
+Everything else (the database is unavailable) goes to the caller; nothing was written and nothing was cached.
 """
 
 from __future__ import annotations
@@ -125,14 +125,14 @@ class IngestMicroBatch:
             transaction.append([], [Advance(name, expected, to, mark)])
 
     def positions(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Return the offset last taken in of each topic-partition, -1 where there was none yet."""
+        """Return the offset last ingested of each topic-partition, -1 where there was none yet."""
         names = {intake_position(*partition): partition for partition in partitions}
         with self._store.transaction() as transaction:
             found = transaction.claim(list(names), start=-1)
         return {names[name]: position for name, position in found.items()}
 
     def marks(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
-        """Return the mark of the message last taken in from each topic-partition, where it is known."""
+        """Return the mark of the message last ingested from each topic-partition, where it is known."""
         names = {intake_position(*partition): partition for partition in partitions}
         with self._store.transaction() as transaction:
             return {names[name]: mark for name, mark in transaction.marks(list(names)).items()}
@@ -148,7 +148,7 @@ class IngestMicroBatch:
         `reached` names, for messages behind which lie offsets without messages (markers of transactions), the
         last of these offsets: the position moves there.
         `positions` must hold what the store holds; it is updated when the transaction is committed.
-        Raises StalePositionError if it did not, and the store's errors when the database is away.
+        Raises StalePositionError if it did not, and the store's errors when the database is unavailable.
         """
         # A thread goes on after the task that awaits it was cancelled: a second one must not meet it here.
         if not self._at_work.acquire(blocking=False):

@@ -35,7 +35,7 @@ class IncomingMessage:
     def mark(self) -> str:
         """What tells this record from another one in its place: its offset, its time, a digest of key and value.
 
-        It is kept beside the position: a topic that was deleted and made anew gives out its offsets a second
+        It is kept beside the position: a topic that was deleted and recreated gives out its offsets a second
         time. Once written, its form must stay: an old mark is compared with a new one.
         """
         digest = blake2b(repr(self.key).encode(), digest_size=_DIGEST_BYTES)

@@ -15,7 +15,7 @@ class StalePositionError(Exception):
 
 
 class StreamConflictError(Exception):
-    """Another writer has appended to a stream: nothing was written. Load it again and decide anew."""
+    """Another writer has appended to a stream: nothing was written. Load it again and decide again."""
 
 
 class UnstorableError(Exception):
@@ -65,7 +65,7 @@ class StoreTransaction(Protocol):
     ) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
         """Return the events of each stream after the version given (0: all of them), in version order.
 
-        At most `most` of a stream: whoever gets so many asks again for more. Streams without are left out.
+        At most `most` of a stream: anyone who gets so many asks again for more. Streams without are left out.
         """
 
     def claim(self, names: Sequence[str], *, start: int) -> Mapping[str, int]:
@@ -98,7 +98,7 @@ class EventStorePort(Protocol):
 
 
 def intake_position(topic: str, partition: int) -> str:
-    """Return the name of the position in a Kafka topic-partition: the offset last taken in."""
+    """Return the name of the position in a Kafka topic-partition: the offset last ingested."""
     return f"intake/{topic}/{partition}"
 
 

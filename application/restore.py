@@ -1,6 +1,6 @@
 """What was said before a restore, and so need not be said again.
 
-A store that was restored to an earlier day takes in again what Kafka still has. The same facts come in, but
+A store that was restored to an earlier day ingests again what Kafka still has. The same facts come in, but
 not in the same order: an announcement can get another place in its stream, and so another event id. Two
 announcements are one when they say the same of the same batch, and two notices of a dead letter when it is the same
 entry in the letter's stream, whose id comes from where the message lies.
@@ -42,7 +42,7 @@ def announcement_digest(record: bytes | None) -> bytes | None:
 def with_unused_id(message: OutgoingMessage, used: Container[bytes]) -> OutgoingMessage:
     """Return `message` under an event id of which the bytes are not in `used`.
 
-    An id comes from the place of an event in its stream, and after a restore another event may stand there: whoever
+    An id comes from the place of an event in its stream, and after a restore another event may stand there: anyone who
     drops repeats by their ids would never hear of it. The new id follows from the old one, so that a retry is a repeat.
     """
     old = dict(message.headers)["event_id"].decode()

@@ -3,9 +3,9 @@
 A retry takes the ordinary way, from the bytes on: the same translation, the same commands, the original
 coordinates as cause, received now. What it makes the aggregates record and what it leaves in the letter's own
 stream are one transaction, under the store's lock: of two operators one comes second and finds the letter
-settled, and whoever is killed in between has changed nothing.
+settled, and anyone who is killed in between has changed nothing.
 
-The counts of what came in stay as they are. They say what became of a message when it was taken in.
+The counts of what came in stay as they are. They say what became of a message when it was ingested.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _FORM: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f
 def traceparent_of(headers: Iterable[tuple[str, bytes]], in_envelope: object = None) -> str | None:
     """Return the context of a message: the header's, else the envelope's, else None.
 
-    A header goes before the envelope because whoever forwards a message can set only the header.
+    A header goes before the envelope because anyone who forwards a message can set only the header.
     """
     for name, value in headers:
         if name == HEADER and (found := valid_traceparent(value.decode("ascii", "replace"))):

@@ -33,7 +33,7 @@ _SHOWN_ERRORS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a message cannot be taken in. `detail` never repeats values: they may be personal."""
+    """Why a message cannot be ingested. `detail` never repeats values: they may be personal."""
 
     reason: Reason
     detail: str

@@ -59,7 +59,7 @@ class _Turns:
     def take(self, begin: int, end: int) -> tuple[float, float]:
         """Take in the decisions from `begin` to `end` (exclusive).
 
-        Return the microseconds a decision took in the median micro-batch: by the clock, and of this process.
+        Return the microseconds a decision ingested the median micro-batch: by the clock, and of this process.
         """
         taken: list[tuple[float, float]] = []
         for start in range(begin, end, _MICRO_BATCH):

@@ -35,7 +35,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments.add_argument("--rate", type=int, default=500, help="messages a second")
+    arguments.add_argument("--rate", type=int, default=500, help="messages per second")
     arguments.add_argument("--seconds", type=int, default=30, help="how long")
     given = arguments.parse_args()
     batches = _WARM_UP_BATCHES + given.rate * given.seconds // 65

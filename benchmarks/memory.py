@@ -2,7 +2,7 @@
 
     python -m benchmarks.memory [--batches 10000]
 
-A `ras ingest` process takes in all but the last three messages of each batch, so that none is done; then
+A `ras ingest` process ingests all but the last three messages of each batch, so that none is done; then
 the resident set of the process is read. The baseline is the same process before the first message.
 """
 
@@ -53,7 +53,7 @@ def main() -> None:
         f"Resident memory of the ingester, {batches:,} open batches of 30",
         [
             {"state": "before the first message", "MB": empty},
-            {"state": "peak while taking in", "MB": max(peak, full)},
+            {"state": "peak while ingesting", "MB": max(peak, full)},
             {"state": "all batches open", "MB": full},
         ],
         notes=[f"Target: at most {TARGET_MB} MB."],

@@ -8,7 +8,7 @@ as one uvicorn worker in a process of its own; the load comes from this process 
 They take turns, and the medians of their rounds are compared, so that a busy machine hits all of them.
 
 The batches do not change meanwhile, as those that a front end polls mostly do not, so the route sends
-answers that it has kept. The last row is the same route without that: every answer is worked out anew.
+answers that it has kept. The last row is the same route without that: every answer is worked out again.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TARGET = 0.70
 _BATCHES, _ESSAYS, _CONNECTIONS = 100, 30, 8
 _KEY, _SERVICE = "a-key-for-benchmarks", "api-gateway-service"
 _STATUS = "/internal/v1/batches/{}/status"
-_ROUTES = {"bare select": "/bare/{}", "status, unchanged": _STATUS, "status, worked out anew": _STATUS}
+_ROUTES = {"bare select": "/bare/{}", "status, unchanged": _STATUS, "status, worked out again": _STATUS}
 
 
 def main() -> None:
@@ -143,7 +143,7 @@ def _servers() -> Iterator[tuple[Mapping[str, int], Mapping[str, Sequence[bytes]
             connection.commit()
             connection.autocommit = True
             connection.execute("VACUUM ANALYZE")
-        for what, name in (("bare", "bare select"), ("forgetful", "status, worked out anew")):
+        for what, name in (("bare", "bare select"), ("forgetful", "status, worked out again")):
             arguments = ["-m", "benchmarks.status_route", "--serve", what, url, str(ports[name])]
             stack.enter_context(_server(folder / f"{what}.log", arguments, {}))
             same = uvloop.run(_bodies(ports[name], requests[name]))

@@ -88,7 +88,7 @@ STATES: Final = (*(state.value for state in LetterState), DRAINED)
 
 
 class LetterSettledError(Exception):
-    """The letter was taken in or discarded before: it is not offered again."""
+    """The letter was ingested or discarded before: it is not offered again."""
 
 
 class DeadLetter(EventSourcedAggregate):
@@ -164,7 +164,7 @@ class DeadLetter(EventSourcedAggregate):
     def must_be_open(self) -> None:
         """Raise LetterSettledError unless the letter is open."""
         if self._state is LetterState.RETRIED:
-            raise LetterSettledError("The message was taken in by an earlier retry.")
+            raise LetterSettledError("The message was ingested by an earlier retry.")
         if self._state is LetterState.DISCARDED:
             raise LetterSettledError("The message was discarded.")
 
@@ -181,5 +181,5 @@ class DeadLetter(EventSourcedAggregate):
 
 
 def dead_letter_stream_id(topic: str, partition: int, offset: int, timestamp_ms: int) -> str:
-    """Return the stream of one message; its time tells apart offsets of a topic that was made anew."""
+    """Return the stream of one message; its time tells apart offsets of a topic that was recreated."""
     return f"dead-letter-{topic}-{partition}-{offset}-{timestamp_ms}"

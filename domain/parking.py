@@ -1,7 +1,7 @@
 """Messages that wait: our own code could not digest one, so it and its aggregate's later ones are kept.
 
 They are kept in the aggregate's own stream. That makes the parking itself subject to the stream's version:
-whoever writes to the stream at the same time learns of it by the conflict and parks its message too.
+anyone who writes to the stream at the same time learns of it by the conflict and parks its message too.
 """
 
 from __future__ import annotations

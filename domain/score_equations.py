@@ -284,7 +284,7 @@ def _linearised(counts: PairCounts, state: _State) -> Callable[[FloatArray], Flo
 
         return sparse_correction(counts, low_side, high_side, state.information)
     n = counts.n_items
-    # Added up, not assigned: a pair occurs twice where the two directions are told apart.
+    # Added up, not assigned: a pair occurs twice where the two directions are distinguished.
     cells = np.concatenate([counts.low * (n + 1) + counts.high, counts.high * (n + 1) + counts.low])
     entries = sums_by(cells, -np.concatenate([low_side, high_side]), (n + 1) ** 2)
     bordered = entries.reshape(n + 1, n + 1)

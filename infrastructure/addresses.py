@@ -1,4 +1,4 @@
-"""Addresses in settings: what can be one is told apart from what cannot before anybody connects.
+"""Addresses in settings: what can be one is distinguished from what cannot before anybody connects.
 
 Each function returns the address or raises ValueError with a sentence that says what to write. The sentences
 never repeat an address, which may hold a password.

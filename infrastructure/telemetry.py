@@ -33,7 +33,7 @@ class RoleMetrics:
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self.messages = Counter(
             "ras_ingest_messages",
-            "Messages taken in, by what became of them.",
+            "Messages ingested, by what became of them.",
             ["outcome"],
             registry=registry,
         )
@@ -49,11 +49,11 @@ class RoleMetrics:
             "ras_ingest_transaction_seconds", "Time of one transaction.", buckets=_SECONDS, registry=registry
         )
         self.ingest_lag = Gauge(
-            "ras_ingest_lag_messages", "Messages not yet taken in.", ["topic", "partition"], registry=registry
+            "ras_ingest_lag_messages", "Messages not yet ingested.", ["topic", "partition"], registry=registry
         )
         self.ingest_lag_seconds = Gauge(
             "ras_ingest_lag_seconds",
-            "How long the oldest message not yet taken in has lain in Kafka, at most.",
+            "How long the oldest message not yet ingested has lain in Kafka, at most.",
             ["topic", "partition"],
             registry=registry,
         )
@@ -154,7 +154,7 @@ def configure_logging(level: str, form: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    # Libraries say the same faults in their own words, many times a second while a server is away.
+    # Libraries say the same faults in their own words, many times per second while a server is unavailable.
     for noisy in ("aiokafka", "eventsourcing", "psycopg.pool", "alembic"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
 

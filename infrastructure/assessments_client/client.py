@@ -2,10 +2,10 @@
 
 Three things stand between a request and a call. Requests for a batch that is being asked about already
 wait for that call: front ends poll, and thirty pupils' pages of one batch are one question. The circuit
-breaker says at once that the app is away, after it has failed a few times in a row; then one call at a time finds
+breaker says at once that the app is unavailable, after it has failed a few times in a row; then one call at a time finds
 out whether it is back. The rest is the call itself (`call.py`).
 
-A call belongs to this client and not to the request that caused it: a browser that goes away must not
+A call belongs to this client and not to the request that caused it: a browser that becomes unavailable must not
 cut off the others who wait. Its deadline ends it.
 """
 

@@ -53,7 +53,7 @@ class CheckUnderWayError(OperatorError):
 async def check(servers: Servers, transactional_id: str, *, incremental: bool, progress: Progress) -> Report:
     """Hold all accounts against each other; the out-topics only where `servers` names a broker.
 
-    Raises CheckUnderWayError, and the drivers' errors when a server is away.
+    Raises CheckUnderWayError, and the drivers' errors when a server is unavailable.
     """
     connection = await asyncio.to_thread(_connected, servers.database_url)
     try:
@@ -95,7 +95,7 @@ def _head(connection: Connection[TupleRow]) -> int:
 
 
 def _keep(connection: Connection[TupleRow], state: CheckState, report: Report) -> None:
-    """Keep the state; whoever may only look has all the same been told how things stand."""
+    """Keep the state; anyone who may only look has all the same been told how things stand."""
     try:
         write_state(connection, state)
     except psycopg.errors.InsufficientPrivilege:

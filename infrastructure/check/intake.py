@@ -1,8 +1,8 @@
-"""The account of what came in: messages taken in = recorded + recognised repeats + dead letters + parked.
+"""The account of what came in: messages ingested = recorded + recognised repeats + dead letters + parked.
 
-The left side is what the ingesters counted, in the transaction of each micro-batch. The right side is counted anew
+The left side is what the ingesters counted, in the transaction of each micro-batch. The right side is counted again
 from the events: each names in its causation the message that it comes from. A message that was put aside
-and taken in later counts as put aside, as it was at intake. Where a topic was made anew, or `ras up` began with an
+and ingested later counts as put aside, as it was at intake. Where a topic was recreated, or `ras up` began with an
 empty broker, the same offsets stand for other messages (`infrastructure/eventstore/topic_epochs.py`): each log is
 counted by itself, and only what came from the present one is held against the position in it.
 
@@ -95,7 +95,7 @@ _COUNT: Final = (
 """
 )
 # A message speaks of one batch and one job at most, so it has one fact in one stream of each kind.
-# Where a topic was made anew, what was put aside may lie in either log: then only what came directly is compared.
+# Where a topic was recreated, what was put aside may lie in either log: then only what came directly is compared.
 _TWICE: Final = (
     MESSAGES
     + """
@@ -154,7 +154,7 @@ def check_intake(connection: Connection[TupleRow], report: Report, counts: Count
         taken_in, recorded, repeated, dead_lettered, parked = known.get(partition, (0, 0, 0, 0, 0))
         found = counts.get(partition, Counted())
         accounted = sum(found) + repeated
-        report.accounts.append(Account(f"intake/{name}", taken_in, accounted, "messages taken in"))
+        report.accounts.append(Account(f"intake/{name}", taken_in, accounted, "messages ingested"))
         expected_in_total += taken_in
         found_in_total += accounted
         for kind, expected, here in (
@@ -168,12 +168,12 @@ def check_intake(connection: Connection[TupleRow], report: Report, counts: Count
                 )
                 report.found([Finding("intake", name, detail)])
     report.accounts.append(
-        Account("intake, in total", expected_in_total, found_in_total, "messages taken in")
+        Account("intake, in total", expected_in_total, found_in_total, "messages ingested")
     )
     [anew] = connection.execute(_BEGUN_ANEW).fetchone() or (0,)
     if anew:
         report.notes.append(
-            f"{anew} topic-partitions were begun anew in Kafka: where the messages of before lay was not looked at."
+            f"{again} topic-partitions were started again in Kafka: where the messages of before lay was not looked at."
         )
     parameters = parameters_of(report.since, report.position)
     report.found(
@@ -188,7 +188,7 @@ def check_intake(connection: Connection[TupleRow], report: Report, counts: Count
         Finding(
             "intake",
             f"{stream}/{version}",
-            f"It comes from {topic}/{partition}/{offset}, which no ingester has taken in.",
+            f"It comes from {topic}/{partition}/{offset}, which no ingester has ingested.",
         )
         for stream, version, topic, partition, offset in connection.execute(_BEYOND, parameters)
     )

@@ -1,8 +1,8 @@
 """Which messages have lost what was recorded of them: where the counts of a topic-partition show that some have.
 
-What was taken in lies below the position. A message there for which no event stands was a repeat, or its event
+What was ingested lies below the position. A message there for which no event stands was a repeat, or its event
 is gone. Repeats are counted and not named, so names can be told where there are as many to choose from as there
-should be: not where offsets were never messages, and not in a topic that was begun anew in Kafka.
+should be: not where offsets were never messages, and not in a topic that was started again in Kafka.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ async def check_out_topics(
 
     `not_sent` tells by topic up to which notification id a record may be missing.
 
-    Raises aiokafka's errors when the broker is away. Returns where the next check goes on.
+    Raises aiokafka's errors when the broker is unavailable. Returns where the next check goes on.
     """
     seen, since = await _read(bootstrap_servers, since, not_sent=max(not_sent.values(), default=0))
     expected = await _records(log, since.published, published)

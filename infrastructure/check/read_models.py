@@ -219,7 +219,7 @@ def _projected(scratch: Connection, projection: Projection, wanted: Sequence[Rec
             for statement in projection.statements(wanted):
                 scratch.execute(statement.executable, statement.parameters)
     except OperationalError:
-        raise  # the database is away: nothing is known of the events
+        raise  # the database is unavailable: nothing is known of the events
     except Exception as error:  # noqa: BLE001 - whatever our own code stumbles over, the others can be checked
         if len(wanted) > 1:
             middle = len(wanted) // 2

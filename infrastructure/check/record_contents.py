@@ -3,7 +3,7 @@
 An event gives the same bytes whenever it is told, so digests are compared, and only where two differ both sides
 are read again to tell in what. A header that names the span of the sending differs each time and is left out.
 
-After a restore one id can stand for a record of then and an event of now: the same messages were taken in
+After a restore one id can stand for a record of then and an event of now: the same messages were ingested
 again, at another time. Who says the same at another time was told before the restore, and is not altered.
 """
 

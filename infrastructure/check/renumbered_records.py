@@ -1,6 +1,6 @@
 """Records that were sent before a restore: an event calls for the same announcement now, under another event id.
 
-A store that was restored takes in the same messages again, in another order: an announcement gets another
+A store that was restored ingests the same messages again, in another order: an announcement gets another
 place in its stream, and so another id. The publisher leaves it out, because it was said. Here the record of
 then and the event of now are brought together by what they say, one to one.
 """

@@ -3,8 +3,8 @@
 A whole check folds every stream in Python. On a thread it would take the interpreter from the event loop that
 answers queries, and a thread cannot be cancelled. So the order comes in a line of JSON on standard input, and on
 standard output come lines of JSON: `{"progress": [what, done, total]}`, and at the end `{"report": …}` or
-`{"fault": sentence}`. When standard input ends, so does the check, at once: whoever asked has gone. Nothing is
-left behind: what a check keeps it writes last, and the server ends the statements of a client that is away.
+`{"fault": sentence}`. When standard input ends, so does the check, at once: anyone who asked has gone. Nothing is
+left behind: what a check keeps it writes last, and the server ends the statements of a client that is unavailable.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from infrastructure.telemetry import configure_logging
 _log = structlog.get_logger(__name__)
 
 _LESS_URGENT: Final = 10
-"""Niceness (0 to 19): whoever answers queries on this machine goes first."""
+"""Niceness (0 to 19): anyone who answers queries on this machine goes first."""
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def _outcome(servers: Servers, transactional_id: str) -> dict[str, Any]:
         return {"fault": f"The database does not answer ({type(error).__name__}). Check again later."}
     except KafkaError as error:
         return {"fault": f"Kafka: {type(error).__name__}. Check again later; `ras check` names the reason."}
-    except Exception:  # noqa: BLE001 - whatever it is, whoever asked is told
+    except Exception:  # noqa: BLE001 - whatever it is, anyone who asked is told
         _log.exception("check.fault")
         return {"fault": "Something went wrong here; the log of this process says what."}
     return {"report": report.as_json()}

@@ -110,7 +110,7 @@ def _report(results: dict[str, Drained], refusals: dict[str, str], *, json_outpu
             for outcome, number in result.outcomes.items()
             if number
         )
-        say(f"{stream}: {done:,} taken in{f' ({kinds})' if kinds else ''}, {result.left:,} left.")
+        say(f"{stream}: {done:,} ingested{f' ({kinds})' if kinds else ''}, {result.left:,} left.")
         if result.fault is not None:
             say(f"  Stopped: {result.fault}")
     for stream, fault in refusals.items():

@@ -1,4 +1,4 @@
-"""`ras rebuild`: read models filled anew beside the live ones, proven equal, and switched to."""
+"""`ras rebuild`: read models rebuilt beside the live ones, proven equal, and switched to."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _show(outcomes: Sequence[Rebuilt], speed: Speed, *, json_output: bool) -> No
         more = outcome.comparison.differing - len(outcome.comparison.differences) if outcome.comparison else 0
         if more > 0:
             say(f"  and {more} more (the first {NAMED_AT_MOST} of each table are named)")
-    say(f"{speed.events} events in {speed.seconds:.1f} s, {speed.events_per_second:,.0f} events a second.")
+    say(f"{speed.events} events in {speed.seconds:.1f} s, {speed.events_per_second:,.0f} events per second.")
 
 
 def _line(outcome: Rebuilt) -> str:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def replay(file: Path, *, bootstrap_servers: str | None, rate: float, json_output: bool) -> None:
-    """Send a stream file to Kafka, `rate` messages a second (0: as fast as it goes)."""
+    """Send a stream file to Kafka, `rate` messages per second (0: as fast as it goes)."""
     settings = prepared()
     if bootstrap_servers is not None:
         try:
@@ -100,7 +100,7 @@ async def _send(messages: Sequence[RecordedMessage], address: str, rate: float, 
 
 
 class _Sender:
-    """Sends messages in their order; with a pace, no faster than they are taken in."""
+    """Sends messages in their order; with a pace, no faster than they are ingested."""
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self.pace: Pace | None = None

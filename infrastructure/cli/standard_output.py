@@ -1,6 +1,6 @@
 """Standard output that says what became of it.
 
-Whoever reads our output may leave (`ras history b1 | head`) or have no room (a full disk). The libraries that
+Anyone who reads our output may leave (`ras history b1 | head`) or have no room (a full disk). The libraries that
 print each have a way of their own with that: one ends the process with 1, one with 0, one lets it through.
 So the failure is caught below them all, where bytes leave the process, and becomes an error that they do not know.
 """

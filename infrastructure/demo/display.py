@@ -54,7 +54,7 @@ class Display:
         self._messages = messages
         for name, total in (
             ("sent", messages),
-            ("taken in", messages),
+            ("ingested", messages),
             ("published", None),
             ("projected", None),
         ):
@@ -64,7 +64,7 @@ class Display:
         """Show how far the stream has come. What comes out is measured against what is due so far."""
         for name, completed, total in (
             ("sent", stages.sent, self._messages),
-            ("taken in", stages.taken_in, self._messages),
+            ("ingested", stages.taken_in, self._messages),
             ("published", stages.heard, 2 * stages.announced),
             ("projected", stages.projected, stages.head),
         ):

@@ -1,4 +1,4 @@
-"""How far the stream has come on its way through RAS, read from the database twenty times a second."""
+"""How far the stream has come on its way through RAS, read from the database twenty times per second."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class StalledError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """Counts so far: messages sent and taken in, published events stored, records heard.
+    """Counts so far: messages sent and ingested, published events stored, records heard.
 
     `head` and `projected` are notification ids: the end of the event store, and how far of it the read
     model of batches shows.

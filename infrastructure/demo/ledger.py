@@ -1,4 +1,4 @@
-"""What the event store says it took in and announced, read once the stream is through."""
+"""What the event store says it ingested and announced, read once the stream is through."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Ledger:
 
 
 async def read_ledger(database_url: str) -> Ledger:
-    """Read the counts and the published events. Raises psycopg.Error when the database is away."""
+    """Read the counts and the published events. Raises psycopg.Error when the database is unavailable."""
     codec = event_codec()
     due: dict[UUID, Coordinates] = {}
     async with await connect(database_url) as connection:

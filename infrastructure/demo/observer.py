@@ -37,7 +37,7 @@ class Observer:
         self.heard: list[HeardRecord] = []
 
     async def run(self) -> None:
-        """Listen until cancelled. Raises KafkaError when Kafka is away."""
+        """Listen until cancelled. Raises KafkaError when Kafka is unavailable."""
         consumer = clients.consumer(
             self._bootstrap_servers,
             isolation_level="read_committed",

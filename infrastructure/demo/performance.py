@@ -62,7 +62,7 @@ async def perform(
 ) -> Performance:
     """Play `scenario` through a running deployment; `headers` are those that the API asks for.
 
-    Raises KafkaError or psycopg.Error when a server goes away. A stream that stops half-way is not an
+    Raises KafkaError or psycopg.Error when a server becomes unavailable. A stream that stops half-way is not an
     error but a disagreement: the verdict then also names what is missing.
     """
     servers = deployment.servers

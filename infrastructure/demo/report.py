@@ -19,7 +19,7 @@ from infrastructure.visible import visible
 
 _SHOWN_DISAGREEMENTS: Final = 10
 _PLAIN_WIDTH: Final = 100
-_LATENCY_NOTE: Final = "under full load: the stream is played as fast as it is taken in, so messages queue"
+_LATENCY_NOTE: Final = "under full load: the stream is played as fast as it is ingested, so messages queue"
 
 Document = dict[str, Any]
 
@@ -141,7 +141,7 @@ def _speed(result: Document) -> Table:
         ("", "left"),
     )
     table.show_header = False
-    table.add_row("taken in", f"{rates['messages_per_s']:,.0f}/s", "messages")
+    table.add_row("ingested", f"{rates['messages_per_s']:,.0f}/s", "messages")
     table.add_row("recorded", f"{rates['events_per_s']:,.0f}/s", "events")
     table.add_row("published", f"{rates['published_per_s']:,.0f}/s", "announcements and notifications")
     if latency["notifications"]:

@@ -244,9 +244,9 @@ def _inbox_faults(messages: Sequence[Message], inboxes: Mapping[str, Answer]) ->
 def _intake_faults(sent: int, ledger: Ledger) -> Iterator[str]:
     intake = ledger.intake
     if intake.taken_in != sent:
-        yield f"{sent} messages were sent, but {intake.taken_in} were taken in"
+        yield f"{sent} messages were sent, but {intake.taken_in} were ingested"
     if intake.recorded + intake.repeated + intake.dead_lettered + intake.parked != intake.taken_in:
-        yield f"what became of the {intake.taken_in} messages taken in does not add up: {intake}"
+        yield f"what became of the {intake.taken_in} messages ingested does not add up: {intake}"
     if intake.dead_lettered or intake.parked:
         yield f"{intake.dead_lettered} good messages became dead letters and {intake.parked} were parked"
 

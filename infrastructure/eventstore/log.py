@@ -66,7 +66,7 @@ class NotificationLog:
         """Return at most `limit` events after the notification id `after` and up to `to`, fewer if they are large.
 
         Ends before an event that cannot be decoded; raises UndecodableEventError when it is the first. Raises
-        psycopg.OperationalError when the database is away.
+        psycopg.OperationalError when the database is unavailable.
         """
         head = min(await self.head(), to)
         if head <= after:
@@ -79,7 +79,7 @@ class NotificationLog:
         events: list[Recorded] = []
         for start in range(0, len(rows), _DECODED_AT_A_TIME):
             if start:
-                await asyncio.sleep(0)  # whoever sends the stretch before this one has its turn
+                await asyncio.sleep(0)  # anyone who sends the stretch before this one has its turn
             for row in rows[start : start + _DECODED_AT_A_TIME]:
                 try:
                     events.append(Recorded(row.notification_id, self._codec.to_domain_event(row)))
@@ -120,7 +120,7 @@ class NotificationLog:
 
 
 class LogListener:
-    """Listens for the hint that the log has grown; wakes whoever waits.
+    """Listens for the hint that the log has grown; wakes anyone who waits.
 
     NOTIFY is a hint and not a queue: a lost session loses hints, so waiting always has a time-out, after
     which the follower looks for itself.

@@ -1,11 +1,11 @@
 """Positions: how far each reader has come, moved by compare-and-set.
 
-One row a reader: `intake/<topic>/<partition>` holds the Kafka offset last taken in, `projection/<name>`
-the notification id last projected; both inclusive, -1 and 0 before the first. Whoever moves a position
+One row a reader: `intake/<topic>/<partition>` holds the Kafka offset last ingested, `projection/<name>`
+the notification id last projected; both inclusive, -1 and 0 before the first. Anyone who moves a position
 names the value it started from. If that is no longer there, another owner has moved it: this one is a
 zombie and its transaction is void.
 
-With an intake position goes a mark of the message at it: a topic that was made anew holds another one there.
+With an intake position goes a mark of the message at it: a topic that was recreated holds another one there.
 `not-sent/<topic>` is up to where `ras check` expects no records in an out-topic.
 `rules/outcome` is up to where `ras check` judges by the rules of an early release.
 And `ingester/<name>` counts the transactions of one process. A database that was restored while the process

@@ -1,7 +1,7 @@
 """What PostgreSQL knows of the publisher's position: a copy of it, and what stands in the log there.
 
 The copy is late, for checking and for display. The mark of a position names the event at it, by stream,
-version and the moment at which its message was received: a store that was restored and has taken in the
+version and the moment at which its message was received: a store that was restored and has ingested the
 same message again holds it with another moment, so a mark tells whether the log is still the one that was
 published from. Notification ids alone do not: after a restore they are given out a second time.
 """

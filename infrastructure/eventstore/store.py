@@ -4,7 +4,7 @@ Theory of operation. A transaction that writes takes three things, always in thi
 
 1. The writers' lock. It is the only place where a writer waits for another one while holding nothing, so two
    writers cannot wait for each other. It is held until the commit is visible: PostgreSQL releases locks after
-   that, so whoever gets it next reads everything that the one before wrote (in READ COMMITTED, where each
+   that, so anyone who gets it next reads everything that the one before wrote (in READ COMMITTED, where each
    statement has a snapshot of its own; in REPEATABLE READ the snapshot would be older than the lock).
 2. The positions, by compare-and-set. They come before the rows because a zombie fails here, before it has taken
    notification ids or written anything. They come after the lock because a writer that held a position and
@@ -35,7 +35,7 @@ from infrastructure.eventstore.positions import advance, claim, enrol, marks
 from infrastructure.eventstore.recorder import EventRecorder
 
 TRANSIENT_ERRORS = (OperationalError, InterfaceError, InternalError)
-"""The database is away, restarting, read-only or full: wait and try again, nothing is wrong with the data."""
+"""The database is unavailable, restarting, read-only or full: wait and try again, nothing is wrong with the data."""
 
 
 _COUNT: Final = """

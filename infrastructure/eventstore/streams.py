@@ -30,7 +30,7 @@ class StreamReader:
     def read(self, stream_id: str, after: int = 0) -> Iterator[Entry]:
         """Yield the entries after the version `after`; those that cannot be decoded say so.
 
-        What is appended meanwhile is read too. Raises the library's errors when the database is away.
+        What is appended meanwhile is read too. Raises the library's errors when the database is unavailable.
         """
         while True:
             with (

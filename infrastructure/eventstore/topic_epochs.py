@@ -1,11 +1,11 @@
 """After which event another Kafka log begins.
 
-Events name messages by their offsets, and a topic that was made anew gives out the same offsets again: two
+Events name messages by their offsets, and a topic that was recreated gives out the same offsets again: two
 messages then share their coordinates, and the first may lie beyond the position of today. Since the events of a
 message and the position behind it are one transaction, the log of events is cut cleanly: what came from the
 old Kafka log has ids up to the last one at the moment at which the position was set back, and what comes from the new
-one has greater ids. That id is kept here, by the name of the position. (Messages that were put aside are taken in
-long after they came; they are told apart by their retry or drain.)
+one has greater ids. That id is kept here, by the name of the position. (Messages that were put aside are ingested
+long after they came; they are distinguished by their retry or drain.)
 """
 
 from __future__ import annotations

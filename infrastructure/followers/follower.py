@@ -39,7 +39,7 @@ _LONGEST_REASON: Final = 500
 
 
 class TransientSinkError(Exception):
-    """What the sink writes to is away or its answer was lost: ask for the position and go on from there."""
+    """What the sink writes to is unavailable or its answer was lost: ask for the position and go on from there."""
 
 
 class RefusedError(Exception):
@@ -178,7 +178,7 @@ class Follower:
             raise SinkNotReadyError(
                 f"The stored position {position} lies beyond the end of the event store ({end}): events are gone, or "
                 "an older store was restored without it. docs/operations.md says what to do; a read model is made "
-                "anew by `ras rebuild`."
+                "again by `ras rebuild`."
             )
         return position
 
@@ -263,7 +263,7 @@ class Follower:
 
     async def _measure_lag_while_waiting(self) -> None:
         if self._position is not None:
-            # Where it is the database that is away, nobody can count.
+            # Where it is the database that is unavailable, nobody can count.
             with contextlib.suppress(psycopg.Error):
                 await self._measure_lag(self._position)
 

@@ -68,7 +68,7 @@ class ProjectionSink:
             await self._commit((), position)
 
     async def close(self) -> None:
-        """The engine belongs to whoever made it."""
+        """The engine belongs to anyone who made it."""
 
     async def _commit(self, statements: Sequence[Statement], to: int) -> None:
         try:

@@ -62,7 +62,7 @@ class Keys(Protocol):
 
 
 class SharedSecret:
-    """HS256: whoever can verify can also sign."""
+    """HS256: anyone who can verify can also sign."""
 
     algorithms: Final = ("HS256",)
 

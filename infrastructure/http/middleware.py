@@ -117,7 +117,7 @@ class AuthenticationMiddleware:
         right = hmac.compare_digest(key, self._api_key)
         if right and any(known):
             return None
-        if right:  # whoever has the key may know which setting to change
+        if right:  # anyone who has the key may know which setting to change
             return Problem(
                 403,
                 f"The key is right. {self._setting} does not name the service {service.decode('latin-1')[:100]!r}.",

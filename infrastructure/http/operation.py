@@ -28,7 +28,7 @@ _PROBLEMS: Final = {
     404: "Not known",
     500: "What is recorded cannot be read by this release",
     409: "Something else is under way; try again later",
-    503: "The database is away, or what answers is not yet as far as asked; try again after `Retry-After` seconds",
+    503: "The database is unavailable, or what answers is not yet as far as asked; try again after `Retry-After` seconds",
 }
 _ETAG: Final = Header("If-None-Match", "An ETag got before; 304 when nothing changed")
 _LOCATION: Final = {"Location": {"schema": {"type": "string"}}}

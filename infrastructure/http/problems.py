@@ -77,7 +77,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def on_database_error(request: Request, error: Exception) -> Response:
-    """Answer that the database is away, or that it refused what we asked."""
+    """Answer that the database is unavailable, or that it refused what we asked."""
     cause = getattr(error, "orig", error)
     if isinstance(cause, psycopg.Error) and not isinstance(cause, _AWAY):
         return await on_fault(request, error)

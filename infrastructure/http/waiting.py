@@ -52,7 +52,7 @@ Head = Callable[[], Awaitable[int]]
 
 
 class Watch(Protocol):
-    """Waits for read models. Raises psycopg's errors when the database is away."""
+    """Waits for read models. Raises psycopg's errors when the database is unavailable."""
 
     async def position(self, read_model: str) -> int:
         """Return the notification id up to which a read model knows events."""

@@ -1,11 +1,11 @@
 """Was there a moment in which a topic can have been exchanged without our seeing it?
 
-Theory of operation. A running consumer goes on fetching at its old offsets. If a topic is deleted, made anew and
+Theory of operation. A running consumer goes on fetching at its old offsets. If a topic is deleted, recreated and
 grown past them between two fetches, they mean other messages, and nothing fails. Two things tell that it may have
 been so. The client saw a fault that made it ask for the cluster's metadata at once: a fetch was refused because the
 topic or its leader was gone, or a connection broke. It mends that by itself and tells nobody, so the question is
 overheard. Or the process stood still (stopped, suspended, starved) for longer than a fetch waits at the broker, and
-may have missed just that. In both cases whoever takes in messages looks at its positions again first.
+may have missed just that. In both cases anyone who ingests messages looks at its positions again first.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class DisruptionDetector:
 
     def may_have_missed(self) -> bool:
         """Return whether there was such a moment since the positions were last looked at."""
-        self._beat()  # whoever runs first after a standstill may be the one who asks
+        self._beat()  # anyone who runs first after a standstill may be the one who asks
         return self._missed
 
     def acknowledge(self) -> None:
-        """Note that the positions are about to be looked at; what happens from here on counts anew."""
+        """Note that the positions are about to be looked at; what happens from here on counts again."""
         self._missed = False
 
     def _beat(self) -> None:

@@ -11,7 +11,7 @@ message when it is quiet (no waiting, low latency), a thousand under load (one f
 backlog the next is fetched and translated while one is in the database. Not so when little arrives: what was
 fetched early would lie there until the transaction ends, and what comes after it would wait for one
 transaction more. A seek makes what was fetched before it void (the epoch tells): taking it in could skip
-what lies between. A seek goes to the message last taken in, to see whether it is still that one
+what lies between. A seek goes to the message last ingested, to see whether it is still that one
 (`infrastructure/intake/log_identity.py`).
 """
 
@@ -57,7 +57,7 @@ _THREADS: Final = 2
 _LOOK_INTERVAL_S: Final = 2.0
 """How often an ingester to which nothing comes looks whether the store is still where it left it."""
 _BACKLOG_MESSAGES: Final = 100
-"""From this many messages in one fetch on, the next is made while they are taken in."""
+"""From this many messages in one fetch on, the next is made while they are ingested."""
 
 Partition = tuple[str, int]
 
@@ -178,7 +178,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         return following
 
     async def _fetch(self) -> _Fetched | None:
-        """Return the messages that have arrived, translated; None if there are none or Kafka is away."""
+        """Return the messages that have arrived, translated; None if there are none or Kafka is unavailable."""
         epoch = self._epoch
         try:
             fetched = await self._consumer.getmany(
@@ -210,7 +210,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         return _Fetched(epoch, portions, await self._reached(fetched))
 
     async def _is_doubtful(self) -> bool:
-        """Whether what was fetched may lie in another log. Not so while Kafka is away: it was fetched before."""
+        """Whether what was fetched may lie in another log. Not so while Kafka is unavailable: it was fetched before."""
         if not self._vigil.may_have_missed():
             return False
         try:
@@ -300,7 +300,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         return True
 
     def _is_next(self, message: IncomingMessage) -> bool:
-        """Whether the message is ours and not taken in yet."""
+        """Whether the message is ours and not ingested yet."""
         position = self._positions.get((message.topic, message.partition))
         return position is not None and message.offset > position
 
@@ -345,7 +345,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return
 
     def _note_if_older(self, topic: str, partition: int, stored: int) -> None:
-        """Say that the store is behind what we took in: then it was restored, and Kafka is read again from there."""
+        """Say that the store is behind what we ingested: then it was restored, and Kafka is read again from there."""
         known = self._positions.get((topic, partition), stored)
         if stored < known:
             _log.warning(

@@ -1,7 +1,7 @@
 """How far the ingester is behind, in messages and in seconds.
 
 Kafka tells how many messages lie ahead of a position, not how old the first of them is. Two bounds are
-known without asking for it: it is no older than the last message taken in, and it came after the moment
+known without asking for it: it is no older than the last message ingested, and it came after the moment
 at which the end was last reached. The lesser of the two is shown.
 """
 
@@ -27,7 +27,7 @@ class IntakeLag:
         self._at_the_end: dict[Partition, float] = {}
 
     def taken_in(self, intakes: Sequence[Intake]) -> None:
-        """Note the times of messages that were taken in, each partition's in order."""
+        """Note the times of messages that were ingested, each partition's in order."""
         for intake in intakes:
             message = intake.message
             if record_time(message.timestamp_ms) is None:

@@ -1,11 +1,11 @@
 """Is what Kafka has the log in which the stored positions are?
 
 Theory of operation. A position is an offset, and an offset says nothing of the log that it is in: a topic that
-was deleted and made anew, or another Kafka under the same address, gives out the same offsets again. Two things
+was deleted and recreated, or another Kafka under the same address, gives out the same offsets again. Two things
 tell. The log must reach from the first offset that Kafka still has to the message after the position, or messages
-are lost. And the last message up to the position must be the one that was taken in there: its mark (offset, time,
-digest) is stored with the position; only markers of transactions and the like lie between the two. So whoever seeks reads that one message again; it comes before all that follows it
-in its partition, is compared and dropped, and nothing of another log is taken in. That costs one message a seek
+are lost. And the last message up to the position must be the one that was ingested there: its mark (offset, time,
+digest) is stored with the position; only markers of transactions and the like lie between the two. So anyone who seeks reads that one message again; it comes before all that follows it
+in its partition, is compared and dropped, and nothing of another log is ingested. That costs one message a seek
 and nothing afterwards. Where retention or compaction has taken it, or an older release stored no mark, nothing is
 known, and nothing is refused.
 """
@@ -29,11 +29,11 @@ _log = structlog.get_logger(__name__)
 Partition = tuple[str, int]
 
 MESSAGES_GONE: Final = "are gone from Kafka"
-"""What is said of messages that Kafka has dropped before they were taken in."""
+"""What is said of messages that Kafka has dropped before they were ingested."""
 
 _ANOTHER: Final = (
-    "the message at the stored position {position} is not the one that was taken in there, so this is another log: "
-    "the topic was made anew, or it is another Kafka"
+    "the message at the stored position {position} is not the one that was ingested there, so this is another log: "
+    "the topic was recreated, or it is another Kafka"
 )
 
 
@@ -42,7 +42,7 @@ class OffsetGapError(OperatorError):
 
 
 class Place(NamedTuple):
-    """Where a partition is: the offset last taken in, and the offset to read from: the message last taken in, or behind it."""
+    """Where a partition is: the offset last ingested, and the offset to read from: the message last ingested, or behind it."""
 
     position: int
     read_from: int
@@ -63,7 +63,7 @@ class LogIdentity:
         """Return where each partition stands in the store, and move positions over gaps that were accepted.
 
         Raises OffsetGapError, StalePositionError if another owner moves a position meanwhile, and the errors
-        of either server when it is away.
+        of either server when it is unavailable.
         """
         stored = await asyncio.to_thread(self._use_case.positions, partitions)
         marks = await asyncio.to_thread(self._use_case.marks, partitions)
@@ -135,6 +135,6 @@ class LogIdentity:
                 "start with RAS_ACCEPT_OFFSET_GAPS=true to go on from what Kafka has."
             )
         _log.warning("ingest.gap_accepted", topic=topic, partition=number, detail=what)
-        to = first - 1  # a topic that was made anew is read from its beginning
+        to = first - 1  # a topic that was recreated is read from its beginning
         await asyncio.to_thread(self._use_case.skip, topic, number, position, to)
         return to

@@ -35,7 +35,7 @@ def micro_batches(
 
 
 def translated(records: Sequence[ConsumerRecord], *, future_tolerance: timedelta) -> list[Intake]:
-    """Return what each record asks for, or why it cannot be taken in; all were received now."""
+    """Return what each record asks for, or why it cannot be ingested; all were received now."""
     received_at = datetime.now(UTC)
     return [
         Intake(

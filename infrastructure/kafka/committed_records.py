@@ -47,7 +47,7 @@ class CommittedRecords:
 
 @asynccontextmanager
 async def committed_records(bootstrap_servers: str, topics: Sequence[str]) -> AsyncIterator[CommittedRecords]:
-    """Lend a reader of those of `topics` that exist. Raises aiokafka's errors when the broker is away."""
+    """Lend a reader of those of `topics` that exist. Raises aiokafka's errors when the broker is unavailable."""
     keys = await existing_partitions(bootstrap_servers, topics)
     async with committed_in(bootstrap_servers, keys) as records:
         yield records
@@ -55,7 +55,7 @@ async def committed_records(bootstrap_servers: str, topics: Sequence[str]) -> As
 
 @asynccontextmanager
 async def committed_in(bootstrap_servers: str, keys: Iterable[Partition]) -> AsyncIterator[CommittedRecords]:
-    """Lend a reader of topic-partitions that exist. Raises aiokafka's errors when the broker is away."""
+    """Lend a reader of topic-partitions that exist. Raises aiokafka's errors when the broker is unavailable."""
     partitions = [TopicPartition(*key) for key in keys]
     consumer = clients.consumer(
         bootstrap_servers, isolation_level="read_committed", auto_offset_reset="earliest"

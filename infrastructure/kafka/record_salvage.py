@@ -1,4 +1,4 @@
-"""Reading a damaged batch record by record, as far as its records can be told apart (message format 2)."""
+"""Reading a damaged batch record by record, as far as its records can be distinguished (message format 2)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def salvaged(raw: bytes, start: int) -> Iterator[Salvaged]:
         if form != _FORMAT:
             return
         body = bytes(_CODECS[attributes & _CODEC_MASK](raw[_HEADER.size :]))
-    except Exception:  # noqa: BLE001 - of such bytes nothing can be told apart; the caller hands over all of them
+    except Exception:  # noqa: BLE001 - of such bytes nothing can be distinguished; the caller hands over all of them
         return
     base = struct.unpack_from(">q", raw)[0]
     at = 0

@@ -2,7 +2,7 @@
 
 A role that is killed is started again, because nothing is lost by that. A role that ends by itself has
 said why and needs a person: everything is stopped and the reason is shown. Roles end before the servers
-they write to, in the order of the data's way, so that what was taken in is also published.
+they write to, in the order of the data's way, so that what was ingested is also published.
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ LARGEST_MESSAGE_BYTES: Final = 2_500_000
 """Of any two such messages both fit into a partition."""
 
 OVERRUN: Final = (
-    "\nThis is the broker that `ras up` brings: it keeps 5 MB a partition and drops the oldest messages, taken in or "
-    "not; of messages beyond 2.5 MB it loses the second in a row. More came than was taken in. Start `ras up` again, it begins with an empty broker, and send again what was "
-    "lost: `ras replay` sends no faster than messages are taken in. For more, set RAS_KAFKA_BOOTSTRAP_SERVERS to a "
+    "\nThis is the broker that `ras up` brings: it keeps 5 MB per partition and drops the oldest messages, ingested or "
+    "not; of messages beyond 2.5 MB it loses the second in a row. More came than was ingested. Start `ras up` again, it begins with an empty broker, and send again what was "
+    "lost: `ras replay` sends no faster than messages are ingested. For more, set RAS_KAFKA_BOOTSTRAP_SERVERS to a "
     "Kafka of your own."
 )
 """What is added where the ingester finds that messages are gone."""
@@ -66,7 +66,7 @@ class EmbeddedKafka:
             return
         library, error = self._library, ctypes.create_string_buffer(_ERROR_SIZE)
         settings = library.rd_kafka_conf_new()
-        # It writes to standard error by itself otherwise, each client that goes away included.
+        # It writes to standard error by itself otherwise, each client that becomes unavailable included.
         library.rd_kafka_conf_set(settings, b"log_level", b"0", error, _ERROR_SIZE)
         self._client = library.rd_kafka_new(_PRODUCER, settings, error, _ERROR_SIZE)
         if self._client is None:

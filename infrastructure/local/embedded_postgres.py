@@ -7,7 +7,7 @@ by now, and opens every folder above the data to everybody when it runs as root.
 - The server listens on 127.0.0.1 at a free port, with a random password: other processes, and other users'
   processes not, can use the address. No Unix socket, whose path may be 107 bytes at most.
 - It ends with us (`guard.py`), by a fast shutdown; `fsync` stays on.
-- A file lock is held by the server itself as long as any of its processes lives. Whoever gets the lock knows that
+- A file lock is held by the server itself as long as any of its processes lives. Anyone who gets the lock knows that
   a `postmaster.pid` in the folder is a dead server's, and removes it; whatever its number means today.
 
 Runs on Linux and macOS.

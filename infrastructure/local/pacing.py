@@ -1,7 +1,7 @@
-"""Sending to the broker of `ras up` no faster than messages are taken in.
+"""Sending to the broker of `ras up` no faster than messages are ingested.
 
 Theory of operation. The embedded broker drops the oldest records of a partition when it holds 5 MB, read or not, and what
-is dropped before the ingester has it is lost. So whoever sends counts, partition by partition, the bytes that lie
+is dropped before the ingester has it is lost. So anyone who sends counts, partition by partition, the bytes that lie
 beyond the stored position, and waits before there are too many. No message may be larger than the broker takes: that
 is for the sender to see, before it sends anything.
 """
@@ -60,7 +60,7 @@ class Pace:
                 continue
             if monotonic() - since > _STANDSTILL_S:
                 raise NotTakenInError(
-                    f"The ingester of `ras up` has taken in nothing of {partition[0]}, partition {partition[1]}, for "
+                    f"The ingester of `ras up` has ingested nothing of {partition[0]}, partition {partition[1]}, for "
                     f"{_STANDSTILL_S:.0f} s. `ras status` says why; what was sent before is not lost."
                 )
             await asyncio.sleep(_POLL_S)

@@ -88,7 +88,7 @@ class Outbox:
 async def read_outbox(servers: Servers, transactional_id: str, *, limit: int) -> Outbox:
     """Return at most `limit` events of each kind, the next to be published first, the last published first.
 
-    Raises psycopg.OperationalError when the database is away; without Kafka the times are missing.
+    Raises psycopg.OperationalError when the database is unavailable; without Kafka the times are missing.
     """
     copy = PositionCopy(servers.database_url, transactional_id)
     log = NotificationLog(servers.database_url, event_codec(), [event.topic for event in OUTBOX_EVENTS])

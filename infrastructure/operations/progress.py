@@ -57,7 +57,7 @@ class Progress:
 async def read_progress(servers: Servers, transactional_id: str) -> tuple[list[Progress], list[str]]:
     """Return everybody's progress, and what kept us from knowing all of it.
 
-    Raises psycopg.OperationalError when the database is away.
+    Raises psycopg.OperationalError when the database is unavailable.
     """
     async with await connect(servers.database_url) as connection:
         cursor = await connection.execute(EVERY)

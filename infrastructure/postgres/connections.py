@@ -124,7 +124,7 @@ def read_model_engine(
         max_overflow=pool_size,
         pool_pre_ping=False,
         pool_timeout=CONNECT_TIMEOUT_S,
-        hide_parameters=True,  # its errors would show rows, and so people, to whoever reads the log
+        hide_parameters=True,  # its errors would show rows, and so people, to anyone who reads the log
     )
 
 

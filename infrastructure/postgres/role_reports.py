@@ -127,7 +127,7 @@ class _Reporter:
                 await self._connection.execute("SET synchronous_commit = off")
             await self._connection.execute(_WRITE, [list(column) for column in zip(*rows, strict=True)])
         except psycopg.Error:
-            await self.close()  # the roles say themselves that the database is away
+            await self.close()  # the roles say themselves that the database is unavailable
         else:
             self._written, self._written_at = rows, monotonic()
 

@@ -53,7 +53,7 @@ class AnnouncedIndex:
     async def learn(self, until: int) -> None:
         """Begin to compare, at least up to the notification id `until`.
 
-        Raises aiokafka's errors when the broker is away.
+        Raises aiokafka's errors when the broker is unavailable.
         """
         self._said, self._ids = await everything_said(self._bootstrap_servers)
         self._to_be_taken_in = await _last_offsets(self._bootstrap_servers)
@@ -90,7 +90,7 @@ class AnnouncedIndex:
 async def everything_said(bootstrap_servers: str) -> tuple[frozenset[bytes], frozenset[bytes]]:
     """Return a digest of each announcement and notice in the out-topics, and every event id; sixteen bytes each.
 
-    Raises aiokafka's errors when the broker is away.
+    Raises aiokafka's errors when the broker is unavailable.
     """
     said: set[bytes] = set()
     ids: set[bytes] = set()

@@ -31,7 +31,7 @@ class PublishedPosition(NamedTuple):
 async def read_position(bootstrap_servers: str, transactional_id: str) -> PublishedPosition | None:
     """Return what was last committed for this transactional id, None if there is nothing.
 
-    Raises aiokafka's errors when the broker is away.
+    Raises aiokafka's errors when the broker is unavailable.
     """
     found: PublishedPosition | None = None
     async with committed_in(bootstrap_servers, [(PUBLISHER_POSITION, 0)]) as records:

@@ -134,7 +134,7 @@ class _Reader:
 
 
 class PostgresAssessments(ReadModelQueries, _Reader):
-    """The read model of judging jobs. Raises SQLAlchemy's errors when the database is away.
+    """The read model of judging jobs. Raises SQLAlchemy's errors when the database is unavailable.
 
     Give it an engine that prepares no statements: in a snapshot there is no second try with another plan.
     """

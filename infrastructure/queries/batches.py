@@ -124,7 +124,7 @@ _LETTER: Final = "SELECT * FROM ras_dead_letters.letters WHERE position = %(posi
 
 
 class PostgresQueries(ReadModelQueries):
-    """All queries, on the read models. Raises psycopg's errors when the database is away."""
+    """All queries, on the read models. Raises psycopg's errors when the database is unavailable."""
 
     async def head(self) -> int:
         """Return the highest notification id of the log, 0 where nothing is recorded."""

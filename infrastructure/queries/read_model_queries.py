@@ -59,7 +59,7 @@ class EngineReads:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def rows(self, query: str | TextClause, parameters: Mapping[str, Any]) -> Rows:
-        """Run `query` and return its rows. Raises SQLAlchemy's errors when the database is away."""
+        """Run `query` and return its rows. Raises SQLAlchemy's errors when the database is unavailable."""
         statement = text(query) if isinstance(query, str) else query
         for _ in range(_MOST_TRIES):
             try:

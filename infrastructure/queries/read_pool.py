@@ -36,7 +36,7 @@ class ReadConnections:
     async def rows(self, query: str, parameters: Mapping[str, Any]) -> list[DictRow]:
         """Run `query` with its `%(name)s` parameters and return its rows.
 
-        Raises psycopg's errors: OperationalError when the database is away or every connection is busy for
+        Raises psycopg's errors: OperationalError when the database is unavailable or every connection is busy for
         longer than five seconds.
         """
         await self._turn()

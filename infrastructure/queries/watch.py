@@ -1,6 +1,6 @@
 """Waiting for read models, on behalf of many at once.
 
-Whoever waits is put down here; one task looks for all of them. It looks when the event store says that the log
+Anyone who waits is put down here; one task looks for all of them. It looks when the event store says that the log
 has grown (the NOTIFY that followers are woken by), a moment later because rows come after events, then ever more
 rarely, at the latest each second: NOTIFY is a hint, and a rebuild switches sides without one. A look is one
 statement for the positions of all read models and, when that of the batches has moved or somebody has joined, one
@@ -65,7 +65,7 @@ class ReadModelWatch:
     async def position(self, read_model: str) -> int:
         """Return the notification id up to which a read model knows events, 0 where there is none.
 
-        Raises psycopg's errors when the database is away.
+        Raises psycopg's errors when the database is unavailable.
         """
         return (await self._sides_now()).get(read_model, (0, 0))[1]
 
@@ -132,7 +132,7 @@ class ReadModelWatch:
                 moved = await self._look()
                 woken = await growth
             except psycopg.Error as error:
-                # Whoever waits asks the database itself at the end, and says then that it is away.
+                # Anyone who waits asks the database itself at the end, and says then that it is unavailable.
                 _log.info("watch.waiting", error=type(error).__name__)
                 moved = woken = False
                 await asyncio.sleep(_LATEST_S)

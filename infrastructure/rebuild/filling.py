@@ -148,7 +148,7 @@ class _Fold:
 
     @property
     def is_full(self) -> bool:
-        """Whether no more may be taken in, or so much went by that the position should move."""
+        """Whether no more may be ingested, or so much went by that the position should move."""
         return self._passed >= PAGE_EVENTS or self._size >= PAGE_BYTES
 
     @property

@@ -62,7 +62,7 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A read model being built anew: `position` is the last notification id that its rows know of."""
+    """A read model being rebuilt: `position` is the last notification id that its rows know of."""
 
     id: int
     projection: Projection

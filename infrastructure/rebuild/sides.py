@@ -1,7 +1,7 @@
 """The sides of a read model: the live one, the one being built, and the one that was live before.
 
 Each is a schema with tables of the same names, so a side becomes another by renaming its schema. Code
-always speaks to the live names; SQLAlchemy exchanges the schema for whoever works on another side.
+always speaks to the live names; SQLAlchemy exchanges the schema for anyone who works on another side.
 
 What takes a side's name away waits for everybody who reads it (ACCESS EXCLUSIVE on its tables). The
 rename alone would not: a statement that is being analysed just then could find one table on the old side
@@ -32,7 +32,7 @@ _COLUMNS: Final = text(
 
 
 def fresh_schema(name: str) -> str:
-    """Return the schema in which the read model `name` is built anew."""
+    """Return the schema in which the read model `name` is rebuilt."""
     return f"{schema_of(name)}__new"
 
 

@@ -5,7 +5,7 @@
        └─────────────┴──────────────┴────> abandoned
 
 Until it is swapped, the live side knows nothing of a rebuild, so abandoning one changes nothing for
-anybody. A proof holds for the run that made it: whoever resumes proves again.
+anybody. A proof holds for the run that made it: anyone who resumes proves again.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ locked out, schemas renamed, and positions, versions and the rebuild's state cha
 nothing. Renaming a schema invalidates every session's cached plans, so prepared statements are analysed
 again and find the new tables under the old names.
 
-Readers queue behind whoever waits for their tables. The waits are therefore short at first, and longer
+Readers queue behind anyone who waits for their tables. The waits are therefore short at first, and longer
 only when that did not help (autovacuum gives way after a second).
 """
 
@@ -68,7 +68,7 @@ def swap(connection: Connection, log: LogReader, build: Build) -> Build:
         # goes on with what is filled; killed after the commit, it finds the step done.
         position = locked_position(connection, name)
         standing = journal.live(connection, name)
-        is_in_the_log = position <= log.head()  # a position beyond its end would stop whoever follows
+        is_in_the_log = position <= log.head()  # a position beyond its end would stop anyone who follows
         done = fill_within(connection, log, build, max(position, build.position)) if is_in_the_log else build
         sides.lock_out_readers(connection, live)
         sides.drop(connection, sides.kept_schema(name))
@@ -88,7 +88,7 @@ def turn(connection: Connection, log: LogReader, kept: Kept, *, can_follow: bool
     """Make the kept side the live one again, and keep the one that was. Return the position it is at.
 
     With `can_follow` the kept side is brought up to the live position first; else it is live as it is, and
-    whoever follows it goes on from its position.
+    anyone who follows it goes on from its position.
     """
     name, live, aside = kept.projection.name, schema_of(kept.projection.name), "ras__turning"
 

@@ -1,4 +1,4 @@
-"""Rebuilds that are under way, as whoever looks at the database sees them."""
+"""Rebuilds that are under way, as anyone who looks at the database sees them."""
 
 from __future__ import annotations
 

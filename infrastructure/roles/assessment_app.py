@@ -33,9 +33,9 @@ def assessment_app(
     registry: CollectorRegistry = REGISTRY,
     kept_bytes: int = KEPT_BYTES,
 ) -> Starlette:
-    """Return the application on the database that `servers` names; it starts although that is away.
+    """Return the application on the database that `servers` names; it starts although that is unavailable.
 
-    `kept_bytes` bounds each kind of kept answers; with 0 each request is computed anew.
+    `kept_bytes` bounds each kind of kept answers; with 0 each request is computed again.
     """
     engine = read_model_engine(servers.database_url, pool_size=_POOL_SIZE, prepared=False)
     queries = PostgresAssessments(engine)

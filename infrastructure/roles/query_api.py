@@ -51,7 +51,7 @@ def query_app(
     registry: CollectorRegistry = REGISTRY,
     stopping: asyncio.Event | None = None,
 ) -> Starlette:
-    """Return the application on the database that `servers` names; it starts although that is away.
+    """Return the application on the database that `servers` names; it starts although that is unavailable.
 
     When `stopping` is set, requests that wait for something are answered at once.
     """
@@ -150,7 +150,7 @@ def query_app(
 
 
 class _StoreWhenNeeded:
-    """The event store, opened by the first who writes: the API starts although the database is away."""
+    """The event store, opened by the first who writes: the API starts although the database is unavailable."""
 
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url

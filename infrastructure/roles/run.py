@@ -1,7 +1,7 @@
 """Running a role: wait for the database, check the tables, run until asked to stop.
 
 Every role behaves alike. SIGTERM and Ctrl-C end it after the transaction at hand, and within
-RAS_SHUTDOWN_TIMEOUT_S by force; a second one ends it at once. While a server is away it waits and says so in its health; what waiting cannot mend ends it with a
+RAS_SHUTDOWN_TIMEOUT_S by force; a second one ends it at once. While a server is unavailable it waits and says so in its health; what waiting cannot mend ends it with a
 sentence.
 """
 
@@ -107,7 +107,7 @@ async def serve(
     sockets: Sequence[socket.socket],
     stopping: asyncio.Event | None = None,
 ) -> None:
-    """Run an HTTP application on bound `sockets`; it starts although the database is away.
+    """Run an HTTP application on bound `sockets`; it starts although the database is unavailable.
 
     `stopping` is set when the end is asked for, before requests under way are waited for.
     """

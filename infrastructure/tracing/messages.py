@@ -1,6 +1,6 @@
 """Spans of the messages that come in and go out.
 
-A message that belongs to a recorded trace gets a span when it has been taken in, as a child of the span that its
+A message that belongs to a recorded trace gets a span when it has been ingested, as a child of the span that its
 sender named. What goes out gets one too, a child of the same sender's: `traceparent` of the message that
 caused an event is stored with the event, and so the trace goes on however long after. The two are
 siblings, because what is stored must not depend on whether somebody looks on.

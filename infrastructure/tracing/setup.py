@@ -28,7 +28,7 @@ _INSTALL: Final = "Install `result-aggregator-service[tracing]`, or unset the va
 
 
 class _IntoOurLog(logging.Handler):
-    """What the SDK has to say (its collector is away) as lines of our own log."""
+    """What the SDK has to say (its collector is unavailable) as lines of our own log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""

@@ -14,7 +14,7 @@ from domain.batch_events import BatchResultsReady
 from examples.ai_feedback_consumer import ResultsReady, described, what_is_missing
 from tests.support.given import announced, assessed, play, registered, spellchecked
 
-_AWAY = {"available": False, "reason": "It is away."}
+_AWAY = {"available": False, "reason": "It is unavailable."}
 _JUDGED = {
     "available": True,
     "jobs": [
@@ -92,7 +92,11 @@ def test_no_bytes_stop_it(value: bytes) -> None:
             shown("completed_successfully", _JUDGED),
             "RAS shows it as completed_successfully",
         ),
-        ("completed_successfully", shown("completed_successfully", _AWAY), "no assessment: It is away."),
+        (
+            "completed_successfully",
+            shown("completed_successfully", _AWAY),
+            "no assessment: It is unavailable.",
+        ),
         ("completed_successfully", shown("completed_successfully", _JUDGED), None),
         ("failed_critically", shown("failed", _AWAY), None),
         ("cancelled", shown("cancelled", _AWAY), None),

@@ -66,6 +66,6 @@ def test_an_essay_that_no_list_of_misfits_names_is_none(misfits: Any) -> None:
 
 
 def test_a_reason_is_told_alike_of_batch_and_essay() -> None:
-    away = AssessmentUnavailable("It is away.")
-    assert orjson.loads(batch_member(away)) == {"available": False, "reason": "It is away."}
+    away = AssessmentUnavailable("It is unavailable.")
+    assert orjson.loads(batch_member(away)) == {"available": False, "reason": "It is unavailable."}
     assert essay_member(away, "e1") == batch_member(away)

@@ -200,7 +200,7 @@ def test_ingesters_that_take_turns_on_the_same_batches_come_to_what_one_comes_to
 
 
 def facts(store: FakeEventStore) -> list[tuple[str, str, datetime, int]]:
-    """Return what upstream said, sorted: once each, whoever took it in."""
+    """Return what upstream said, sorted: once each, anyone who took it in."""
     return sorted(
         (event.originator_id, event.topic, event.happened_at, event.causation.offset)
         for event in store.events

@@ -1,4 +1,4 @@
-"""Operators killed at any step, and judging jobs that wait: what was put aside is taken in once all the same."""
+"""Operators killed at any step, and judging jobs that wait: what was put aside is ingested once all the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the batch takes in: any message first, each statement once, the newer over the older."""
+"""What the batch ingests: any message first, each statement once, the newer over the older."""
 
 from __future__ import annotations
 

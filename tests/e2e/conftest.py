@@ -16,7 +16,7 @@ from tests.support.topics import Topics
 
 @pytest.fixture
 def ras_topics(kafka_bootstrap: str) -> Topics:
-    """All topics of RAS on the real broker, deleted and made anew."""
+    """All topics of RAS on the real broker, deleted and recreated."""
     topics = Topics(kafka_bootstrap)
     topics.renew()
     return topics

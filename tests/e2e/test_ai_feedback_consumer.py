@@ -109,7 +109,7 @@ def test_each_batch_has_one_line_through_repeats_restarts_and_a_new_group(
         seen += Counter(example.batches)
 
     # Kafka has forgotten the group: everything comes again, and nothing is new.
-    with ExampleProcess(tmp_path, "third", **{**where, "group": f"{ras.consumer_group}-anew"}) as example:
+    with ExampleProcess(tmp_path, "third", **{**where, "group": f"{ras.consumer_group}-again"}) as example:
         example.wait_for_repeats(len(announced(ras_topics)))
         assert example.stop() == 0
         seen += Counter(example.batches)
@@ -120,7 +120,7 @@ def test_each_batch_has_one_line_through_repeats_restarts_and_a_new_group(
 def test_what_cannot_be_done_now_is_done_later_and_nothing_is_skipped(
     ras: Installation, ras_topics: Topics, app: AssessmentServer, tmp_path: Path
 ) -> None:
-    """RAS's API is away, then the assessment app is, and a record is no event at all."""
+    """RAS's API is unavailable, then the assessment app is, and a record is no event at all."""
     port = free_port()
     for role in ("ingest", "publish", "project"):
         ras.start(role)

@@ -1,4 +1,4 @@
-"""A topic that was made anew and has grown past the stored position: recognised by the message at the position."""
+"""A topic that was recreated and has grown past the stored position: recognised by the message at the position."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _OTHERS: Final = [m for m in stream(20_261_126, 40, class_sizes=(8, 24)) if m.to
 """More messages of one topic than there are in it of the first stream."""
 
 _REFUSAL: Final = (
-    "is not the one that was taken in there, so this is another log: the topic was made anew, or it is another "
+    "is not the one that was ingested there, so this is another log: the topic was recreated, or it is another "
     "Kafka. Nothing was skipped. If this is known and right, start with RAS_ACCEPT_OFFSET_GAPS=true"
 )
 
 
 def _make_anew(topics: Topics, messages: list[UpstreamMessage] = _OTHERS) -> None:
-    """Delete a topic, make it anew and let it grow past what it was."""
+    """Delete a topic, make it again and let it grow past what it was."""
     before = topics.ends([ESSAY_SLOT_ASSIGNED])
     topics.delete(ESSAY_SLOT_ASSIGNED)
     with suppress(KafkaException):  # a consumer at work may ask for it first, which creates it
@@ -46,7 +46,7 @@ def _positions(store: PostgresProbe) -> list[int]:
 
 @pytest.fixture
 def ingester(ras: Installation, ras_topics: Topics, store: PostgresProbe) -> RoleProcess:
-    """An ingester that has taken in everything."""
+    """An ingester that has ingested everything."""
     ingester = ras.start("ingest").wait_until_ready()
     ras_topics.send(_MESSAGES)
     _wait_until_taken_in(ras_topics, store)
@@ -56,7 +56,7 @@ def ingester(ras: Installation, ras_topics: Topics, store: PostgresProbe) -> Rol
 def _wait_until_taken_in(topics: Topics, store: PostgresProbe) -> None:
     wait_until(
         lambda: all_is_taken_in(store, topics),
-        what="everything is taken in",
+        what="everything is ingested",
         deadline_s=60.0,
         state=lambda: taken_in(store),
     )
@@ -81,7 +81,7 @@ def test_a_topic_that_grew_past_the_position_is_refused_and_read_from_its_beginn
     ras.start("ingest", accept_offset_gaps="true").wait_until_ready()
     wait_until(
         lambda: taken_in(store) == before + len(_OTHERS),
-        what="the new topic is taken in from its beginning",
+        what="the new topic is ingested from its beginning",
         state=lambda: f"{taken_in(store) - before} of {len(_OTHERS)}; {_positions(store)}",
     )
     ends = ras_topics.ends([ESSAY_SLOT_ASSIGNED])

@@ -1,4 +1,4 @@
-"""Bad input on the real broker: each case ends as documented, and what lies behind it is taken in."""
+"""Bad input on the real broker: each case ends as documented, and what lies behind it is ingested."""
 
 from __future__ import annotations
 

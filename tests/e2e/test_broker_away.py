@@ -1,4 +1,4 @@
-"""Kafka goes away and comes back: what was fetched is taken in and can be asked for, the rest waits."""
+"""Kafka becomes unavailable and comes back: what was fetched is taken in and can be asked for, the rest waits."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_roles_wait_for_kafka_and_go_on_by_themselves(
 
     wait_until(
         lambda: taken_in(store) == len(sent),
-        what="what was fetched is taken in",
+        what="what was fetched is ingested",
         state=lambda: taken_in(store),
     )
     wait_until(

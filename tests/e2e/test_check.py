@@ -138,7 +138,7 @@ def test_a_record_that_never_went_out_is_named(
 def test_what_lies_in_another_kafka_is_not_missed_once_the_publisher_was_told_to_go_on(
     settled: Installation, ras_topics: Topics, store: PostgresProbe
 ) -> None:
-    """All topics are made anew, as on another Kafka. What is published from then on is compared."""
+    """All topics are recreated, as on another Kafka. What is published from then on is compared."""
     assert report(settled)["consistent"]
     settled.terminate_all()
     said = len(announced(store))
@@ -155,7 +155,7 @@ def test_what_lies_in_another_kafka_is_not_missed_once_the_publisher_was_told_to
             and all_is_published(store, settled.transactional_id)
             and all_is_projected(store)
         ),
-        what="what came later is taken in, published and projected",
+        what="what came later is ingested, published and projected",
         deadline_s=60.0,
         state=store.positions,
     )

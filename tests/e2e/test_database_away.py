@@ -1,4 +1,4 @@
-"""PostgreSQL goes away, in order or by a crash, and comes back: every role waits and goes on by itself."""
+"""PostgreSQL becomes unavailable, in order or by a crash, and comes back: every role waits and goes on by itself."""
 
 from __future__ import annotations
 

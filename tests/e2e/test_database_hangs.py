@@ -59,7 +59,7 @@ def test_frozen_connections_are_noticed_and_replaced_and_the_roles_can_be_ended(
 
     for role in roles:
         role.wait_for_health("ok", deadline_s=_DEADLINE_S)
-    wait_until(lambda: taken_in(store) == len(sent), what="all is taken in", deadline_s=_DEADLINE_S)
+    wait_until(lambda: taken_in(store) == len(sent), what="all is ingested", deadline_s=_DEADLINE_S)
     wait_until_settled(store, ras_topics, ras.transactional_id)
     check_taken_in_once(store, ras_topics, sent)
     check_published_once(store, ras_topics, ras.transactional_id)

@@ -90,7 +90,7 @@ def send(where: dict[str, str], messages: Iterable[UpstreamMessage]) -> None:
 
 
 def is_settled(store: PostgresProbe, due: int) -> bool:
-    """Whether `due` messages are taken in, and what follows from them is published and projected."""
+    """Whether `due` messages are ingested, and what follows from them is published and projected."""
     return taken_in(store) == due and all_is_published(store, _PUBLISHER) and all_is_projected(store)
 
 
@@ -156,7 +156,7 @@ def test_other_commands_find_it_and_replay_sends_no_faster_than_it_takes_in(
 
         assert replayed.exit_code == 0, replayed.output
         assert f"{len(lines)} messages sent." in replayed.output
-        wait_until(lambda: taken_in(store) == len(lines), what="all is taken in", state=store.positions)
+        wait_until(lambda: taken_in(store) == len(lines), what="all is ingested", state=store.positions)
         assert store.value("SELECT sum(dead_lettered) FROM ras.intake_counts") == count
 
 
@@ -166,11 +166,11 @@ def test_what_its_broker_drops_before_it_is_taken_in_ends_it_with_the_reason(emb
         with psycopg.connect(where["database_url"]) as holding, Sender(where["kafka"]) as sender:
             holding.execute(
                 "LOCK TABLE ras.stored_events IN EXCLUSIVE MODE"
-            )  # nothing can be taken in meanwhile
+            )  # nothing can be ingested meanwhile
             sender.send(messages)
 
     assert "are gone from Kafka" in embedded.said
-    assert "it keeps 5 MB a partition" in embedded.said
+    assert "it keeps 5 MB per partition" in embedded.said
 
 
 def test_the_address_of_its_database_stays_over_a_restart(embedded: Embedded) -> None:

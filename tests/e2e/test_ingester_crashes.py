@@ -27,7 +27,7 @@ def test_every_message_is_taken_in_once_although_the_ingester_is_killed_again_an
 
     def start(life: int) -> RoleProcess:
         # A group for each life: no wait until the group has given up the killed member. What keeps two of
-        # them from taking in the same message is the position in PostgreSQL and not the group.
+        # them from ingesting the same message is the position in PostgreSQL and not the group.
         return ras.start(
             "ingest",
             consumer_group=f"{ras.consumer_group}-{life}",
@@ -44,7 +44,7 @@ def test_every_message_is_taken_in_once_although_the_ingester_is_killed_again_an
         enough = before + dice.randint(1, share - 1)
         wait_until(
             lambda enough=enough: taken_in(store) >= enough,  # type: ignore[misc]
-            what=f"{enough} messages are taken in",
+            what=f"{enough} messages are ingested",
             state=lambda: taken_in(store),
         )
         ingester.kill()
@@ -53,7 +53,7 @@ def test_every_message_is_taken_in_once_although_the_ingester_is_killed_again_an
     sent += ras_topics.send(messages[_KILLS * share :])
     wait_until(
         lambda: taken_in(store) >= len(messages),
-        what="everything is taken in",
+        what="everything is ingested",
         state=lambda: f"{taken_in(store)} of {len(messages)}",
     )
 
@@ -88,9 +88,9 @@ def test_an_ingester_that_slept_while_another_did_its_work_does_none_of_it_again
 
 
 def _send(messages: Sequence[UpstreamMessage], topics: Topics, store: PostgresProbe) -> list[Coordinates]:
-    """Send messages, wait until they are taken in, and return where they lie."""
+    """Send messages, wait until they are ingested, and return where they lie."""
     places = topics.send(messages)
     wait_until(
-        lambda: all_is_taken_in(store, topics), what="everything is taken in", state=lambda: taken_in(store)
+        lambda: all_is_taken_in(store, topics), what="everything is ingested", state=lambda: taken_in(store)
     )
     return places

@@ -1,4 +1,4 @@
-"""Messages that Kafka lost before they were taken in: refused by name, skipped only on an operator's word."""
+"""Messages that Kafka lost before they were ingested: refused by name, skipped only on an operator's word."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_messages_that_retention_took_are_named_and_skipped_only_when_told(
     ingester = ras.start("ingest", accept_offset_gaps="true")
     wait_until(
         lambda: taken_in(store) == len(_MESSAGES) - 3,
-        what="all but the lost messages are taken in",
+        what="all but the lost messages are ingested",
         state=lambda: f"{taken_in(store)} of {len(_MESSAGES)}",
     )
     ends = ras_topics.ends(INPUT_TOPICS)
@@ -109,7 +109,7 @@ def test_a_topic_that_was_made_anew_is_refused_and_read_from_its_beginning_when_
     ras_topics.send(_SECOND_HALF)
     wait_until(
         lambda: taken_in(store) == before + len(_SECOND_HALF),
-        what="everything in the new topic is taken in",
+        what="everything in the new topic is ingested",
         state=lambda: f"{taken_in(store) - before} of {len(_SECOND_HALF)}",
     )
 
@@ -117,7 +117,7 @@ def test_a_topic_that_was_made_anew_is_refused_and_read_from_its_beginning_when_
 def _send(messages: list[UpstreamMessage], topics: Topics, store: PostgresProbe) -> None:
     topics.send(messages)
     wait_until(
-        lambda: all_is_taken_in(store, topics), what="everything is taken in", state=lambda: taken_in(store)
+        lambda: all_is_taken_in(store, topics), what="everything is ingested", state=lambda: taken_in(store)
     )
 
 

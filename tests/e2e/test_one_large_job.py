@@ -48,11 +48,11 @@ def test_every_answer_is_recorded_once_by_ingesters_of_which_one_is_killed(
     first.wait_until_ready()
     second.wait_until_ready()
     wait_until(
-        lambda: taken_in(store) > len(sent) // 3, what="a third is taken in", state=lambda: taken_in(store)
+        lambda: taken_in(store) > len(sent) // 3, what="a third is ingested", state=lambda: taken_in(store)
     )
     second.kill()
     wait_until(
-        lambda: taken_in(store) == len(sent), what="everything is taken in", state=lambda: taken_in(store)
+        lambda: taken_in(store) == len(sent), what="everything is ingested", state=lambda: taken_in(store)
     )
 
     check_taken_in_once(store, ras_topics, places)

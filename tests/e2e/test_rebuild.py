@@ -189,7 +189,7 @@ def test_ras_up_rebuilds_what_an_upgrade_needs_before_its_roles_start(
 ) -> None:
     with ended(ras.start("ingest").wait_until_ready()):
         ras_topics.send(stream(_SEED, 5, class_sizes=(2, 8)))
-        wait_until(lambda: all_is_taken_in(store, ras_topics), what="everything is taken in")
+        wait_until(lambda: all_is_taken_in(store, ras_topics), what="everything is ingested")
     store.execute("DROP SCHEMA ras_teacher_inbox CASCADE")
     store.execute("DELETE FROM ras.read_models WHERE name = 'teacher_inbox'")
     store.execute("UPDATE ras.read_models SET version = 0 WHERE name = 'dead_letters'")

@@ -73,7 +73,7 @@ class Disaster:
         with self.ingesting():
             wait_until(
                 lambda: all_is_taken_in(self.store, self.topics),
-                what="everything is taken in",
+                what="everything is ingested",
                 deadline_s=60.0,
                 state=lambda: taken_in(self.store),
             )
@@ -228,7 +228,7 @@ def test_a_publisher_at_work_notices_that_the_store_was_restored_under_it(disast
 
 
 def test_a_kafka_that_is_older_than_the_store_is_refused_by_name(disaster: Disaster) -> None:
-    """Topics that were lost and made anew: the store is ahead of everything in Kafka."""
+    """Topics that were lost and recreated: the store is ahead of everything in Kafka."""
     disaster.topics.renew()
 
     ingester = disaster.ras.run("ingest")
@@ -244,7 +244,7 @@ def test_a_kafka_that_is_older_than_the_store_is_refused_by_name(disaster: Disas
     disaster.topics.send(_AFTERWARDS)
     wait_until(
         lambda: taken_in(disaster.store) == before + len(_AFTERWARDS),
-        what="the new topics are taken in",
+        what="the new topics are ingested",
         state=lambda: taken_in(disaster.store) - before,
     )
     publisher = disaster.ras.start("publish", "--resume-at", resume_at).wait_until_ready()

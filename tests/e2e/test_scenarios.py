@@ -1,7 +1,7 @@
 """Every stream file through the whole of RAS, on real servers, against what must come out of it.
 
 The files are played once for all tests, one message at a time: the next is sent when the one before is
-taken in. So the messages are read in the order of the file, as the expectations want it, although Kafka
+ingested. So the messages are read in the order of the file, as the expectations want it, although Kafka
 itself keeps no order between partitions.
 """
 
@@ -145,7 +145,7 @@ def _play(topics: Topics, store: PostgresProbe) -> dict[tuple[str, int], Coordin
                 places[name, line.number] = at
                 wait_until(
                     lambda at=at: _position(store, at) >= at.offset,  # type: ignore[misc]
-                    what=f"{name}, line {line.number}, is taken in",
+                    what=f"{name}, line {line.number}, is ingested",
                     state=lambda at=at: _position(store, at),  # type: ignore[misc]
                 )
     return places

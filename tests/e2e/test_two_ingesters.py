@@ -42,10 +42,10 @@ class Load:
         wait_until(send_and_look, what=what, deadline_s=deadline_s, state=self._state)
 
     def until_all_is_in(self) -> None:
-        """Send nothing more and wait until everything is taken in."""
+        """Send nothing more and wait until everything is ingested."""
         wait_until(
             lambda: taken_in(self._store) == len(self.messages),
-            what="everything is taken in",
+            what="everything is ingested",
             state=self._state,
         )
 
@@ -54,7 +54,7 @@ class Load:
         self.places += self._sender.send(messages)
 
     def _state(self) -> str:
-        return f"{taken_in(self._store)} of {len(self.messages)} messages are taken in"
+        return f"{taken_in(self._store)} of {len(self.messages)} messages are ingested"
 
 
 def test_nothing_is_lost_or_doubled_when_ingesters_join_are_killed_and_are_stopped_under_load(
@@ -90,12 +90,12 @@ def _start(ras: Installation) -> RoleProcess:
 
 
 def _works(ingester: RoleProcess) -> Callable[[], bool]:
-    """Return what says whether `ingester` has taken in messages since now."""
+    """Return what says whether `ingester` has ingested messages since now."""
     before = ingester.metric("ras_ingest_messages_total")
     return lambda: ingester.metric("ras_ingest_messages_total") > before
 
 
 def _are_in(ends: Mapping[Partition, int], store: PostgresProbe) -> bool:
-    """Whether everything before `ends` is taken in."""
+    """Whether everything before `ends` is ingested."""
     positions = store.positions()
     return all(positions.get(intake_position(*p), -1) >= end - 1 for p, end in ends.items())

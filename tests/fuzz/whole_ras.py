@@ -73,7 +73,7 @@ def put_through(url: str, messages: Iterable[IncomingMessage], step: Step = lamb
         ingestion = Ingestion(store)
         for batch in _parts(messages, _MICRO_BATCH):
             _take_in(ingestion, batch, outcome)
-            step("taken in", outcome.messages)
+            step("ingested", outcome.messages)
         _account(database, outcome)
         _project(url, database, step)
         outcome.events = _head(database)

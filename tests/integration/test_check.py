@@ -53,7 +53,7 @@ class Installation:
         self._ingestion = Ingestion(store)
 
     def begin(self) -> None:
-        """A few batches and a dead letter are taken in, a teacher reads a notification, all is projected."""
+        """A few batches and a dead letter are ingested, a teacher reads a notification, all is projected."""
         for start in range(0, len(self._first), 40):
             self._ingestion.insist(self._first[start : start + 40])
         self._ingestion.insist([dead_letter(BATCH_PIPELINE_COMPLETED, partition=7)])
@@ -65,7 +65,7 @@ class Installation:
         self.project()
 
     def take_in_more(self) -> None:
-        """One more batch is taken in."""
+        """One more batch is ingested."""
         self._ingestion.insist(self._later)
 
     def project(self) -> None:

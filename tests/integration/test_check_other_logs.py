@@ -1,4 +1,4 @@
-"""`ras check` where one offset has stood for two messages, because the topics were made anew."""
+"""`ras check` where one offset has stood for two messages, because the topics were recreated."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def refused(intake: Intake) -> Intake:
 
 
 class Anew:
-    """A store, of which the topics are made anew on the way."""
+    """A store, of which the topics are recreated on the way."""
 
     def __init__(self, store: EventStore, database: PostgresProbe, url: str) -> None:
         self.store = store
@@ -96,7 +96,7 @@ def test_topics_made_anew_agree(anew: Anew, way: object, incremental: bool) -> N
     report = anew.checked(incremental=incremental)
 
     assert (report.findings, report.consistent) == ([], True)
-    assert any("were begun anew in Kafka" in note for note in report.notes)
+    assert any("were started again in Kafka" in note for note in report.notes)
 
     way(anew)  # and once more: each log is told from each other
     anew.take_in([refused(intake) for intake in _AFTER])
@@ -130,7 +130,7 @@ def test_what_does_not_fit_the_new_log_is_named(anew: Anew) -> None:
     details = [finding.detail for finding in anew.checked().findings]
 
     coordinates = f"{name.removeprefix('intake/')}/{position}"
-    assert details == [f"It comes from {coordinates}, which no ingester has taken in."]
+    assert details == [f"It comes from {coordinates}, which no ingester has ingested."]
 
 
 def test_a_message_that_is_taken_in_twice_in_the_new_log_is_named(anew: Anew) -> None:

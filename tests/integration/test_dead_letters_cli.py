@@ -152,4 +152,4 @@ def test_parked_messages_are_listed_and_drained(url: str, monkeypatch: pytest.Mo
     assert ras("parked", "drain", database_url=url).output == "Nothing is parked.\n"
     for name in (script.batch_id, batch_stream_id(script.batch_id)):
         again = ras("parked", "drain", name, "--yes", *BY, database_url=url)
-        assert again.output == f"{batch_stream_id(script.batch_id)}: 0 taken in, 0 left.\n"
+        assert again.output == f"{batch_stream_id(script.batch_id)}: 0 ingested, 0 left.\n"

@@ -216,7 +216,7 @@ async def test_kafka_carries_transactions_to_a_consumer_group() -> None:
 
 
 async def test_a_broker_that_cannot_set_up_topics_is_named() -> None:
-    """Whoever gives his `ras up` the broker of another one."""
+    """Anyone who gives his `ras up` the broker of another one."""
     with (
         EmbeddedKafka(partitions_by_topic()) as kafka,
         pytest.raises(UnfitBrokerError, match="unset RAS_KAFKA_BOOTSTRAP_SERVERS"),

@@ -33,11 +33,11 @@ from tests.support.waiting import wait_until
 HEADERS = {"X-Internal-API-Key": API_KEY, "X-Service-ID": OPERATORS}
 _PLAIN_HTTP = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 LONG = "wait=500"
-"""Longer than any test waits: whoever is answered was answered for a reason."""
+"""Longer than any test waits: anyone who is answered was answered for a reason."""
 
 
 class Running:
-    """`ras project` and `ras serve` at work, messages taken in by hand, and clients on threads."""
+    """`ras project` and `ras serve` at work, messages ingested by hand, and clients on threads."""
 
     def __init__(self, ras: Installation, database: PostgresProbe) -> None:
         self.ras = ras

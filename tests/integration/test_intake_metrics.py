@@ -20,7 +20,7 @@ from tests.support.ingesting import Ingestion, dead_letter, intakes_of, messages
 
 
 class Metered:
-    """Intakes taken in into a fake store, and what is told of them."""
+    """Intakes ingested into a fake store, and what is told of them."""
 
     def __init__(self, intakes: Sequence[Intake]) -> None:
         self.registry = CollectorRegistry()

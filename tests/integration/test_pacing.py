@@ -1,4 +1,4 @@
-"""Pacing of whoever sends to the embedded broker, against positions as the ingester writes them."""
+"""Pacing of anyone who sends to the embedded broker, against positions as the ingester writes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marks of positions: which event stands there, as it was taken in."""
+"""Marks of positions: which event stands there, as it was ingested."""
 
 from __future__ import annotations
 

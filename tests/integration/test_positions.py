@@ -1,4 +1,4 @@
-"""Positions on PostgreSQL: whoever moves one must name where it stood, and only one of many can."""
+"""Positions on PostgreSQL: anyone who moves one must name where it stood, and only one of many can."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def test_a_retry_takes_the_message_in_by_the_ordinary_way_and_leaves_its_trace(
     assert (cause.topic, cause.partition, cause.offset) == (message.topic, message.partition, message.offset)
     assert cause.received_at > aside.causation.received_at
     assert cause.event_id is not None
-    assert database.counts() == counts, "the counts say what became of it when it was taken in"
+    assert database.counts() == counts, "the counts say what became of it when it was ingested"
 
 
 def test_a_letter_that_was_taken_in_is_not_taken_in_again(
@@ -104,9 +104,9 @@ def test_a_letter_that_was_taken_in_is_not_taken_in_again(
     settle.retry(letter, by=BY)
     before = database.log()
 
-    with pytest.raises(LetterSettledError, match="taken in by an earlier retry"):
+    with pytest.raises(LetterSettledError, match="ingested by an earlier retry"):
         settle.retry(letter, by=BY)
-    with pytest.raises(LetterSettledError, match="taken in by an earlier retry"):
+    with pytest.raises(LetterSettledError, match="ingested by an earlier retry"):
         settle.discard(letter, by=BY, why="no need")
     assert database.log() == before
 

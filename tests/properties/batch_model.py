@@ -1,4 +1,4 @@
-"""What is true of a batch, worked out anew from everything upstream has said: slow, and plain.
+"""What is true of a batch, worked out again from everything upstream has said: slow, and plain.
 
 Written from the domain rules, not from the aggregate, which it is there to contradict. Every function
 takes the messages heard so far, in any order and with any repeats, and scans them. Nothing is kept

@@ -114,7 +114,7 @@ def test_components_are_the_connected_parts_of_the_graph(decisions: list[Decisio
 #
 # "Adding a round in which every item meets every other never makes an error larger" is true of the
 # information at given scores, since each decision adds p (1 - p) > 0 to its two items and takes nothing
-# away. It is false in general once the scores are estimated anew, even for the most balanced round there
+# away. It is false in general once the scores are estimated again, even for the most balanced round there
 # is (each pair twice, won once by each): the round pulls scores towards each other, but a score that hangs
 # on the others through one strong link can be pulled away from that link's other end, and a wider gap
 # there costs more information than the round brings (the counter-example below).

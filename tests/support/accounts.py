@@ -72,12 +72,12 @@ def announcements(store: PostgresProbe) -> int:
 
 
 def taken_in(store: PostgresProbe) -> int:
-    """Return how many messages were taken in so far."""
+    """Return how many messages were ingested so far."""
     return int(store.value("SELECT coalesce(sum(taken_in), 0)::bigint FROM ras.intake_counts"))
 
 
 def all_is_taken_in(store: PostgresProbe, topics: Topics) -> bool:
-    """Whether every message that lies in Kafka now is taken in."""
+    """Whether every message that lies in Kafka now is ingested."""
     return taken_in(store) == sum(topics.ends(INPUT_TOPICS).values())
 
 
@@ -116,9 +116,9 @@ def wait_until_settled(
             and all_is_published(store, transactional_id)
             and (all_is_projected(store) or not projected)
         ),
-        what="everything is taken in, published and projected",
+        what="everything is ingested, published and projected",
         deadline_s=60.0,
-        state=lambda: f"{taken_in(store)} messages are taken in; {store.positions()}",
+        state=lambda: f"{taken_in(store)} messages are ingested; {store.positions()}",
     )
 
 
@@ -147,7 +147,7 @@ def _check_position(store: PostgresProbe, topics: Topics, transactional_id: str)
 
 
 def check_taken_in_once(store: PostgresProbe, topics: Topics, sent: Sequence[Coordinates]) -> None:
-    """Every message that was sent is taken in, once: by the counts, the positions and the events."""
+    """Every message that was sent is ingested, once: by the counts, the positions and the events."""
     ends = topics.ends(INPUT_TOPICS)
     messages = Counter((at.topic, at.partition) for at in sent)
     counts = store.counts()
@@ -204,7 +204,7 @@ def check_streams_as_undisturbed(
 
 
 def _undisturbed(messages: Iterable[UpstreamMessage]) -> dict[str, list[DomainEvent]]:
-    """Return the events of each stream when `messages` are taken in in their order, by one process."""
+    """Return the events of each stream when `messages` are ingested in their order, by one process."""
     aggregates: dict[str, ParkableStream] = {}
     events: dict[str, list[DomainEvent]] = defaultdict(list)
     for intake in intakes_of(messages):

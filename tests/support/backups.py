@@ -21,6 +21,6 @@ def save(database_url: str, file: Path) -> None:
 
 
 def bring_back(database_url: str, file: Path) -> None:
-    """Put the database back to what it was when `file` was written, at once; whoever is connected stays so."""
+    """Put the database back to what it was when `file` was written, at once; anyone who is connected stays so."""
     command = [_program("psql"), "--quiet", "--single-transaction", "--set", "ON_ERROR_STOP=1"]
     subprocess.run([*command, "--file", str(file), database_url], check=True, stdout=subprocess.DEVNULL)

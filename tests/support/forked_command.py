@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 _PRELOADED = (
-    "pytest",  # a child imports its parent's main program anew
+    "pytest",  # a child imports its parent's main program again
     "alembic.command",
     "infrastructure.cli.app",
     "infrastructure.cli.check",

@@ -1,4 +1,4 @@
-"""Clients of the live stream, and what it streams from: the projections and the API at work, messages taken in by hand."""
+"""Clients of the live stream, and what it streams from: the projections and the API at work, messages ingested by hand."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Live:
         return script.batch_id
 
     def inbox(self) -> list[Heard]:
-        """Return the inbox of `TEACHER` as soon as it knows everything that was taken in."""
+        """Return the inbox of `TEACHER` as soon as it knows everything that was ingested."""
         with probe(self.ras.database_url) as database:
             end = database.value("SELECT max(notification_id) FROM ras.stored_events")
         for read_model in (f"/batches/user/{TEACHER}", f"/teachers/{TEACHER}/notifications"):

@@ -152,7 +152,7 @@ class PostgresProbe:
 
     @contextmanager
     def holding(self, key: int) -> Iterator[None]:
-        """Hold an advisory lock around a block: whoever asks for it waits until the block ends."""
+        """Hold an advisory lock around a block: anyone who asks for it waits until the block ends."""
         self.execute("SELECT pg_advisory_lock(%s)", key)
         try:
             yield

@@ -136,7 +136,7 @@ def _bytes(value: Any) -> bytes | None:
 
 
 def project_store(database_url: str) -> None:
-    """Fill the read models of a database anew from everything in its event store."""
+    """Fill the read models of a database again from everything in its event store."""
     codec = event_codec()
     with connected(database_url) as connection:
         emptied(connection)

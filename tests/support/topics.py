@@ -90,7 +90,7 @@ class Topics:
         self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
 
     def renew(self) -> None:
-        """Delete all topics of RAS and create them anew, empty, as `ras init` does."""
+        """Delete all topics of RAS and create them again, empty, as `ras init` does."""
         self.delete(*partitions_by_topic())
         asyncio.run(create_missing_topics(self.bootstrap_servers))
         self._wait_until_known(partitions_by_topic())
@@ -265,7 +265,7 @@ class CommittedReader:
 
 
 _COMES_BACK: Final = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
-"""What a reader is told while the broker is away; it goes on by itself afterwards."""
+"""What a reader is told while the broker is unavailable; it goes on by itself afterwards."""
 
 
 def _noting(places: dict[int, Coordinates], number: int) -> Callable[[KafkaError | None, Any], None]:

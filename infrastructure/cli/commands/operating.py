@@ -108,7 +108,7 @@ def replay(
     """Send a recorded stream file to Kafka. Keeps its order and each message as it was recorded.
 
     The whole file is read and checked first, so a broken line sends nothing. To the broker that `ras up` brings it
-    sends no faster than messages are taken in: that broker keeps 5 MB a partition and drops the oldest, and takes messages up to 2.5 MB.
+    sends no faster than messages are ingested: that broker keeps 5 MB per partition and drops the oldest, and takes messages up to 2.5 MB.
     """
     from infrastructure.cli import replay as work
 

@@ -87,7 +87,7 @@ class Past:
     async def status_at(self, request: Request, batch_id: str) -> Response:
         """Answer with how the batch stood at the time that the request names."""
         at, by = asked_time(request)
-        assert at is not None, "whoever asks for the past has named a time, or was refused"
+        assert at is not None, "anyone who asks for the past has named a time, or was refused"
         status = await self._off_the_loop(lambda: self._history.status_at(batch_id, at, by))
         return json_response(request, orjson.dumps(status))
 

@@ -1,7 +1,7 @@
 """Rebuilds: how far each has come, and what is known of the live and the kept side of a read model.
 
 `generation` counts the sides that were ever live: it changes with every switch and never goes back, so
-that whoever remembers an answer knows whether it came from this side.
+that anyone who remembers an answer knows whether it came from this side.
 """
 
 from alembic import op

@@ -10,7 +10,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Make the index anew with one topic more."""
+    """Make the index again with one topic more."""
     op.execute("DROP INDEX ras.stored_events_published_idx")
     op.execute(
         """
