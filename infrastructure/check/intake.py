@@ -170,8 +170,8 @@ def check_intake(connection: Connection[TupleRow], report: Report, counts: Count
     report.accounts.append(
         Account("intake, in total", expected_in_total, found_in_total, "messages ingested")
     )
-    [anew] = connection.execute(_BEGUN_ANEW).fetchone() or (0,)
-    if anew:
+    [again] = connection.execute(_BEGUN_ANEW).fetchone() or (0,)
+    if again:
         report.notes.append(
             f"{again} topic-partitions were started again in Kafka: where the messages of before lay was not looked at."
         )
