@@ -40,7 +40,8 @@ def sign_in_routes(
             if request.method == "POST":
                 token = str((await request.form(max_fields=5)).get("token", ""))
                 return begun(await verifier.verify(token))
-            if (ticket := request.query_params.get("ticket")) is not None:
+            ticket = request.query_params.get("ticket")
+            if ticket is not None and request.method == "GET":  # HEAD is a program that looks at the link
                 return begun(await tickets.use(SIGN_IN, ticket))
             return renderer.page(request, "sign_in.html", title="Sign in", reason=None)
 

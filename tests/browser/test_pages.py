@@ -131,6 +131,7 @@ def test_a_sign_in_link_works_once(live: Live, browser: Browser) -> None:
     link = ticket_link(live.api.url, TEACHER)
     with ExitStack() as stack:
         first, second = (stack.enter_context(browser.new_context()) for _ in range(2))
+        assert first.request.head(link).status == 200
         page = first.new_page()
         page.goto(link)
         assert page.url.endswith("/batches")
