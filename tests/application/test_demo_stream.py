@@ -73,7 +73,11 @@ def check_outcome(batch: BatchAggregate, events: list[DomainEvent], expected: Ex
     announced = [event for event in events if isinstance(event, BatchResultsReady)]
     statuses = [event.overall_status for event in announced]
     assert statuses[-1] == expected.overall_status
-    assert all(earlier != later for earlier, later in itertools.pairwise(statuses))
+    outcomes = [
+        (event.overall_status, {result.phase for result in event.phase_results}, event.job_id)
+        for event in announced
+    ]
+    assert all(earlier != later for earlier, later in itertools.pairwise(outcomes))
     assert len(statuses) == 1 or not expected.announced_once
     assert {event.user_id for event in announced} == {expected.user_id}
 
