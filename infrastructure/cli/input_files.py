@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -26,7 +27,8 @@ def open_input(file: str | Path) -> BinaryIO:
     a named pipe to which nobody writes within ten seconds.
     """
     if str(file) == STANDARD_INPUT:
-        _refuse_device(sys.stdin.fileno(), "standard input")
+        with contextlib.suppress(io.UnsupportedOperation):  # text that a program put there is not a device
+            _refuse_device(sys.stdin.fileno(), "standard input")
         return sys.stdin.buffer
     # Without O_NONBLOCK, opening a named pipe waits for its writer, and nothing but a signal ends that.
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

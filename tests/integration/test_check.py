@@ -254,8 +254,8 @@ def test_a_lost_event_is_named_by_stream_and_version(ras: Installation, database
 
 def test_a_lost_announcement_is_named(ras: Installation, database: PostgresProbe) -> None:
     [[stream_id, version]] = database.rows(
-        "DELETE FROM ras.stored_events WHERE topic = 'ras.batch.results-ready.v1' AND originator_id ="
-        " (SELECT min(originator_id) FROM ras.stored_events WHERE topic = 'ras.batch.results-ready.v1')"
+        "DELETE FROM ras.stored_events WHERE topic = 'ras.batch.results-ready.v2' AND originator_id ="
+        " (SELECT min(originator_id) FROM ras.stored_events WHERE topic = 'ras.batch.results-ready.v2')"
         " RETURNING originator_id, originator_version"
     )
 

@@ -48,7 +48,7 @@ def check_problem(response: httpx.Response, status: int) -> None:
 
 
 def test_an_unknown_address_is_a_problem(client: Api) -> None:
-    for path in ("/internal/v1/nothing", "/nothing", "/internal/v1/batches/a/b/status", "/"):
+    for path in ("/internal/v1/nothing", "/nothing", "/internal/v1/batches/a/b/status", "/nothing/"):
         check_problem(client.get(path), 404)
 
 

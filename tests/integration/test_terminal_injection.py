@@ -97,9 +97,9 @@ def url(postgres_server: PostgresServerUnderTest) -> Iterator[str]:
 
 
 def assert_harmless(shown: str) -> None:
-    """Only printable characters on lines that begin as our own do."""
+    """Only printable characters, between the tabs of a table in a pipe, on lines that begin as our own do."""
     lines = shown.split("\n")
-    assert [line for line in lines if not line.isprintable()] == []
+    assert [line for line in lines if not line.replace("\t", "").isprintable()] == []
     assert [line for line in lines if line.strip().startswith(FORGED)] == []
 
 

@@ -21,7 +21,7 @@ from tests.support.rebuilding import Models
 
 SLOT = "ras.batch.essay-slot-assigned.v1"
 ANSWER = "ras.assessment.judge-decision-recorded.v1"
-READY = "ras.batch.results-ready.v1"
+READY = "ras.batch.results-ready.v2"
 
 RANDOM_TEXT = Random(7).randbytes(6000).hex()
 """Longer than an index entry, and not made shorter by compression."""

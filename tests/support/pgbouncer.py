@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import psycopg
 import pytest
@@ -26,9 +27,19 @@ def pgbouncer(database_url: str, mode: str, folder: Path) -> Iterator[str]:
         pytest.skip("PgBouncer is not installed (Debian: apt-get install pgbouncer)")
     parts, port = urlsplit(database_url), free_port()
     folder.mkdir(exist_ok=True)
-    users = folder / "users.txt"
+    with (
+        tempfile.TemporaryDirectory() as readable
+    ):  # by the user it runs as, whom pytest's own folders keep out
+        Path(readable).chmod(0o755)
+        yield from _running(program, parts, port, mode, Path(readable), folder)
+
+
+def _running(
+    program: str, parts: SplitResult, port: int, mode: str, readable: Path, folder: Path
+) -> Iterator[str]:
+    users = readable / "users.txt"
     users.write_text(f'"{parts.username}" "{parts.password or ""}"\n')
-    settings = folder / "pgbouncer.ini"
+    settings = readable / "pgbouncer.ini"
     settings.write_text(
         f"[databases]\n* = host={parts.hostname} port={parts.port}\n"
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
