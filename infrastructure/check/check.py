@@ -50,6 +50,10 @@ class CheckUnderWayError(OperatorError):
     """Another check runs on this database: wait for its end."""
 
 
+_OLDEST_SERVER: Final = 160_000
+"""PostgreSQL 16: it can tell a damaged state from JSON without an error (`pg_input_is_valid`)."""
+
+
 async def check(servers: Servers, transactional_id: str, *, incremental: bool, progress: Progress) -> Report:
     """Hold all accounts against each other; the out-topics only where `servers` names a broker.
 
@@ -72,6 +76,10 @@ async def check(servers: Servers, transactional_id: str, *, incremental: bool, p
 
 def _connected(database_url: str) -> Connection[TupleRow]:
     connection = connect_blocking(database_url)
+    if connection.info.server_version < _OLDEST_SERVER:
+        raise OperatorError(
+            "`ras check` needs PostgreSQL 16 or newer. All roles and the other commands work with this server."
+        )
     connection.execute(_END_WITH_CLIENT)
     return connection
 
