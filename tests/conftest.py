@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import configuration, settings
 
 from infrastructure.local.embedded_postgres import EmbeddedPostgres
@@ -73,6 +74,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _broker_is_given() -> bool:
     return bool(os.environ.get("RAS_TEST_KAFKA_BOOTSTRAP"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _logs_of_their_own() -> Iterator[None]:
+    """Undo what commands that ran in this process set up: their logs go to a stream that is closed by now."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
