@@ -120,7 +120,8 @@ def test_record_times_that_cannot_be_true_do_not_end_anything(
     ras: Installation, ras_topics: Topics, store: PostgresProbe, timestamp: int
 ) -> None:
     ras_topics.delete(ESSAY_SLOT_ASSIGNED)
-    ras_topics.create(ESSAY_SLOT_ASSIGNED, {"retention.ms": "-1"}, partitions=3)
+    any_time = {"retention.ms": "-1", "message.timestamp.after.max.ms": str(2**63 - 1)}
+    ras_topics.create(ESSAY_SLOT_ASSIGNED, any_time, partitions=3)
     ingester = ras.start("ingest").wait_until_ready()
     ras_topics.send([_SLOT])
     _wait_for(store, 1)
