@@ -115,7 +115,11 @@ def _ready_faults(expected: ExpectedBatch, said: Announced) -> Iterator[str]:
     if expected.announced_once and len(said.ready) != 1:
         yield f"its results were announced {len(said.ready)} times, not once"
     in_order = [ready.overall_status for _, ready in sorted(said.ready, key=lambda each: each[0])]
-    if any(earlier == later for earlier, later in pairwise(in_order)):
+    outcomes = [
+        (ready.overall_status, set(ready.phase_results))
+        for _, ready in sorted(said.ready, key=lambda each: each[0])
+    ]
+    if any(earlier == later for earlier, later in pairwise(outcomes)):
         yield f"the same outcome was announced twice in a row: {', '.join(in_order)}"
     if last.overall_status != expected.overall_status:
         yield f"the last announcement says {last.overall_status}, not {expected.overall_status}"
