@@ -53,7 +53,7 @@ def test_roles_wait_for_the_database_and_go_on_by_themselves(
 
         sent += ras_topics.send(messages[third : 2 * third])
         for role in (ingester, publisher, projector):
-            assert "The database does not answer" in role.wait_for_health("degraded")
+            role.wait_for_health("degraded", saying="The database does not answer")
         api.wait_for_health("failed")
         assert all(role.exit_code is None for role in (*roles, api))
 

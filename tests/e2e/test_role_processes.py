@@ -47,7 +47,7 @@ def test_a_role_waits_for_the_database_and_can_be_ended_meanwhile(ras: Installat
 @pytest.mark.parametrize("role", ["ingest", "publish"])
 def test_a_role_waits_for_kafka_and_can_be_ended_meanwhile(ras: Installation, role: str) -> None:
     process = ras.start(role, kafka_bootstrap_servers=f"127.0.0.1:{free_port()}")
-    assert "Kafka does not answer" in process.wait_for_health("degraded")
+    process.wait_for_health("degraded", saying="Kafka does not answer")
 
     assert (process.terminate(), "Traceback" in process.output) == (0, False)
 

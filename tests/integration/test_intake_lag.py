@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from prometheus_client import CollectorRegistry
 
 from application.messages import IncomingMessage
@@ -16,7 +18,7 @@ class Shown:
     """A lag with a clock that tests move, and what the gauges show."""
 
     def __init__(self) -> None:
-        self.now = 1_000_000.0
+        self.now = datetime(2026, 2, 3, 8, tzinfo=UTC).timestamp()
         self.registry = CollectorRegistry()
         self.lag = IntakeLag(RoleMetrics(self.registry), lambda: self.now)
 

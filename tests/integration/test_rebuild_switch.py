@@ -224,14 +224,15 @@ def test_a_projector_of_another_version_waits_until_the_side_fits_again(models: 
             follower = members.follower(batch_results)
             async with at_work(members, follower):
                 await until(lambda: follower.status.condition is Condition.OK, what="it follows")
-                raised = replace(batch_results, version=2)
+                raised = replace(batch_results, version=batch_results.version + 1)
                 await asyncio.to_thread(models.rebuilding().rebuild, [raised])
                 rows = models.rows()
                 await asyncio.to_thread(models.record, 2)
                 await until(
                     lambda: follower.status.condition is Condition.DEGRADED, what="it says that it waits"
                 )
-                assert "is of version 2, this release needs 1" in follower.status.reason
+                said = f"is of version {raised.version}, this release needs {batch_results.version}"
+                assert said in follower.status.reason
                 assert models.rows() == rows
                 await asyncio.to_thread(models.rebuilding().roll_back, [raised])
                 await until(lambda: not models.lagging([batch_results]), what="it has gone on")
@@ -248,7 +249,9 @@ def test_a_projector_that_waited_for_the_switch_asks_for_the_version_anew(models
             at = await sink.position()
             with psycopg.connect(models.url) as switch:
                 switch.execute("SELECT FROM ras.positions WHERE name = 'projection/batch_results' FOR UPDATE")
-                switch.execute("UPDATE ras.read_models SET version = 2 WHERE name = 'batch_results'")
+                switch.execute(
+                    "UPDATE ras.read_models SET version = version + 1 WHERE name = 'batch_results'"
+                )
                 applying = asyncio.create_task(sink.apply((), to=at + 1))
                 await until(lambda: bool(models.database.waiting("transactionid")), what="it waits")
                 switch.commit()

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
 from infrastructure.postgres.schema import initialise
 from infrastructure.role_status import Condition
 from projections.catalogue import PROJECTIONS
@@ -16,7 +17,7 @@ from tests.support.postgres_probe import opened_store, probe
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 from tests.support.rebuilding import Models
 
-READY = "ras.batch.results-ready.v1"
+READY = BatchResultsReady.topic
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_the_outbox_shows_everything_else_and_notes_it(damaged: tuple[Models, st
 
     [(outgoing,)] = models.database.rows(
         "SELECT count(*) FROM ras.stored_events WHERE topic = ANY(%s)",
-        [READY, "ras.batch.assessment-announced.v1"],
+        [READY, BatchAssessmentCompleted.topic],
     )
     [none, those] = sorted([shown["pending"], shown["published"]], key=len)
     assert (none, len(those)) == ([], 2 * (outgoing - 1))

@@ -96,15 +96,26 @@ class RoleProcess:
         families = text_string_to_metric_families(text)
         return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 
-    def wait_for_health(self, wanted: str, *, deadline_s: float = 30.0) -> str:
-        """Wait for a state of health and return the reasons given for it."""
+    def wait_for_health(self, wanted: str, *, saying: str = "", deadline_s: float = 30.0) -> str:
+        """Wait for a state of health with words in its reasons, and return the reasons.
+
+        A slow machine may show another reason first, for instance that there was no progress for a while.
+        """
+        reasons = ""
+
+        def reached() -> bool:
+            nonlocal reasons
+            checks = self.readiness().get("checks", ())
+            reasons = "; ".join(check["reason"] for check in checks if check["reason"])
+            return self.health == wanted and saying in reasons
+
         wait_until(
-            lambda: self.health == wanted,
-            what=f"`ras {self.name}` is {wanted}",
+            reached,
+            what=f"`ras {self.name}` is {wanted}{f' and says {saying!r}' if saying else ''}",
             deadline_s=deadline_s,
             state=self._state,
         )
-        return "; ".join(check["reason"] for check in self.readiness().get("checks", ()) if check["reason"])
+        return reasons
 
     def terminate(self) -> int:
         """Ask it to end by SIGTERM and return its exit code: 137 when it had to be killed after the grace period."""
