@@ -1,7 +1,7 @@
-"""Settling dead letters: trying a message again, or giving it up.
+"""Settling dead letters: trying a message again, ingesting a corrected one in its place, or giving it up.
 
 A retry takes the ordinary way, from the bytes on: the same translation, the same commands, the original
-coordinates as cause, received now. What it makes the aggregates record and what it leaves in the letter's own
+coordinates as cause, received now. So does a correction, from the bytes that the operator gives. What it makes the aggregates record and what it leaves in the letter's own
 stream are one transaction, under the store's lock: of two operators one comes second and finds the letter
 settled, and anyone who is killed in between has changed nothing.
 
@@ -10,22 +10,29 @@ The counts of what came in stay as they are. They say what became of a message w
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import WithJsonSchema
 
 from application.aggregates import Streams, catch_up, load_aggregates
 from application.ingest import Intake, decide
 from application.kept_message import message_of
+from application.messages import IncomingMessage
 from application.ports import EventStorePort, StoreTransaction, UnreadableEvents, UnstorableError
 from application.translate import Rejection, translate
 from application.translated_messages import READERS, TranslatedMessage
+from domain.aggregate import DomainEvent
 from domain.dead_letters import DeadLetter, MessageDeadLettered, Reason, RetryOutcome
 
 _MOST_EVENTS = 10_000
 """More attempts than anybody makes at one letter."""
+
+
+LARGEST_CORRECTION: Final = 10_000_000
+"""Bytes of a corrected message: more than a Kafka topic takes unless it was told to take more."""
 
 
 class UnknownLetterError(LookupError):
@@ -34,6 +41,10 @@ class UnknownLetterError(LookupError):
 
 class UnreadableLetterError(Exception):
     """What is recorded of a letter, or of its topic, is beyond this release; the text says what."""
+
+
+class RefusedCorrectionError(Exception):
+    """The corrected message is refused too; the text gives the reason. The letter stays open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,35 @@ class SettleDeadLetters:
         except UnstorableError as error:
             return self._retry(stream_id, by, unstorable=str(error))
 
+    def replace(self, stream_id: str, value: bytes, *, by: str, why: str) -> RetryOutcome:
+        """Ingest the corrected message `value` with the letter's topic, key and headers; the letter is settled then.
+
+        Raises what `retry` raises, and RefusedCorrectionError; nothing has changed then.
+        """
+        if len(value) > LARGEST_CORRECTION:
+            raise RefusedCorrectionError(f"It has more than {LARGEST_CORRECTION:,} bytes.")
+        now = datetime.now(UTC)
+        try:
+            with self._store.transaction() as transaction:
+                _, aside = _open_letter(stream_id, transaction)
+                message = replace(message_of(aside), value=value)
+                translated = self._translated(message, now)
+                if isinstance(translated, Rejection):
+                    raise RefusedCorrectionError(f"{translated.reason}: {translated.detail}")
+                letter, events, outcome = _ingested(stream_id, message, translated, transaction)
+                letter.replace(
+                    b64encode(value).decode(),
+                    outcome,
+                    by=by,
+                    why=why,
+                    happened_at=now,
+                    causation=translated.causation,
+                )
+                transaction.append(events + letter.collect_events(), [])
+        except UnstorableError as error:
+            raise RefusedCorrectionError(f"{Reason.NOT_STORABLE}: {error}") from error
+        return outcome
+
     def discard(self, stream_id: str, *, by: str, why: str) -> None:
         """Give the message of a letter up; it stays in its stream. Raises what `retry` raises."""
         now = datetime.now(UTC)
@@ -78,28 +118,17 @@ class SettleDeadLetters:
         with self._store.transaction() as transaction:
             _, aside = _open_letter(stream_id, transaction)
             message = message_of(aside)
-            outcome = self._translated(aside, now)
+            outcome = self._translated(message, now)
             if unstorable is not None:
                 outcome = Rejection(Reason.NOT_STORABLE, unstorable, outcome.causation)
-            streams: Streams = (
-                {command.stream_id: command.kind for command in outcome.commands}
-                if isinstance(outcome, TranslatedMessage)
-                else {}
-            )
-            aggregates = load_aggregates(streams, transaction.load)
-            transaction.lock()
-            # Only what was added meanwhile is read under the lock.
-            catch_up(aggregates, transaction.load)
-            letter, _ = _open_letter(stream_id, transaction)
             if isinstance(outcome, Rejection):
-                events = []
+                transaction.lock()
+                letter, _ = _open_letter(stream_id, transaction)
+                events: list[DomainEvent] = []
                 retried = Retried(RetryOutcome.REFUSED, outcome.reason, outcome.detail)
             else:
-                taken = decide([Intake(message, outcome)], aggregates, frozenset(), transaction)
-                events = taken.events
-                [counts] = taken.counts.values()
-                [kind] = (kind for kind in _TAKEN_IN if getattr(counts, kind))
-                retried = Retried(RetryOutcome(kind))
+                letter, events, kind = _ingested(stream_id, message, outcome, transaction)
+                retried = Retried(kind)
             letter.retry(
                 retried.outcome,
                 reason=retried.reason,
@@ -111,14 +140,29 @@ class SettleDeadLetters:
             transaction.append(events + letter.collect_events(), [])
         return retried
 
-    def _translated(self, aside: MessageDeadLettered, now: datetime) -> TranslatedMessage | Rejection:
-        topic = aside.causation.topic
-        if topic not in READERS:
-            raise UnreadableLetterError(f"This release does not read the topic {topic}.")
-        return translate(message_of(aside), received_at=now, future_tolerance=self._future_tolerance)
+    def _translated(self, message: IncomingMessage, now: datetime) -> TranslatedMessage | Rejection:
+        if message.topic not in READERS:
+            raise UnreadableLetterError(f"This release does not read the topic {message.topic}.")
+        return translate(message, received_at=now, future_tolerance=self._future_tolerance)
 
 
 _TAKEN_IN = [outcome.value for outcome in RetryOutcome if outcome is not RetryOutcome.REFUSED]
+
+
+def _ingested(
+    stream_id: str, message: IncomingMessage, translated: TranslatedMessage, transaction: StoreTransaction
+) -> tuple[DeadLetter, list[DomainEvent], RetryOutcome]:
+    """Decide on a letter's message under the store's lock; return the letter, what to record, and what came of it."""
+    streams: Streams = {command.stream_id: command.kind for command in translated.commands}
+    aggregates = load_aggregates(streams, transaction.load)
+    transaction.lock()
+    # Only what was added meanwhile is read under the lock.
+    catch_up(aggregates, transaction.load)
+    letter, _ = _open_letter(stream_id, transaction)
+    taken = decide([Intake(message, translated)], aggregates, frozenset(), transaction)
+    [counts] = taken.counts.values()
+    [kind] = (kind for kind in _TAKEN_IN if getattr(counts, kind))
+    return letter, taken.events, RetryOutcome(kind)
 
 
 def _open_letter(stream_id: str, transaction: StoreTransaction) -> tuple[DeadLetter, MessageDeadLettered]:

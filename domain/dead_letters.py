@@ -1,8 +1,8 @@
 """Dead letters: messages that RAS could not take in, kept whole so that nothing is lost.
 
-A letter is open until an operator settles it: by a retry that takes the message in, or by discarding it. A
-retry that is refused again leaves it open, with the new reason noted. What was settled stays in its
-stream and is not offered again.
+A letter is open until an operator settles it: by a retry that ingests the message, by a corrected message
+that is ingested in its place, or by discarding it. A retry that is refused again leaves it open, with the
+new reason noted. What was settled stays in its stream and is not offered again.
 """
 
 from __future__ import annotations
@@ -72,11 +72,27 @@ class DeadLetterDiscarded(DomainEvent):
     why: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class DeadLetterReplaced(DomainEvent):
+    """An operator (`by`) had a corrected message ingested in place of this one, and said `why`.
+
+    `value` is base64 of the corrected bytes. `outcome` is never `refused`: then nothing is recorded.
+    """
+
+    topic: ClassVar = "ras.dead-letter.replaced.v1"
+
+    value: str
+    outcome: RetryOutcome
+    by: str
+    why: str
+
+
 class LetterState(StrEnum):
     """Where a letter stands."""
 
     OPEN = "open"
     RETRIED = "retried"
+    REPLACED = "replaced"
     DISCARDED = "discarded"
 
 
@@ -161,10 +177,34 @@ class DeadLetter(EventSourcedAggregate):
         self.must_be_open()
         self.trigger_event(DeadLetterDiscarded, by=by, why=why, happened_at=happened_at, causation=causation)
 
+    def replace(
+        self,
+        value: str,
+        outcome: RetryOutcome,
+        *,
+        by: str,
+        why: str,
+        happened_at: datetime,
+        causation: Causation,
+    ) -> None:
+        """Note that a corrected message, base64 in `value`, was ingested instead. Raises LetterSettledError."""
+        self.must_be_open()
+        self.trigger_event(
+            DeadLetterReplaced,
+            value=value,
+            outcome=outcome,
+            by=by,
+            why=why,
+            happened_at=happened_at,
+            causation=causation,
+        )
+
     def must_be_open(self) -> None:
         """Raise LetterSettledError unless the letter is open."""
         if self._state is LetterState.RETRIED:
             raise LetterSettledError("The message was ingested by an earlier retry.")
+        if self._state is LetterState.REPLACED:
+            raise LetterSettledError("A corrected message was ingested in its place.")
         if self._state is LetterState.DISCARDED:
             raise LetterSettledError("The message was discarded.")
 
@@ -176,6 +216,8 @@ class DeadLetter(EventSourcedAggregate):
                 self._attempts = event.attempt
                 if event.outcome is not RetryOutcome.REFUSED:
                     self._state = LetterState.RETRIED
+            case DeadLetterReplaced():
+                self._state = LetterState.REPLACED
             case DeadLetterDiscarded():
                 self._state = LetterState.DISCARDED
 

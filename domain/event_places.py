@@ -15,7 +15,13 @@ from domain.assessment import assessment_stream_id
 from domain.assessment_events import AssessmentResultRecorded, JudgeDecisionFailed, JudgeDecisionRecorded
 from domain.batch import BATCH_STREAMS
 from domain.batch_events import MessageDrained, MessageParked
-from domain.dead_letters import DeadLetterDiscarded, DeadLetterRetried, MessageDeadLettered, RetryOutcome
+from domain.dead_letters import (
+    DeadLetterDiscarded,
+    DeadLetterReplaced,
+    DeadLetterRetried,
+    MessageDeadLettered,
+    RetryOutcome,
+)
 from domain.inbox import NotificationRead, inbox_stream_id
 
 _ASSESSMENT: Final = assessment_stream_id("")
@@ -30,6 +36,7 @@ _KINDS: Final[dict[type[DomainEvent], tuple[str, ...]]] = {
     MessageDrained: (BATCH_STREAMS, _ASSESSMENT),
     MessageDeadLettered: (_DEAD_LETTER,),
     DeadLetterRetried: (_DEAD_LETTER,),
+    DeadLetterReplaced: (_DEAD_LETTER,),
     DeadLetterDiscarded: (_DEAD_LETTER,),
     NotificationRead: (_INBOX,),
 }
@@ -53,7 +60,7 @@ class EventPlaces:
         match event:
             case MessageDeadLettered():
                 return self._put_aside(event)
-            case DeadLetterRetried() | DeadLetterDiscarded():
+            case DeadLetterRetried() | DeadLetterReplaced() | DeadLetterDiscarded():
                 return self._settled(event)
             case NotificationRead():
                 return self._read(event)
@@ -70,7 +77,7 @@ class EventPlaces:
         was_put_aside, self._is_put_aside = self._is_put_aside, True
         return "A message is put aside once; this one was before." if was_put_aside else None
 
-    def _settled(self, event: DeadLetterRetried | DeadLetterDiscarded) -> str | None:
+    def _settled(self, event: DeadLetterRetried | DeadLetterReplaced | DeadLetterDiscarded) -> str | None:
         if self._is_settled:
             return "This letter was settled before."
         if isinstance(event, DeadLetterRetried):

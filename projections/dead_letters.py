@@ -18,6 +18,7 @@ from domain.dead_letters import (
     DRAINED,
     PARKED,
     DeadLetterDiscarded,
+    DeadLetterReplaced,
     DeadLetterRetried,
     LetterState,
     MessageDeadLettered,
@@ -108,11 +109,14 @@ def _retried_row(event: DeadLetterRetried) -> Row:
     }
 
 
-def _settled_row(event: DeadLetterDiscarded | MessageDrained) -> Row:
+def _settled_row(event: DeadLetterDiscarded | DeadLetterReplaced | MessageDrained) -> Row:
     if isinstance(event, MessageDrained):
         version, state, note = event.parked_version, DRAINED, event.outcome.value
     else:
-        version, state, note = 1, LetterState.DISCARDED.value, _storable(event.why)
+        state = (
+            LetterState.DISCARDED if isinstance(event, DeadLetterDiscarded) else LetterState.REPLACED
+        ).value
+        version, note = 1, _storable(event.why)
     return {
         "stream_id": event.originator_id,
         "stream_version": version,
@@ -158,7 +162,14 @@ class _Changes:
 dead_letters: Final = Projection(
     name=NAME,
     version=2,
-    events=(MessageDeadLettered, MessageParked, DeadLetterRetried, DeadLetterDiscarded, MessageDrained),
+    events=(
+        MessageDeadLettered,
+        MessageParked,
+        DeadLetterRetried,
+        DeadLetterReplaced,
+        DeadLetterDiscarded,
+        MessageDrained,
+    ),
     metadata=metadata,
     changes=_Changes,
 )

@@ -11,6 +11,10 @@ from typing_extensions import TypedDict
 from application.responses.kinds import Base64, Count
 from domain.dead_letters import STATES, LetterState, RetryOutcome
 
+_INGESTED: Final = WithJsonSchema(
+    {"type": "string", "enum": [each for each in RetryOutcome if each is not RetryOutcome.REFUSED]}
+)
+
 NOT_POSSIBLE: Final = "not_possible"
 """The outcome of a letter that another order has settled meanwhile, or that this release cannot read."""
 
@@ -73,6 +77,14 @@ class LetterOutcome(TypedDict):
     ]
     reason: str | None
     detail: str | None
+
+
+class Replaced(TypedDict):
+    """What came of a corrected message."""
+
+    outcome: Annotated[
+        RetryOutcome, Field(description="`repeated`: RAS had ingested the same content before"), _INGESTED
+    ]
 
 
 class _SettledLetter(LetterOutcome):

@@ -19,7 +19,12 @@ from psycopg.rows import TupleRow
 
 from application.conservation import Account, Finding, Report
 from domain.batch_events import PUBLISHED_EVENTS, MessageDrained, MessageParked
-from domain.dead_letters import DeadLetterDiscarded, DeadLetterRetried, MessageDeadLettered
+from domain.dead_letters import (
+    DeadLetterDiscarded,
+    DeadLetterReplaced,
+    DeadLetterRetried,
+    MessageDeadLettered,
+)
 from domain.inbox import NotificationRead
 from infrastructure.eventstore.event_registry import EVENT_CLASSES, event_codec
 from infrastructure.eventstore.positions import joined
@@ -29,11 +34,12 @@ _OUR_OWN: Final = (
     NotificationRead,
     MessageDrained,
     DeadLetterRetried,
+    DeadLetterReplaced,
     DeadLetterDiscarded,
 )
 """Events that no message told us: decided by ourselves, or by a person."""
 
-_SETTLED: Final = (MessageDrained, DeadLetterRetried)
+_SETTLED: Final = (MessageDrained, DeadLetterRetried, DeadLetterReplaced)
 """What lies behind the events of a message that was put aside and is taken in after all, received at the same moment."""
 
 # A damaged state must not end the account of all others, so nothing in here can fail: what is no JSON has no

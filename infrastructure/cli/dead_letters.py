@@ -12,9 +12,16 @@ import orjson
 import typer
 
 from application.queries import DeadLetterQueries, LetterFilter
-from application.settle import SettleDeadLetters, UnknownLetterError, UnreadableLetterError
+from application.settle import (
+    LARGEST_CORRECTION,
+    RefusedCorrectionError,
+    SettleDeadLetters,
+    UnknownLetterError,
+    UnreadableLetterError,
+)
 from domain.dead_letters import PARKED, LetterSettledError, LetterState, RetryOutcome
 from infrastructure.cli.failures import CommandError
+from infrastructure.cli.input_files import read_input
 from infrastructure.cli.letters import ask, bar, confirm, opened_store, plain
 from infrastructure.cli.standard_output import console, say
 from infrastructure.cli.tables import print_rows
@@ -94,6 +101,32 @@ def discard_letters(
         return LetterState.DISCARDED.value, None
 
     _each(letters, discard, "discarded", failing=None, json_output=json_output)
+
+
+def replace_letter(letter_id: int, file: str, *, why: str, by: str, yes: bool, json_output: bool) -> None:
+    """Ingest the message in `file` in place of a letter's. Exit code 1 if it is refused too."""
+    [letter] = _chosen([letter_id], LetterFilter())
+    try:
+        value = read_input(file, most=LARGEST_CORRECTION)
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}.") from error
+    confirm(f"Ingest {file} ({len(value):,} bytes) in place of dead letter {letter_id}?", yes=yes)
+    with opened_store() as (store, tolerance):
+        settle = SettleDeadLetters(store, future_tolerance=tolerance)
+        try:
+            outcome = settle.replace(letter["stream_id"], value, by=by, why=why)
+        except RefusedCorrectionError as error:
+            raise CommandError(
+                f"The message in {file} is refused: {error} The dead letter stays open."
+            ) from error
+        except (LetterSettledError, UnknownLetterError, UnreadableLetterError) as error:
+            raise CommandError(f"Dead letter {letter_id} cannot be replaced: {error}") from error
+    if json_output:
+        typer.echo(orjson.dumps({"id": letter_id, "outcome": outcome}))
+        return
+    say(f"Dead letter {letter_id} is replaced: the corrected message was {outcome}.")
+    if outcome is RetryOutcome.REPEATED:
+        say("RAS had ingested the same content before, so nothing else changed.")
 
 
 def _chosen(ids: Sequence[int], wanted: LetterFilter) -> list[Mapping[str, Any]]:

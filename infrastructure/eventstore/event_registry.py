@@ -27,6 +27,7 @@ EVENT_CLASSES: Final[tuple[type[DomainEvent], ...]] = (
     assessment_events.AssessmentResultRecorded,
     dead_letters.MessageDeadLettered,
     dead_letters.DeadLetterRetried,
+    dead_letters.DeadLetterReplaced,
     dead_letters.DeadLetterDiscarded,
     inbox.NotificationRead,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from functools import cache
 from typing import Annotated, Any, Final, NotRequired, TypeVar, cast
 
@@ -9,10 +10,13 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, with_c
 from starlette.requests import Request
 from typing_extensions import TypedDict
 
+from application.settle import LARGEST_CORRECTION
 from application.short_text import LONGEST, SHORT_TEXT, is_short_text
 from infrastructure.http.problems import Problem
 
 _MOST_BYTES: Final = 10_000
+_MOST_OF_A_MESSAGE: Final = LARGEST_CORRECTION * 4 // 3 + _MOST_BYTES
+"""A message of Kafka in base64, and what is around it."""
 
 _Body = TypeVar("_Body")
 
@@ -20,6 +24,11 @@ _Body = TypeVar("_Body")
 def _short_text(text: str) -> str:
     if not is_short_text(text):
         raise ValueError
+    return text
+
+
+def _base64(text: str) -> str:
+    b64decode(text, validate=True)
     return text
 
 
@@ -47,6 +56,13 @@ class Reasoned(Signed):
 
 
 @with_config(extra="forbid", strict=True)
+class Correction(Reasoned):
+    """A corrected message, in base64, that is ingested in place of a dead letter."""
+
+    value: Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"}), AfterValidator(_base64)]
+
+
+@with_config(extra="forbid", strict=True)
 class SignedForMany(Signed):
     """An order for as many letters as the operator has seen."""
 
@@ -61,6 +77,7 @@ class ReasonedForMany(Reasoned, SignedForMany):
 _REQUIREMENTS: Final = {
     "by": f"must be {SHORT_TEXT}",
     "why": f"must be {SHORT_TEXT}",
+    "value": "must be the message's bytes in base64",
     "expected": "must say how many open letters you have seen: `settleable` of the list",
 }
 
@@ -71,11 +88,12 @@ async def body_of(request: Request, kind: type[_Body]) -> _Body:
     Raises Problem 400 for anything that `kind` does not describe, other members among it: a misspelt one would be
     ignored, and the order be carried out without it.
     """
+    most = _MOST_OF_A_MESSAGE if kind is Correction else _MOST_BYTES
     content = bytearray()
     async for part in request.stream():
         content += part
-        if len(content) > _MOST_BYTES:
-            raise Problem(400, f"The body is longer than {_MOST_BYTES:,} bytes.")
+        if len(content) > most:
+            raise Problem(400, f"The body is longer than {most:,} bytes.")
     try:
         body: _Body = _reader(cast(Any, kind)).validate_json(content or b"{}")
     except ValidationError as error:

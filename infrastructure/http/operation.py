@@ -28,6 +28,7 @@ _PROBLEMS: Final = {
     404: "Not known",
     500: "What is recorded cannot be read by this release",
     409: "Something else is under way; try again later",
+    422: "The content of the body is refused",
     503: "The database is unavailable, or what answers is not yet as far as asked; try again after `Retry-After` seconds",
 }
 _ETAG: Final = Header("If-None-Match", "An ETag got before; 304 when nothing changed")

@@ -28,6 +28,7 @@ _TITLES: Final = {
     404: "Not found",
     405: "Method not allowed",
     409: "Conflict",
+    422: "Unprocessable content",
     499: "Client closed request",
     500: "Internal server error",
     503: "Service unavailable",

@@ -35,6 +35,7 @@ from domain.batch_events import (
 )
 from domain.dead_letters import (
     DeadLetterDiscarded,
+    DeadLetterReplaced,
     DeadLetterRetried,
     MessageDeadLettered,
     Reason,
@@ -392,6 +393,16 @@ EXPECTED: Final[dict[str, DomainEvent]] = {
         reason=Reason.CONTRACT_VIOLATION,
         detail="data.user_id: Field required",
         by="operator-0001",
+    ),
+    "ras.dead-letter.replaced.v1": DeadLetterReplaced(
+        originator_id="dead-letter-huleedu.batch.essays.registered.v1-2-41-1772870400000",
+        originator_version=3,
+        happened_at=_HAPPENED_AT,
+        causation=_causation("huleedu.batch.essays.registered.v1", 41),
+        value="eyJkYXRhIjp7fX0=",
+        outcome=RetryOutcome.RECORDED,
+        by="operator-0001",
+        why="The user was missing: «övning».",
     ),
     "ras.dead-letter.discarded.v1": DeadLetterDiscarded(
         originator_id="dead-letter-huleedu.batch.essays.registered.v1-2-41-1772870400000",

@@ -112,6 +112,7 @@ def test_a_usage_error_is_told_before_anything_is_loaded() -> None:
         "dead-letters retry --reason luck": "--reason",
         "dead-letters retry --all --since yesterday": "--since",
         "dead-letters discard 1": "--why",
+        "dead-letters replace 1 file": "--why",
         "parked drain --by=": "--by",
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +79,39 @@ def test_a_retry_that_is_refused_again_is_told_and_fails(url: str) -> None:
     assert ran.exit_code == 1
     assert '"counts":{"refused":2}' in ran.output
     assert listed(url) == [3, 2, 1]
+
+
+def test_a_corrected_message_replaces_a_letter(url: str, tmp_path: Path) -> None:
+    corrected = tmp_path / "corrected.json"
+    corrected.write_bytes(intakes_of(messages_of(small_batch()))[0].message.value or b"")
+    command = ("dead-letters", "replace", "1", "--why", "it was not JSON", *BY)
+
+    refused = ras(*command, "-", "--yes", database_url=url, stdin="still not json")
+    assert (refused.exit_code, refused.output) == (1, "")
+    assert refused.errors.startswith("ras: The message in - is refused: not_json")
+    assert "The dead letter stays open." in refused.errors
+    missing = ras(*command, str(tmp_path / "no such"), "--yes", database_url=url)
+    assert (missing.exit_code, "No such file" in missing.errors) == (1, True)
+    unsure = ras(*command, str(corrected), database_url=url, stdin="n\n")
+    assert (unsure.exit_code, "Nothing was changed." in unsure.errors) == (1, True)
+    # The letter's topic is that of spellchecks; a registration does not fulfil its contract.
+    other = ras(*command, str(corrected), "--yes", database_url=url)
+    assert (other.exit_code, "contract_violation" in other.errors) == (1, True)
+    assert listed(url) == [3, 2, 1]
+
+    [spellcheck, *_] = [
+        intake.message.value
+        for intake in intakes_of(messages_of(small_batch()))
+        if intake.message.topic == topics.SPELLCHECK_RESULTS
+    ]
+    corrected.write_bytes(spellcheck or b"")
+    replaced = ras(*command, str(corrected), "--yes", database_url=url)
+
+    assert replaced.output == "Dead letter 1 is replaced: the corrected message was recorded.\n"
+    assert listed(url) == [3, 2]
+    assert listed(url, "--state", "replaced") == [1]
+    again = ras(*command, str(corrected), "--yes", database_url=url)
+    assert (again.exit_code, "A corrected message was ingested in its place" in again.errors) == (1, True)
 
 
 def test_a_settled_letter_is_not_possible_again(url: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -123,6 +125,29 @@ def test_a_letter_that_is_refused_again_says_why_and_stays(office: Office) -> No
     project_store(office.url)
     [letter] = office.ask("/dead-letters")["dead_letters"]
     assert (letter["attempts"], letter["changed_by"]) == (1, OPERATORS)
+
+
+def test_a_corrected_message_is_ingested_in_place_of_a_letter(office: Office) -> None:
+    messages = in_partitions(messages_of(small_batch()))
+    meant = messages[-1]
+    wrong = replace(meant, value=b"{}")
+    office.ingest(*(intake_of(message) for message in [*messages[:-1], wrong]))
+    path = f"/dead-letters/{office.id_of(letter_id(wrong))}/replace"
+    body = {"value": b64encode(meant.value or b"").decode(), "why": "it was empty", "by": "operator-0001"}
+
+    refused = office.order(path, {**body, "value": b64encode(b"[]").decode()})
+    assert (refused.status_code, "contract_violation" in refused.json()["detail"]) == (422, True)
+    for value in ("?", None, 7):
+        assert office.order(path, {**body, "value": value}).status_code == 400
+    assert office.order("/dead-letters/987654321/replace", body).status_code == 404
+    replaced = office.order(path, body)
+
+    assert (replaced.status_code, replaced.json()) == (200, {"outcome": "recorded"})
+    project_store(office.url)
+    assert office.ask("/dead-letters")["dead_letters"] == []
+    [letter] = office.ask("/dead-letters?state=replaced")["dead_letters"]
+    assert (letter["changed_by"], letter["note"]) == ("operator-0001", "it was empty")
+    assert office.order(path, body).status_code == 409
 
 
 def test_a_letter_is_discarded_with_a_reason(office: Office) -> None:
@@ -249,6 +274,7 @@ def test_a_stream_in_which_nothing_can_wait_is_not_found(office: Office, stream:
         ("GET", "/dead-letters"),
         ("GET", "/dead-letters/1"),
         ("POST", "/dead-letters/1/retry"),
+        ("POST", "/dead-letters/1/replace"),
         ("POST", "/dead-letters/1/discard"),
         ("POST", "/dead-letters/retry"),
         ("POST", "/dead-letters/discard"),

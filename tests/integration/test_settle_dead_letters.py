@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -13,6 +14,8 @@ from application import topics
 from application.ingest import Intake, letter_id
 from application.messages import IncomingMessage
 from application.settle import (
+    LARGEST_CORRECTION,
+    RefusedCorrectionError,
     SettleDeadLetters,
     UnknownLetterError,
     UnreadableLetterError,
@@ -23,6 +26,7 @@ from domain.batch import BatchAggregate
 from domain.batch_events import BatchResultsReady, MessageParked
 from domain.dead_letters import (
     DeadLetterDiscarded,
+    DeadLetterReplaced,
     DeadLetterRetried,
     LetterSettledError,
     MessageDeadLettered,
@@ -108,6 +112,87 @@ def test_a_letter_that_was_taken_in_is_not_taken_in_again(
         settle.retry(letter, by=BY)
     with pytest.raises(LetterSettledError, match="ingested by an earlier retry"):
         settle.discard(letter, by=BY, why="no need")
+    assert database.log() == before
+
+
+def refused_for_good(store: EventStore) -> tuple[str, IncomingMessage]:
+    """Take in a batch of which the last spellcheck names no essay; return the letter's stream and what was meant."""
+    messages = in_partitions(messages_of(small_batch()))
+    last = max(n for n, message in enumerate(messages) if message.topic == topics.SPELLCHECK_RESULTS)
+    meant = messages[last]
+    assert meant.value is not None
+    wrong = replace(meant, value=meant.value.replace(b'"entity_id"', b'"entity"'))
+    intakes = [intake_of(wrong if n == last else m) for n, m in enumerate(messages)]
+    Ingestion(store).insist(intakes)
+    return letter_id(wrong), meant
+
+
+def test_a_corrected_message_is_ingested_in_place_of_the_letter_and_both_are_kept(
+    store: EventStore, database: PostgresProbe, settle: SettleDeadLetters
+) -> None:
+    letter, meant = refused_for_good(store)
+    assert meant.value is not None
+    counts = database.counts()
+
+    outcome = settle.replace(letter, meant.value, by=BY, why="the id was misspelt")
+
+    aside, replaced = events(database, letter)
+    assert isinstance(aside, MessageDeadLettered)
+    assert isinstance(replaced, DeadLetterReplaced)
+    assert outcome is replaced.outcome is RetryOutcome.RECORDED
+    assert (replaced.by, replaced.why) == (BY, "the id was misspelt")
+    assert (b64decode(aside.value or "") != meant.value, b64decode(replaced.value)) == (True, meant.value)
+    [ready] = [event for event in events(database) if isinstance(event, BatchResultsReady)]
+    assert ready.overall_status is BatchStatus.COMPLETED_SUCCESSFULLY
+    assert ready.causation.offset == meant.offset
+    assert database.counts() == counts
+    before = database.log()
+    for again in (
+        lambda: settle.replace(letter, b"{}", by=BY, why="once more"),
+        lambda: settle.retry(letter, by=BY),
+        lambda: settle.discard(letter, by=BY, why="no need"),
+    ):
+        with pytest.raises(LetterSettledError, match="A corrected message was ingested in its place"):
+            again()
+    assert database.log() == before
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"", "not_json"),
+        (b"{}", "contract_violation"),
+        (b"\xff\xfe", "not_json"),
+        (b'{"data": "\\u0000"}', "contract_violation"),
+        (b" " * (LARGEST_CORRECTION + 1), "It has more than 10,000,000 bytes"),
+    ],
+)
+def test_a_correction_that_is_refused_too_changes_nothing(
+    store: EventStore, database: PostgresProbe, settle: SettleDeadLetters, value: bytes, reason: str
+) -> None:
+    letter, meant = refused_for_good(store)
+    assert meant.value is not None
+    before = database.log()
+
+    with pytest.raises(RefusedCorrectionError, match=reason):
+        settle.replace(letter, value, by=BY, why="a try")
+
+    assert database.log() == before
+    assert settle.replace(letter, meant.value, by=BY, why="at last") is RetryOutcome.RECORDED
+
+
+def test_a_correction_that_postgresql_refuses_changes_nothing(
+    store: EventStore, database: PostgresProbe, settle: SettleDeadLetters
+) -> None:
+    letter, meant = refused_for_good(store)
+    assert meant.value is not None
+    before = database.log()
+    value = meant.value.replace(b'"correlation_id"', b'"x":[1e999,%d],"correlation_id"' % 10**30)
+    value = value.replace(b'"entity_id":"', b'"entity_id":"\\u0000')
+
+    with pytest.raises(RefusedCorrectionError, match="not_storable"):
+        settle.replace(letter, value, by=BY, why="a try")
+
     assert database.log() == before
 
 

@@ -12,6 +12,7 @@ from domain.batch_events import MessageDrained, MessageParked
 from domain.dead_letters import (
     PARKED,
     DeadLetterDiscarded,
+    DeadLetterReplaced,
     DeadLetterRetried,
     MessageDeadLettered,
     RetryOutcome,
@@ -127,6 +128,15 @@ def test_a_letter_that_was_taken_in_or_discarded_says_so(
     first, second = rows(connection, letters)
     assert (first["state"], first["attempts"], first["note"]) == ("discarded", 1, "Sent by a test: «övning».")
     assert (second["state"], second["attempts"], second["note"]) == ("retried", 1, "recorded")
+
+
+def test_a_letter_in_whose_place_a_corrected_message_was_ingested_says_so(connection: Connection) -> None:
+    replaced = EXPECTED[DeadLetterReplaced.topic]
+    assert isinstance(replaced, DeadLetterReplaced)
+    project(connection, numbered([LETTER, replaced]), projections=[dead_letters])
+
+    [row] = rows(connection, letters)
+    assert (row["state"], row["changed_by"], row["note"]) == ("replaced", "operator-0001", replaced.why)
 
 
 def test_of_the_messages_that_wait_in_a_stream_the_one_that_was_drained_says_so(

@@ -158,6 +158,24 @@ def discard_letters(
     )
 
 
+@dead_letters.command("replace")
+def replace_letter(
+    letter_id: Annotated[int, typer.Argument(metavar="ID", help="The id that `list` shows.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The corrected message; - for standard input.")],
+    why: Annotated[str, typer.Option(help="What was corrected, for the history.")] = "",
+    by: ByOption = None,
+    yes: YesOption = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Ingest a corrected message in place of one. Both stay in the history."""
+    who = _operator(by)
+    if not is_short_text(why):
+        raise typer.BadParameter(f"tell what was corrected: {SHORT_TEXT}", param_hint="--why")
+    from infrastructure.cli import dead_letters as work
+
+    work.replace_letter(letter_id, file, why=why, by=who, yes=yes, json_output=json_output)
+
+
 @parked.command("list")
 def list_parked(json_output: JsonOption = False) -> None:
     """List the streams in which messages wait. The longest waiting is first."""

@@ -1,4 +1,4 @@
-"""What operators change over HTTP: letters tried again or discarded, parked messages drained."""
+"""What operators change over HTTP: letters retried, replaced or discarded, parked messages drained."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from application.drain import Drained, DrainParked, NoSuchStreamError, StillUnreadableError
-from application.settle import Retried, SettleDeadLetters, UnknownLetterError, UnreadableLetterError
-from domain.dead_letters import LetterSettledError
+from application.settle import (
+    RefusedCorrectionError,
+    Retried,
+    SettleDeadLetters,
+    UnknownLetterError,
+    UnreadableLetterError,
+)
+from domain.dead_letters import LetterSettledError, RetryOutcome
 from infrastructure.http.problems import Problem
 
 _T = TypeVar("_T")
@@ -24,6 +30,10 @@ class OperatorActions:
     async def retry(self, stream_id: str, *, by: str) -> Retried:
         """Take the message of a letter in again."""
         return await _run(lambda: self._settle().retry(stream_id, by=by))
+
+    async def replace(self, stream_id: str, value: bytes, *, by: str, why: str) -> RetryOutcome:
+        """Ingest a corrected message in place of a letter's."""
+        return await _run(lambda: self._settle().replace(stream_id, value, by=by, why=why))
 
     async def discard(self, stream_id: str, *, by: str, why: str) -> None:
         """Give the message of a letter up."""
@@ -41,5 +51,7 @@ async def _run(work: Callable[[], _T]) -> _T:
         raise Problem(404, str(error), error="Dead letter not found") from error
     except NoSuchStreamError as error:
         raise Problem(404, str(error), error="Stream not found") from error
+    except RefusedCorrectionError as error:
+        raise Problem(422, f"The corrected message is refused. {error}") from error
     except (LetterSettledError, UnreadableLetterError, StillUnreadableError) as error:
         raise Problem(409, str(error)) from error

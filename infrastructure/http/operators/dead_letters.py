@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import Final
 
 from starlette.requests import Request
@@ -10,10 +11,10 @@ from starlette.routing import Route
 
 from application.letter_filter import SELECTABLE_STATES
 from application.queries import DeadLetterQueries
-from application.responses.dead_letters import DeadLetter, DeadLetters
+from application.responses.dead_letters import DeadLetter, DeadLetters, Replaced
 from application.settle import Retried
 from domain.dead_letters import PARKED
-from infrastructure.http.bodies import Reasoned, Signed, body_of, operator_of
+from infrastructure.http.bodies import Correction, Reasoned, Signed, body_of, operator_of
 from infrastructure.http.operation import Operation
 from infrastructure.http.operators.actions import OperatorActions
 from infrastructure.http.operators.bulk_letters import BULK_OPERATIONS, bulk_letter_routes
@@ -52,6 +53,17 @@ RETRY: Final = Operation(
     description="By the ordinary way, once; 409 when it was settled before. `refused` leaves it open. `by` "
     "names the operator; without, the service does.",
 )
+REPLACE: Final = Operation(
+    _BASE + "/{position}/replace",
+    "Ingest a corrected message in its place",
+    method="POST",
+    body=Correction,
+    answer=Replaced,
+    problems=[404, 409, 422],
+    description="`value` is the corrected message in base64. It is ingested with the letter's topic, key and headers. "
+    "The letter is settled then, and both messages stay in the history. 422: the corrected message is refused too, "
+    "and nothing has changed.",
+)
 DISCARD: Final = Operation[None](
     _BASE + "/{position}/discard",
     "Give its message up",
@@ -60,7 +72,7 @@ DISCARD: Final = Operation[None](
     problems=[404, 409],
     description="It is not offered again and stays in the history.",
 )
-DEAD_LETTER_OPERATIONS: Final = (LETTERS, LETTER, RETRY, DISCARD, *BULK_OPERATIONS)
+DEAD_LETTER_OPERATIONS: Final = (LETTERS, LETTER, RETRY, REPLACE, DISCARD, *BULK_OPERATIONS)
 
 
 def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, waiting: Waiting) -> list[Route]:
@@ -87,6 +99,14 @@ def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, wai
         retried = await actions.retry(found["stream_id"], by=operator_of(request, body))
         return RETRY.answered(request, retried, headers=await waiting.position_header())
 
+    async def replace(request: Request) -> Response:
+        body = await body_of(request, Correction)
+        found = _a_letter(await _named(request))
+        outcome = await actions.replace(
+            found["stream_id"], b64decode(body["value"]), by=operator_of(request, body), why=body["why"]
+        )
+        return REPLACE.answered(request, {"outcome": outcome}, headers=await waiting.position_header())
+
     async def discard(request: Request) -> Response:
         body = await body_of(request, Reasoned)
         found = _a_letter(await _named(request))
@@ -106,6 +126,7 @@ def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, wai
         *bulk_letter_routes(queries, actions, waiting),
         LETTER.route(letter),
         RETRY.route(retry),
+        REPLACE.route(replace),
         DISCARD.route(discard),
     ]
 
