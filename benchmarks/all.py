@@ -14,6 +14,7 @@ BENCHMARKS = (
     "growth",
     "memory",
     "publish",
+    "relay",
     "latency",
     "status_route",
     "bradley_terry",

@@ -57,7 +57,7 @@ def _measured(
 ) -> dict[str, Any]:
     suffix = "default" if batch is None else str(batch)
     database_url = servers.database(f"publish_{suffix}")
-    _fill(database_url, events)
+    fill(database_url, events)
     settings = {"RAS_TRANSACTIONAL_ID": f"publish-{suffix}"}
     if batch is not None:
         settings["RAS_PUBLISH_MAX_EVENTS"] = str(batch)
@@ -76,7 +76,8 @@ def _measured(
     }
 
 
-def _fill(database_url: str, count: int) -> None:
+def fill(database_url: str, count: int) -> None:
+    """Record `count` announcements, each of a batch of its own, as an ingester would."""
     store = bootstrap.event_store(database_url)
     events = list(_events(count))
     for start in range(0, count, _CHUNK):
