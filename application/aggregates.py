@@ -1,4 +1,4 @@
-"""The aggregates at hand: a bounded cache, least recently used first out.
+"""A bounded cache of aggregates. The least recently used one leaves first.
 
 The cache is a convenience, never the truth: it must not hold a state with events that were never recorded.
 A batch is taken out of it while it is decided on, and comes back after the commit. A judging job, which

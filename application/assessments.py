@@ -1,4 +1,4 @@
-"""What may be asked about comparative-judgement jobs: the facts behind an answer, and the port they come by."""
+"""Queries about comparative-judgement jobs: the port, and the facts that it returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a batch stood: the fold of some of its events, in the words of the status route.
+"""How a batch stood at some time: its events up to then, folded into the status route's response.
 
 The status route answers from the read model; this answers the same from the events themselves, up to any
 time. Which facts a row of the answer shows is restated here, what follows from them is not: that is

@@ -1,4 +1,4 @@
-"""How a batch stands, from its facts: those of a read model's row, or those of its events up to some time."""
+"""The status of a batch from its facts: those in a read model's row, or those of its events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which ids a message carries, also one that is broken: what connects a dead letter with its batch.
+"""Finds the ids in a message, even in a broken one. They connect a dead letter with its batch.
 
 An id counts where it is the key, or a whole text of the JSON value. Where the value is not JSON, it counts where it
 is a whole word: `b1` is not in `b10`.

@@ -1,4 +1,4 @@
-"""Draining a stream in which messages wait: in their order, once, by one call.
+"""Ingests the messages that wait in a stream, in order and once.
 
 Theory of operation. The messages that wait are those MessageParked events of the stream that no MessageDrained
 names; both lie in the stream itself, so the queue needs no table. A stretch of them is translated and

@@ -1,4 +1,4 @@
-"""What the assessment app knows, put beside what RAS says itself.
+"""Adds what the assessment app knows to RAS's own responses.
 
 Events and read models stay thin: RAS asks for the detail when a client wants it. The port answers always,
 with the summary or with a reason in plain words, because a batch's status must not depend on another app.

@@ -1,4 +1,4 @@
-"""Marking a notification as read: the one thing a client can change."""
+"""Marks a notification as read: the only thing that a client can change."""
 
 from __future__ import annotations
 

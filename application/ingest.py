@@ -1,4 +1,4 @@
-"""Taking in a micro-batch of messages: one transaction for all their events and positions.
+"""Ingests a micro-batch of messages: one transaction for all events and positions.
 
 Theory of operation. Messages are translated first (no state needed). Then, in one transaction, the
 aggregates they speak of (batches, judging jobs) are fetched, each message's commands are applied to them,

@@ -1,4 +1,4 @@
-"""The two answers about a judging job as plain JSON values: in detail, and as a line of its batch.
+"""The responses about a judging job as plain JSON values: in detail, and as a line of its batch.
 
 Both are functions of the facts alone. No clock, no chance, no order of a dictionary that the facts do not
 fix: the same facts give the same bytes, in any process.

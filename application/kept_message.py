@@ -1,4 +1,4 @@
-"""Messages that were put aside, made whole again: what an event keeps of a message is the message."""
+"""Restores a message from the event that kept it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which dead letters somebody asks for, as they write it: at the terminal or in a query string."""
+"""Reads a filter of dead letters, from the terminal or from a query string."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A message as it lies in a topic: bytes and coordinates, nothing understood yet."""
+"""A message as it is in a topic: bytes and coordinates, not yet read."""
 
 from __future__ import annotations
 

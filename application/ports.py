@@ -1,4 +1,4 @@
-"""What the use cases need of the outside world."""
+"""The ports: what the use cases need from the outside world."""
 
 from __future__ import annotations
 

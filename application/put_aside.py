@@ -1,4 +1,4 @@
-"""Open dead letters and parked messages that carry a batch's ids: often the cause that an operator looks for."""
+"""Finds open dead letters and parked messages that carry a batch's ids: often the cause of a problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What readers may ask: the ports behind the query API, and their answers as plain JSON values."""
+"""The queries that readers may make: ports of the query API, and their results as plain JSON values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was said before a restore, and so need not be said again.
+"""What was published before a restore, and so must not be published again.
 
 A store that was restored to an earlier day ingests again what Kafka still has. The same facts come in, but
 not in the same order: an announcement can get another place in its stream, and so another event id. Two

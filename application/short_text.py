@@ -1,4 +1,4 @@
-"""Texts that operators write into the history: who did something, and why."""
+"""The rule for short texts that operators write into the history: who did something, and why."""
 
 from __future__ import annotations
 

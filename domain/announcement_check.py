@@ -1,4 +1,4 @@
-"""Are a batch's announcements those that its facts call for? A replay answers, event by event.
+"""Checks a batch's announcements: a replay of its facts must produce the same ones, event by event.
 
 Theory of operation. An announcement is decided from the state of its batch alone, in the same transaction
 as the fact that called for it, and recorded right behind it. So a stream needs no other witness: fold it

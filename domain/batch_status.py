@@ -1,4 +1,4 @@
-"""What readers see of a batch: its status between registration and outcome, its phase, its failed essays.
+"""What readers see of a batch: its status from registration to outcome, its phase, its failed essays.
 
 Pure functions of a few facts, so that a read model can store what they return and a query can ask them.
 """

@@ -1,4 +1,4 @@
-"""Has each event its place in its stream? Rules that hold for every stream that our own code has written.
+"""Checks that each event may be where it is in its stream, by rules that hold for all streams.
 
 An announcement is checked by a replay of the facts (`announcement_check.py`). Here is what a replay does not
 show, because folding never fails: an event of another kind of stream, or one that no aggregate would have recorded

@@ -1,4 +1,4 @@
-"""What can honestly be said of a judging session: the one path for terminal, assessment app and report.
+"""The findings about a judging session: one path for terminal, assessment app and report.
 
 `find` runs every check of a session and draws the notices from it. Thresholds are those of the checks' own modules.
 """

@@ -1,4 +1,4 @@
-"""How often judges, human or model, decide alike on the pairs of items that they both judged.
+"""How often judges, human or model, agree on the pairs of items that both have judged.
 
 On one pair, two judges agree with the probability that a decision of the one, drawn at random, equals a
 decision of the other: 1 or 0 if each judged it once, something between if one of them was of two minds.

@@ -1,4 +1,4 @@
-"""Which judges decide otherwise than the rest? Limits that work from three judges upwards.
+"""Which judges decide differently from the others? Limits that work from three judges upwards.
 
 The usual rule, infit above mean + 2 sd of all judges, cannot flag one of five: a judge far from the rest moves mean
 and sd himself. Two figures leave the judge out instead (R. D. Cook 1977, *Technometrics* 19(1), 15-18, for the idea):

@@ -1,4 +1,4 @@
-"""Messages that wait: our own code could not digest one, so it and its aggregate's later ones are kept.
+"""Messages that wait: RAS's own code failed on one, so it and the later ones of its aggregate are kept.
 
 They are kept in the aggregate's own stream. That makes the parking itself subject to the stream's version:
 anyone who writes to the stream at the same time learns of it by the conflict and parks its message too.

@@ -1,4 +1,4 @@
-"""Why a batch is ready, or is not: what is known of it held against what it needs.
+"""Why a batch is ready or not: its facts compared with what it needs.
 
 Nothing is decided here. The rules are those of `completion.py`, asked essay by essay and put into words;
 whether the batch is ready is `BatchState.overall_status`, as it is when the batch announces.

@@ -1,4 +1,4 @@
-"""The pipeline runs over one batch, and whose word counts when several runs have spoken.
+"""The pipeline runs over one batch, and which run's outcome counts.
 
 Theory of operation. A teacher runs pipelines over a batch one after the other. Upstream gives each run a
 correlation id; its messages carry no other mark of the run. The phase outcomes of a batch lie in one

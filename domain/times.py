@@ -1,4 +1,4 @@
-"""Times as the rest of RAS may take them for granted: in UTC, and where every reader can show them."""
+"""Makes times safe for every reader: in UTC, within the range that all of them can show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of the domain: phases, statuses, results, and what caused an event."""
+"""The values of the domain: phases, statuses, results, and what caused an event."""
 
 from __future__ import annotations
 

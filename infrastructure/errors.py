@@ -1,4 +1,4 @@
-"""Failures that were foreseen: the text of each is the sentence that a person is told."""
+"""Expected failures. The text of each is the sentence that a person reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Garbage collection for a process that keeps much and makes much.
+"""Garbage collection for a process that keeps many objects and creates many.
 
 Python's collector walks all young objects every few hundred allocations and, now and then, everything
 that lives. Ingester and followers hold hundreds of thousands of objects (open batches, a stretch of the

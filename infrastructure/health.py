@@ -1,4 +1,4 @@
-"""What makes a process healthy: named checks, and the conditions of the roles it runs."""
+"""The health of a process: named checks, and the conditions of the roles that it runs."""
 
 from __future__ import annotations
 

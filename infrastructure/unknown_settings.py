@@ -1,4 +1,4 @@
-"""Names that look like settings and are none: a misspelt one would otherwise be ignored in silence."""
+"""Finds misspelt settings: names that look like settings and are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text from messages, rows and arguments, as a terminal may show it. Every command prints through here.
+"""Makes text from messages, rows and arguments safe for a terminal. Every command prints through it.
 
 An id may hold whatever its sender put into it. Printed as it is, an escape sequence changes the terminal, a newline
 forges a line, and a bidirectional control (U+202E) shows an id as another one (CVE-2021-42574, "Trojan Source").

@@ -1,4 +1,4 @@
-"""The projections that RAS keeps. A new one is added here and filled by its follower from the start."""
+"""The projections of RAS. The follower of a new one fills it from the start of the log."""
 
 from __future__ import annotations
 

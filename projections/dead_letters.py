@@ -1,4 +1,4 @@
-"""Read model for operators: the messages that were put aside, those that wait for a fix, and what became of them.
+"""Read model for operators: dead letters, parked messages, and what became of them.
 
 A row is one message. The event that put it aside makes it; what operators do later changes its `state`. They
 find each other by the stream and the version of the first event.

@@ -1,4 +1,4 @@
-"""What followers read off the log. Apart from the projections, because a publisher needs no SQLAlchemy."""
+"""What followers read from the log. It is apart from the projections: a publisher needs no SQLAlchemy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers about batches and essays, in the words that upstream's clients know."""
+"""Responses about batches and essays, with the names that upstream's clients know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answer about whether all accounts agree."""
+"""The response of the check: do all accounts agree?"""
 
 from __future__ import annotations
 

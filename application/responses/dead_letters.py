@@ -1,4 +1,4 @@
-"""Answers about messages that were put aside."""
+"""Responses about dead letters and parked messages."""
 
 from __future__ import annotations
 

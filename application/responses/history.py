@@ -1,4 +1,4 @@
-"""Answers about a batch's past and readiness."""
+"""Responses about a batch's past and its readiness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers of the teacher's inbox."""
+"""Responses of the teacher's inbox."""
 
 from __future__ import annotations
 

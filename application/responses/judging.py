@@ -1,4 +1,4 @@
-"""Answers about judging jobs."""
+"""Responses about judging jobs."""
 
 from __future__ import annotations
 

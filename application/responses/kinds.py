@@ -1,4 +1,4 @@
-"""Kinds of values that answers are made of."""
+"""The kinds of values that responses consist of."""
 
 from __future__ import annotations
 

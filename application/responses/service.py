@@ -1,4 +1,4 @@
-"""Answers that every application of RAS gives."""
+"""Responses that every application of RAS gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One call of the assessment app: as many tries as its deadline allows.
+"""One call of the assessment app, with as many tries as its deadline allows.
 
 The deadline is one for everything: waiting for a connection, all tries, the pauses between them, and
 reading the body, however it drips. Only what is harmless to repeat and likely to pass is tried again: a

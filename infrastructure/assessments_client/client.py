@@ -1,4 +1,4 @@
-"""The assessment app behind the port `Assessments`: always an answer, in bounded time.
+"""The assessment app as the port `Assessments`: there is always a result, within a limited time.
 
 Three things stand between a request and a call. Requests for a batch that is being asked about already
 wait for that call: front ends poll, and thirty pupils' pages of one batch are one question. The circuit

@@ -1,4 +1,4 @@
-"""Replies kept to be asked about by their ETag, so that an unchanged summary is not sent again.
+"""Keeps replies with their ETags, so that an unchanged summary is not sent again.
 
 Nothing is answered from here alone: the app is asked each time, and only its 304 makes a kept reply good.
 """

@@ -1,4 +1,4 @@
-"""What is counted of the calls of the assessment app."""
+"""Metrics of the calls of the assessment app."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client put together from the settings."""
+"""Creates the client from the settings."""
 
 from __future__ import annotations
 

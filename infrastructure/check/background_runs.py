@@ -1,4 +1,4 @@
-"""Whole checks that somebody has asked for: one at a time, each a process, the last few remembered.
+"""Whole checks in the background: one at a time, each in a process, the last few remembered.
 
     running ──> finished     with a report, whether or not everything agrees
        ├──────> failed       with a sentence: there is no report

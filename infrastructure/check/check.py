@@ -1,4 +1,4 @@
-"""`ras check`: all accounts, one after the other, beside the running service.
+"""`ras check`: takes all accounts, one after the other, while the service runs.
 
 Each account is taken in a snapshot of its own, so nothing has to stand still. A whole check looks at
 everything; an incremental one at what has come since the last that found everything in order, whose place and

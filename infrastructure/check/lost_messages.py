@@ -1,4 +1,4 @@
-"""Which messages have lost what was recorded of them: where the counts of a topic-partition show that some have.
+"""Names the messages whose events are missing, where the counts of a topic-partition show that some are.
 
 What was ingested lies below the position. A message there for which no event stands was a repeat, or its event
 is gone. Repeats are counted and not named, so names can be told where there are as many to choose from as there

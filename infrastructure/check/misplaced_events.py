@@ -1,4 +1,4 @@
-"""Events that stand where no code of ours has put them: in a stream of another kind, out of turn, or for nothing."""
+"""Finds events that RAS's code cannot have written where they are: in a wrong stream, or out of order."""
 
 from __future__ import annotations
 

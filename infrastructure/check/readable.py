@@ -1,4 +1,4 @@
-"""The log without what cannot be read: another account names that, and nobody can say what it calls for."""
+"""The log without unreadable events. Another account names those."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Up to where everything was in order at the last check, and the sums by then."""
+"""The position up to which the last check found everything in order, and the sums at that position."""
 
 from __future__ import annotations
 

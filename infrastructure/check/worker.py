@@ -1,4 +1,4 @@
-"""A whole check in a process of its own, for those who serve something else meanwhile.
+"""A whole check in a process of its own, for processes that serve requests meanwhile.
 
 A whole check folds every stream in Python. On a thread it would take the interpreter from the event loop that
 answers queries, and a thread cannot be cancelled. So the order comes in a line of JSON on standard input, and on

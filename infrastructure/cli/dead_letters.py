@@ -1,4 +1,4 @@
-"""`ras dead-letters`: the messages that were put aside, and what becomes of them."""
+"""`ras dead-letters`: lists, shows and settles messages that could not be ingested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ras demo`: everything at work, once through, and checked."""
+"""`ras demo`: plays batches through all of RAS and checks every result."""
 
 from __future__ import annotations
 

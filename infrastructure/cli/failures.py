@@ -1,4 +1,4 @@
-"""Failures that have a sentence: what a person is told, and the exit code."""
+"""Failures that have a sentence, and their exit codes."""
 
 from __future__ import annotations
 

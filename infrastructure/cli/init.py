@@ -1,4 +1,4 @@
-"""What `ras init` does: tables and topics that are missing are made."""
+"""`ras init`: creates missing tables and topics."""
 
 from __future__ import annotations
 

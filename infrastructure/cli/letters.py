@@ -1,4 +1,4 @@
-"""What the commands on dead letters and parked messages share: the read model asked, the store opened, a bar."""
+"""What the commands on dead letters and parked messages share: a query, the event store, a progress bar."""
 
 from __future__ import annotations
 

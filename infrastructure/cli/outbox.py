@@ -1,4 +1,4 @@
-"""`ras outbox`: what is to be published, and what was published lately."""
+"""`ras outbox`: what will be published, and what was published lately."""
 
 from __future__ import annotations
 

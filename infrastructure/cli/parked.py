@@ -1,4 +1,4 @@
-"""`ras parked`: streams in which messages wait for a fix of our own code, and how they go on."""
+"""`ras parked`: streams in which messages wait for a fix of RAS's code, and how to continue them."""
 
 from __future__ import annotations
 

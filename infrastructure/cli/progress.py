@@ -1,4 +1,4 @@
-"""The progress of long work on a terminal: how far, how fast, how long still. Nothing of it in a pipe."""
+"""Progress of long work on a terminal: how far, how fast, how long still. A pipe gets none of it."""
 
 from __future__ import annotations
 

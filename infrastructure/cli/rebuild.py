@@ -1,4 +1,4 @@
-"""`ras rebuild`: read models rebuilt beside the live ones, proven equal, and switched to."""
+"""`ras rebuild`: rebuilds read models beside the live ones, proves them equal, and switches."""
 
 from __future__ import annotations
 

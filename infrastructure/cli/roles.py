@@ -1,4 +1,4 @@
-"""What the roles as commands do: read the settings, put one process of a deployment together, run it."""
+"""Runs a role: reads the settings, puts its process together, starts it."""
 
 from __future__ import annotations
 

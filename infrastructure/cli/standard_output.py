@@ -1,4 +1,4 @@
-"""Standard output that says what became of it.
+"""Standard output that reports when it cannot be written.
 
 Anyone who reads our output may leave (`ras history b1 | head`) or have no room (a full disk). The libraries that
 print each have a way of their own with that: one ends the process with 1, one with 0, one lets it through.

@@ -1,4 +1,4 @@
-"""How every command starts: settings read, logging set up, the fast event loop where there is one."""
+"""The start of every command: settings, logging, the fast event loop where there is one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ras status`: who has come how far, how fast, and what went wrong last."""
+"""`ras status`: how far each reader is, how fast it is, and what went wrong last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `ras status` shows: the verdict, then trouble, then a line per topic, publisher and read model."""
+"""The table of `ras status`: the verdict, then trouble, then one line per topic, publisher and read model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ras up`: everything on this machine."""
+"""`ras up`: runs all roles and servers on this machine."""
 
 from __future__ import annotations
 

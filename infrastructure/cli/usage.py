@@ -1,4 +1,4 @@
-"""How wrong usage is shown: how it is right, then the sentence, which begins as every other does."""
+"""Shows wrong usage: first the right usage, then the error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same good batch many times over, faster than anything that reads it.
+"""The same good batch many times, produced faster than any reader reads it.
 
 One batch is written out by the ordinary generator; every further one is a copy in which the last 32
 bits of each identifier are new: one `bytes.replace` a message, about a microsecond. What copies share

@@ -1,4 +1,4 @@
-"""What a person sees on standard error while the demonstration runs: bars on a terminal, lines elsewhere."""
+"""Progress of the demonstration on standard error: bars on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the stream has come on its way through RAS, read from the database twenty times per second."""
+"""Measures how far the stream has come through RAS, in the database, twenty times per second."""
 
 from __future__ import annotations
 

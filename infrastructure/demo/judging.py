@@ -1,4 +1,4 @@
-"""What the comparative-judgement service says of a batch: scores, grades and ranks that look like real ones."""
+"""A comparative-judgement result of a batch: scores, grades and ranks that look like real ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the event store says it ingested and announced, read once the stream is through."""
+"""Reads what the event store has ingested and announced, after the stream has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record as upstream's services produce it: their envelope, their names, their way to write a time."""
+"""A record as upstream's services produce it: their envelope, their names, their time format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demonstration itself: play the stream, listen to what comes out, ask the API, and judge."""
+"""The demonstration: plays the stream, reads the output, asks the API, and judges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How one batch goes: what is decided before a message is written, and what RAS must make of it."""
+"""The course of one batch, drawn before any message is written, and what RAS must make of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does what came out agree with what went in? Pure: evidence in, disagreements out.
+"""Compares the output with the input. Pure: evidence in, disagreements out.
 
 Three witnesses are heard against the expectations of the stream: what a consumer read from Kafka, what
 the API answers, and what the event store counted. Nothing that the service itself computed is taken for

@@ -1,4 +1,4 @@
-"""Reading the notification log, and being woken when it grows."""
+"""Reads the notification log, and wakes followers when it grows."""
 
 from __future__ import annotations
 

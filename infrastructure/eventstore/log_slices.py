@@ -1,4 +1,4 @@
-"""A stretch of the log as it is read at once: bounded in events, and in bytes.
+"""A part of the log that is read at once, limited in events and in bytes.
 
 A dead letter may hold a message of megabytes, so a number of events alone bounds nothing.
 """

@@ -1,4 +1,4 @@
-"""What PostgreSQL knows of the publisher's position: a copy of it, and what stands in the log there.
+"""PostgreSQL's copy of the publisher's position, and the event in the log at that position.
 
 The copy is late, for checking and for display. The mark of a position names the event at it, by stream,
 version and the moment at which its message was received: a store that was restored and has ingested the

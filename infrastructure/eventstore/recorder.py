@@ -1,4 +1,4 @@
-"""The event store's table, and the one way into it.
+"""The table of the event store, and the only code that writes to it.
 
 Every insert takes one advisory lock first, until its transaction ends, so that notification ids are given out
 in the order of the commits and a follower never passes over a gap that is filled later. The library locks the

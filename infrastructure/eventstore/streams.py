@@ -1,4 +1,4 @@
-"""Reading one stream, page by page, without a transaction: for those who look back and decide nothing."""
+"""Reads one stream, page by page, without a transaction: for readers that decide nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An event that can be read, but whose effects cannot be made: named in a sentence."""
+"""An event that can be read but whose rows cannot be written, named in a sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Older versions of stored events, and what makes each into the next.
+"""Older versions of stored events, and the functions that turn each into the next version.
 
 What is stored is never edited: an event that was written in 2026 is read for as long as its stream is. An
 upcast takes the state of one version (JSON, without stream and version) and returns that of the version

@@ -1,4 +1,4 @@
-"""One loop for everybody who follows the log: the publisher and each projection.
+"""The loop of every follower of the log: the publisher and each projection.
 
 Theory of operation. A follower asks its sink for the position, reads the next stretch of the log, and
 hands it over; the sink makes effects and position one transaction and fences it, so that a second

@@ -1,4 +1,4 @@
-"""An application put together: routes, and what every request goes through."""
+"""Puts an application together: routes, and the middleware for every request."""
 
 from __future__ import annotations
 

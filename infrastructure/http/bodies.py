@@ -1,4 +1,4 @@
-"""Bodies of requests: typed once, read and described from that type."""
+"""Request bodies: each type is written once, and requests are read and described from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Health and metrics over HTTP: the same three answers for the API and for roles without one."""
+"""Health and metrics over HTTP: the same three responses for the API and for roles without one."""
 
 from __future__ import annotations
 

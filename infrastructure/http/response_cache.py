@@ -1,4 +1,4 @@
-"""Answers kept as bytes for as long as what they were computed from has not moved.
+"""Responses kept as bytes until the data behind them changes.
 
 Front ends poll. Whether a batch changed is a matter of two numbers, the position of its newest event and the
 generation of the read model, so an answer already written out is sent again after one select by primary

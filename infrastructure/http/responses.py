@@ -1,4 +1,4 @@
-"""Answers with an ETag."""
+"""Responses with an ETag."""
 
 from __future__ import annotations
 

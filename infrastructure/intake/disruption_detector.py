@@ -1,4 +1,4 @@
-"""Was there a moment in which a topic can have been exchanged without our seeing it?
+"""Detects moments in which a topic may have been replaced without RAS noticing.
 
 Theory of operation. A running consumer goes on fetching at its old offsets. If a topic is deleted, recreated and
 grown past them between two fetches, they mean other messages, and nothing fails. Two things tell that it may have

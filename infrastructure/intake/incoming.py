@@ -1,4 +1,4 @@
-"""From a record as the client gives it to a message as the use cases know it."""
+"""Converts a record of the client to a message of the use cases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ingester tells of its work: counts and times as metrics, and a line in the log for what went wrong.
+"""Metrics of the ingester, and its log lines about faults.
 
 A line names where a message lay and the ids that it belongs to, which is enough to find it; never what
 was in it, which may be personal. Of a flood of broken messages some lines are enough: the event store has

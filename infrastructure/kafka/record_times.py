@@ -1,4 +1,4 @@
-"""Times of records: what the sender's clock said, which can be anything."""
+"""Checks record times: they come from the sender's clock, which can be wrong."""
 
 from __future__ import annotations
 

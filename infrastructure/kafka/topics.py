@@ -1,4 +1,4 @@
-"""Topics: those that are missing are created, and the one that must be compacted is checked."""
+"""Creates missing topics, and checks the one that must be compacted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the live stream reads of the database: how far the read models are, and what lies between two places.
+"""What the live stream reads from the database: the positions of the read models, and what lies between two.
 
 Events reach clients only when the read models have them: a client that asks the API about a message finds it there.
 """

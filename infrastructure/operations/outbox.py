@@ -1,4 +1,4 @@
-"""The outbox as operators know it: what is recorded and not yet published, and what was published lately.
+"""The outbox for operators: what is recorded and not yet published, and what was published lately.
 
 There is no outbox table. What is to be published are the published events of the event store; where the
 publisher is, its position tells (the copy in PostgreSQL, behind by one transaction at most). When something was

@@ -1,4 +1,4 @@
-"""How far everybody has come: positions from the store, ends from Kafka and the log, reports of the roles."""
+"""How far each reader is: positions from the store, ends from Kafka and the log, reports of the roles."""
 
 from __future__ import annotations
 

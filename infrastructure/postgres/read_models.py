@@ -1,4 +1,4 @@
-"""Do the live read models fit this release? What is wrong with one, in a sentence that says what to run.
+"""Checks that the live read models fit this release, and names the command to run where one does not.
 
 One that does not fit stops nobody but itself: its projector waits, the others go on, the API answers from
 the rows that are there for as long as it can, and says so in its health.

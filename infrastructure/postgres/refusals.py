@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses because of the values themselves: asking again does not help, in any order."""
+"""Recognises values that PostgreSQL refuses. A retry does not help with those."""
 
 from __future__ import annotations
 

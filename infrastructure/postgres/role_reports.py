@@ -1,4 +1,4 @@
-"""What roles say of themselves, in a table: written by each process beside its work, read by `ras status`.
+"""A table with each role's own report: written beside its work, read by `ras status`.
 
 Positions and lags need no report: the store and Kafka tell them, also of a role that is dead. A report
 adds what only the process knows: how fast it goes, what it waits for, and its last error, which stays when

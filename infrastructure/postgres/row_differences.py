@@ -1,4 +1,4 @@
-"""Which rows of two relations of one form differ, found by the database: what is joined by the key, column by column."""
+"""Finds the rows in which two relations of one form differ, in SQL: joined by key, compared by column."""
 
 from __future__ import annotations
 

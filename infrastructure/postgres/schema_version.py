@@ -1,4 +1,4 @@
-"""Do the tables fit this release? Every process asks at its start, so the question has to be cheap.
+"""Checks that the tables fit this release. Every process does so at its start, so it must be cheap.
 
 Alembic knows the newest revision too, but importing it costs more than everything else about the question.
 The names of the migrations' files say the same (a test holds them against what Alembic finds in them).

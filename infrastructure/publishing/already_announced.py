@@ -1,4 +1,4 @@
-"""What the out-topics show to have been said, for a publisher whose store was restored.
+"""What the out-topics already contain, for a publisher whose store was restored.
 
 An announcement from before the restore is recorded again when its messages are taken in again. That may be long
 after the publisher began, and under any notification id: ids of transactions that came to nothing are gone. So

@@ -1,4 +1,4 @@
-"""Records on their way out: filled into record batches, one a topic-partition, handed over when full.
+"""Outgoing records, collected into one record batch for each topic-partition and sent when it is full.
 
 Whole batches are handed to the producer, because a future for each record costs as much as the record.
 Within a large transaction full batches travel while the next ones are filled. What is left over at the end is

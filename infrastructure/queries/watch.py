@@ -1,4 +1,4 @@
-"""Waiting for read models, on behalf of many at once.
+"""Waits for read models on behalf of many requests at once.
 
 Anyone who waits is put down here; one task looks for all of them. It looks when the event store says that the log
 has grown (the NOTIFY that followers are woken by), a moment later because rows come after events, then ever more

@@ -1,4 +1,4 @@
-"""Are two sides of a read model equal? Their tables are compared as sets of rows, in SQL.
+"""Compares two sides of a read model as sets of rows, in SQL.
 
 Each row is hashed to 64 bits; a table comes down to the number of its rows and the sum of their hashes,
 so that neither order nor the place on disk matters, and one pass over each table is all it takes. Only

@@ -1,4 +1,4 @@
-"""Filling the new sides from the log, at full speed and in constant memory.
+"""Fills the new sides from the log, at full speed and in constant memory.
 
 Theory of operation. One pass over the log serves all sides: an event is read and decoded once, however
 many projections want it, folded into their rows and let go. This thread decodes and folds; one thread reads

@@ -1,4 +1,4 @@
-"""What a rebuild tells: while it runs, and what became of each read model in the end."""
+"""What a rebuild reports while it runs, and the outcome for each read model."""
 
 from __future__ import annotations
 

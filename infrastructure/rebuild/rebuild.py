@@ -1,4 +1,4 @@
-"""Rebuilding read models beside the live ones, and going back.
+"""Rebuilds read models beside the live ones, and rolls back.
 
 Theory of operation. Each read model asked for gets a new side, filled from the log. A new side whose
 version is that of the live one is filled as far as the live one is, and then the two are compared at one

@@ -1,4 +1,4 @@
-"""Rebuilds that are under way, as anyone who looks at the database sees them."""
+"""Rebuilds that run now, as the database shows them."""
 
 from __future__ import annotations
 

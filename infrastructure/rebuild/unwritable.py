@@ -1,4 +1,4 @@
-"""Finding the event that PostgreSQL refuses, in a stretch of which only the sum was tried."""
+"""Finds the event that PostgreSQL refuses, within a stretch of the log that failed as a whole."""
 
 from __future__ import annotations
 

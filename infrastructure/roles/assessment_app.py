@@ -1,4 +1,4 @@
-"""The assessment app put together with its database."""
+"""Puts the assessment app together with its database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end by force: a role that was asked to end does so in time, whatever hangs."""
+"""Ends a role by force if it has not ended within its grace period."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people use of `ras serve`, put together: the live stream and the pages."""
+"""Puts together what people use of `ras serve`: the live stream and the pages."""
 
 from __future__ import annotations
 

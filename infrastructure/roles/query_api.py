@@ -1,4 +1,4 @@
-"""The query API put together with its database."""
+"""Puts the query API together with its database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers of the assessment app as bytes: computed in a thread, once per job and position, then kept.
+"""Responses of the assessment app as bytes: computed in a thread, once per job and position, then kept.
 
 Statistics of a job of 35,000 decisions take about a second of one core. They are a function of the job's
 facts, and those of its position (and of the generation of the read model, which a rebuild raises), so they are

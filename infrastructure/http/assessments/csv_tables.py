@@ -1,4 +1,4 @@
-"""The answers as CSV: the same numbers, because a table is made from the JSON that is sent otherwise.
+"""The responses as CSV, made from the same JSON, so that the numbers are the same.
 
 RFC 4180, UTF-8, a header line; nothing is an empty cell, truth is `true` and `false`. Cells that a spreadsheet
 would take for formulas are guarded (`infrastructure.spreadsheet_csv`) unless a raw table is asked for, which programs

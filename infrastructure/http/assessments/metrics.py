@@ -1,4 +1,4 @@
-"""What is counted of the assessment app's answers."""
+"""Metrics of the assessment app's responses."""
 
 from __future__ import annotations
 

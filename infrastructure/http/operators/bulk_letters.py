@@ -1,4 +1,4 @@
-"""Routes for operators: many letters tried again, or given up, by one order.
+"""Routes for operators: one request that retries or discards many dead letters.
 
 An order names letters as the list does, by its filters, and says how many the operator has seen (`expected`): where
 it is another number by now, nothing happens. A piece of them is settled at a time, oldest first, each letter in a

@@ -1,4 +1,4 @@
-"""Routes for operators: the messages that were put aside."""
+"""Routes for operators: dead letters."""
 
 from __future__ import annotations
 

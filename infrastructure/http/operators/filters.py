@@ -1,4 +1,4 @@
-"""Which dead letters a request is about."""
+"""The filters of requests about dead letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes for operators: streams in which messages wait for a fix of our own code."""
+"""Routes for operators: streams in which messages wait for a fix of RAS's code."""
 
 from __future__ import annotations
 

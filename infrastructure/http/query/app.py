@@ -1,4 +1,4 @@
-"""The query API: everything it needs is handed in."""
+"""The query API. Everything that it needs is passed in."""
 
 from __future__ import annotations
 

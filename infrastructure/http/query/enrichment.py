@@ -1,4 +1,4 @@
-"""`?include=`: what clients may ask to have put beside an answer."""
+"""`?include=`: the additions to a response that clients can ask for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes that look back: what happened to a batch, how it stood, why it is ready or not.
+"""Routes about the past: what happened to a batch, how it stood, and why it is ready or not.
 
 They read the event store, and fold what may be a hundred thousand events. That is done on threads, few at a
 time, because each takes the interpreter from the event loop that everybody else waits for.
