@@ -11,7 +11,7 @@ from typing import Final
 from application.responses.check import Check
 
 MOST_FINDINGS: Final = 1000
-"""A report names no more than this many; beyond, their number is told."""
+"""A report names at most this many, and gives the number of the others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def outgoing_messages(event: PublishedEvent | MessageDeadLettered) -> tuple[Outg
 
 
 def _dead_letter(event: MessageDeadLettered) -> OutgoingMessage:
-    """Return where a message lies that was put aside, and why; its bytes stay here, they may be personal."""
+    """Return where a dead letter's message is in Kafka, and the reason. Its bytes may be personal and stay in RAS."""
     cause, topic = event.causation, topics.DEAD_LETTERS
     data = {
         "stream_id": event.originator_id,

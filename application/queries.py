@@ -96,7 +96,7 @@ class LetterFilter:
 
 
 class DeadLetterQueries(Protocol):
-    """Messages that were put aside."""
+    """Queries about dead letters and parked messages."""
 
     async def letters(self, wanted: LetterFilter, *, limit: int, before: int | None) -> DeadLetterPage:
         """Return a page, newest first, without the bytes.

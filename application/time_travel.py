@@ -51,7 +51,7 @@ def moment(text: str) -> datetime:
         written = f"{date}T{time}{'59' if is_leap else seconds}{(fraction or '')[:7]}{zone}"
         try:
             at = datetime.fromisoformat(written).astimezone(UTC)
-            # One is inserted at the end of a day in UTC, whatever the zone in which it is told.
+            # One is inserted at the end of a day in UTC, whatever the zone in which it is written.
             if not is_leap:
                 return at
             if (at.hour, at.minute) == _LAST_MINUTE:

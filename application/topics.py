@@ -27,7 +27,7 @@ BATCH_ASSESSMENT_COMPLETED: Final = "huleedu.ras.batch.assessment.completed.v1"
 TEACHER_NOTIFICATION_REQUESTED: Final = NOTIFICATION_TOPIC
 
 DEAD_LETTERS: Final = "ras.dead-letters.v1"
-"""For operators' tools: that a message was put aside, and where it lies."""
+"""For operators' tools: that a message became a dead letter, and where it is in Kafka."""
 
 ANNOUNCEMENT_TOPICS: Final = (
     BATCH_RESULTS_READY,

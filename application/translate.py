@@ -1,7 +1,7 @@
-"""From a message to commands on the aggregates it speaks of, or to the reason why it is a dead letter.
+"""Reads a message: into commands on the aggregates it concerns, or into the reason for a dead letter.
 
 Everything here is a function of the bytes and the time of receipt: no state, no I/O. What a message of
-each topic asks for stands in `translated_messages.py`; here is what makes a message unreadable.
+each topic asks for is in `translated_messages.py`; what makes a message unreadable is here.
 """
 
 from __future__ import annotations

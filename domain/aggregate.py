@@ -19,7 +19,7 @@ from domain.values import Causation
 class DomainEvent:
     """A fact in a stream.
 
-    `happened_at` is upstream's time of the fact; when RAS received it stands in `causation`.
+    `happened_at` is upstream's time of the fact; when RAS received it is in `causation`.
     `topic` is the stable name under which the event is stored, with its version; it never changes.
     """
 

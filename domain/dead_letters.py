@@ -29,7 +29,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class MessageDeadLettered(DomainEvent):
-    """A message was put aside. `key`, `value` and header values are base64 of the raw bytes."""
+    """A message became a dead letter. `key`, `value` and header values are base64 of the raw bytes."""
 
     topic: ClassVar = "ras.dead-letter.message-dead-lettered.v1"
 
@@ -51,7 +51,7 @@ class RetryOutcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetterRetried(DomainEvent):
-    """A message put aside was tried again, the `attempt`-th time; `reason` and `detail` say why it was refused."""
+    """A dead letter was retried, for the `attempt`-th time; `reason` and `detail` say why it was refused."""
 
     topic: ClassVar = "ras.dead-letter.retried.v1"
 
@@ -108,7 +108,7 @@ class LetterSettledError(Exception):
 
 
 class DeadLetter(EventSourcedAggregate):
-    """One message put aside, known by its coordinates and its time."""
+    """One message that could not be ingested, known by its coordinates and its time."""
 
     def __init__(self, stream_id: str) -> None:
         super().__init__(stream_id)
@@ -123,7 +123,7 @@ class DeadLetter(EventSourcedAggregate):
 
     @property
     def message(self) -> MessageDeadLettered | None:
-        """The message as it was put aside, None for a letter that does not exist."""
+        """The message as it was received, None for a letter that does not exist."""
         return self._message
 
     def record(
@@ -137,7 +137,7 @@ class DeadLetter(EventSourcedAggregate):
         happened_at: datetime,
         causation: Causation,
     ) -> None:
-        """Put the message aside, with the reason and a sentence for a person."""
+        """Record the message as a dead letter, with the reason and a sentence for a person."""
         self.trigger_event(
             MessageDeadLettered,
             reason=reason,

@@ -48,7 +48,7 @@ def correlation_id_of(event: DomainEvent) -> str:
 
 
 class TeacherNotification(NamedTuple):
-    """What a teacher is told. `payload` is what upstream's websocket service pushes to the browser."""
+    """A notification to a teacher. `payload` is what upstream's websocket service pushes to the browser."""
 
     event_id: str
     teacher_id: str
@@ -63,7 +63,7 @@ class TeacherNotification(NamedTuple):
 
 
 def teacher_notification(event: BatchResultsReady | BatchAssessmentCompleted) -> TeacherNotification:
-    """Return what the teacher is told about a published event."""
+    """Return the notification to the teacher about a published event."""
     kind, priority, payload = (
         _results_ready(event) if isinstance(event, BatchResultsReady) else _assessment_completed(event)
     )

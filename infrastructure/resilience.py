@@ -81,7 +81,7 @@ class CircuitBreaker:
         return max(0.0, self._opened_at + self._reset_after_s - self._clock())
 
     def admits(self) -> bool:
-        """Whether to call now. Who is told yes says afterwards how it went.
+        """Whether to call now. A caller that gets True reports afterwards how the call went.
 
         A try of the half-open state that nobody reports on counts as lost after `reset_after_s` seconds,
         and the next who asks is let through.

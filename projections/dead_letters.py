@@ -132,7 +132,7 @@ def _storable(text: str) -> str:
 
 
 class _Changes:
-    """What a batch of events put aside, and what became of it: of several attempts the last is shown."""
+    """The dead letters in a batch of events, and what became of them: of several retries the last is shown."""
 
     def __init__(self) -> None:
         self._aside: list[Row] = []

@@ -150,6 +150,6 @@ class Explanation(TypedDict):
 
 
 class Readiness(Explanation):
-    """Why a batch is ready or is not, and what was put aside."""
+    """Why a batch is ready or not, and which of its messages could not be ingested."""
 
     put_aside: PutAside

@@ -125,7 +125,7 @@ class CheckRuns:
         except asyncio.CancelledError:
             run.state = RunState.CANCELLED
             raise
-        except Exception:  # noqa: BLE001 - whatever it is, anyone who looks is told
+        except Exception:  # noqa: BLE001 - whatever it is, the run shows it
             _log.exception("check.fault")
             run.state, run.fault = (
                 RunState.FAILED,

@@ -40,7 +40,7 @@ _OUR_OWN: Final = (
 """Events that no message told us: decided by ourselves, or by a person."""
 
 _SETTLED: Final = (MessageDrained, DeadLetterRetried, DeadLetterReplaced)
-"""What lies behind the events of a message that was put aside and is taken in after all, received at the same moment."""
+"""Marks that a dead letter or parked message was ingested later: the events before it have the same time of receipt."""
 
 # A damaged state must not end the account of all others, so nothing in here can fail: what is no JSON has no
 # origin. LATIN1 takes every byte but zero, and where messages lie is told in ASCII; U+0000, which JSON may

@@ -36,7 +36,7 @@ _LESS_URGENT: Final = 10
 def main() -> None:
     """Do what standard input orders."""
     order = orjson.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_whoever_asked, daemon=True).start()
+    threading.Thread(target=_end_with_the_caller, daemon=True).start()
     os.nice(_LESS_URGENT)
     configure_logging(order["log_level"], order["log_format"])
     servers = Servers(order["database_url"], order["bootstrap_servers"])
@@ -54,7 +54,7 @@ def _outcome(servers: Servers, transactional_id: str) -> dict[str, Any]:
         return {"fault": f"The database does not answer ({type(error).__name__}). Check again later."}
     except KafkaError as error:
         return {"fault": f"Kafka: {type(error).__name__}. Check again later; `ras check` names the reason."}
-    except Exception:  # noqa: BLE001 - whatever it is, anyone who asked is told
+    except Exception:  # noqa: BLE001 - whatever it is, the caller gets it
         _log.exception("check.fault")
         return {"fault": "Something went wrong here; the log of this process says what."}
     return {"report": report.as_json()}
@@ -69,7 +69,7 @@ def _say(line: dict[str, Any]) -> None:
     sys.stdout.buffer.flush()
 
 
-def _end_with_whoever_asked() -> None:
+def _end_with_the_caller() -> None:
     # From the file descriptor: a buffered reader's lock would be in the way of the interpreter's own end.
     while os.read(0, 4096):
         pass

@@ -1,4 +1,4 @@
-"""The publisher's position as it stands in Kafka, and whether it fits the store.
+"""The publisher's position in Kafka, and whether it fits the store.
 
 It is a record in a compacted topic, keyed by transactional id, with a mark of the event at it and, after a restore,
 the position up to which announcements are compared with what was said before.
@@ -21,7 +21,7 @@ class PublisherPositionError(OperatorError):
 
 
 class PublishedPosition(NamedTuple):
-    """A position as it stands in Kafka. Events up to `compared_to` are told only if nobody has told them."""
+    """A position in Kafka. Events up to `compared_to` are published only if they were not published before."""
 
     position: int
     mark: str | None

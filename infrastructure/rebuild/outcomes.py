@@ -11,7 +11,7 @@ from infrastructure.rebuild.states import State
 
 
 class Reporter(Protocol):
-    """Who is told how it goes."""
+    """Receives the progress of a rebuild."""
 
     def phase(self, what: str, position: int, goal: int) -> None:
         """Begin something: `position` of `goal` (notification ids) is where it starts."""
@@ -55,7 +55,7 @@ class Verdict:
     comparison: Comparison | None
 
     def outcome(self, build: Build) -> Rebuilt:
-        """Return what is told of the rebuild once `build` has come to its end."""
+        """Return the outcome that is reported once `build` has ended."""
         equal = self.comparison is not None and self.comparison.equal
         return Rebuilt(
             name=build.projection.name,

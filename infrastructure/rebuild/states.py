@@ -1,4 +1,4 @@
-"""The states of a rebuild as a table. Pure: what a step means in the database is told elsewhere.
+"""The states of a rebuild as a table. Pure: what a step means in the database is in other modules.
 
     filling ──> catching up ──> proven ──> swapped <──> rolled back
        │             │   <─────────┘│

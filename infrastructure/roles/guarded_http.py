@@ -75,7 +75,7 @@ class _GuardedHttp(HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing():
             return
-        # A field that never ends is told to nobody before it does; what came of it is counted here.
+        # The parser does not report a field before its end, so bytes are counted here.
         if self._is_in_head and self._head_bytes > MOST_HEAD_BYTES:
             self._refuse_head()
             return

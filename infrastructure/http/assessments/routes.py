@@ -63,7 +63,7 @@ DETAILED_CSV: Final = Operation(
     answer=Detailed,
     parameters=[TABLE, CURSOR, TABLE_LIMIT, OUTCOME, RAW, BOM],
     problems=[404],
-    description=f"{_AS_TABLE} A further page of decisions stands in the header `Link`.",
+    description=f"{_AS_TABLE} The header `Link` names the next page of decisions.",
     media_types=[_CSV_TYPE],
 )
 SUMMARY: Final = Operation(

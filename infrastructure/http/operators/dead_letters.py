@@ -32,7 +32,7 @@ _BASE: Final = "/internal/v1/ops/dead-letters"
 
 LETTERS: Final = Operation(
     _BASE,
-    "Messages that were put aside, newest first",
+    "Dead letters, newest first",
     answer=DeadLetters,
     parameters=[LIMIT, CURSOR, AFTER, *FILTERS, BATCH, ESSAY, STATE],
 )
@@ -45,13 +45,13 @@ LETTER: Final = Operation(
 )
 RETRY: Final = Operation(
     _BASE + "/{position}/retry",
-    "Take its message in again",
+    "Ingest its message again",
     method="POST",
     body=Signed,
     answer=Retried,
     problems=[404, 409],
-    description="By the ordinary way, once; 409 when it was settled before. `refused` leaves it open. `by` "
-    "names the operator; without, the service does.",
+    description="It is ingested in the ordinary way, once. 409: it was settled before. `refused` leaves it open. "
+    "`by` names the operator; the default is the calling service.",
 )
 REPLACE: Final = Operation(
     _BASE + "/{position}/replace",
@@ -66,7 +66,7 @@ REPLACE: Final = Operation(
 )
 DISCARD: Final = Operation[None](
     _BASE + "/{position}/discard",
-    "Give its message up",
+    "Discard it",
     method="POST",
     body=Reasoned,
     problems=[404, 409],

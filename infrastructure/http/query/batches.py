@@ -75,7 +75,7 @@ def batch_routes(
         if asks_for_the_past(request):
             if enriched:
                 raise Problem(
-                    400, "include and as_of do not go together: an assessment is told as it is now."
+                    400, "include and as_of do not go together: an assessment is always the present one."
                 )
             if asks_to_wait(request):
                 raise Problem(400, "wait and after do not go with as_of: the past is read from the log.")
