@@ -22,7 +22,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from infrastructure.check.check import CheckUnderWayError, check
-from infrastructure.postgres import schema_version
+from infrastructure.postgres import faults, schema_version
 from infrastructure.postgres.schema_version import SchemaVersionError
 from infrastructure.settings import Servers
 from infrastructure.telemetry import configure_logging
@@ -50,8 +50,7 @@ def _outcome(servers: Servers, transactional_id: str) -> dict[str, Any]:
     except (CheckUnderWayError, SchemaVersionError) as error:
         return {"fault": str(error)}
     except (psycopg.OperationalError, sqlalchemy.exc.OperationalError) as error:
-        # The drivers' own words would tell hosts and names.
-        return {"fault": f"The database does not answer ({type(error).__name__}). Check again later."}
+        return {"fault": f"{faults.public_sentence(error)} Check again later."}
     except KafkaError as error:
         return {"fault": f"Kafka: {type(error).__name__}. Check again later; `ras check` names the reason."}
     except Exception:  # noqa: BLE001 - whatever it is, the caller gets it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import sys
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,23 +11,14 @@ from typer import Abort
 from infrastructure.errors import OperatorError
 from infrastructure.visible import visible, visible_lines
 
-_DATABASE_AWAY: Final = (
-    ("psycopg", "OperationalError"),
-    ("sqlalchemy.exc", "OperationalError"),
-    ("eventsourcing.persistence", "OperationalError"),
-    ("eventsourcing.persistence", "InterfaceError"),
-    ("eventsourcing.persistence", "InternalError"),
-)
-_TABLE_GONE: Final = (("psycopg.errors", "UndefinedTable"), ("psycopg.errors", "InvalidSchemaName"))
-_NO_RIGHT: Final = (("psycopg.errors", "InsufficientPrivilege"),)
-_READ_ONLY: Final = (("psycopg.errors", "ReadOnlySqlTransaction"),)
 _NOT_TO_BE_HAD: Final = {
     *(errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE),
 }
 """No right, no room, a broken disk. A file that is missing is a fault of ours, unless somebody named it."""
 
-_KAFKA_AWAY: Final = (("aiokafka.errors", "KafkaError"),)
+_DATABASE_CLIENTS: Final = frozenset({"psycopg", "psycopg_pool", "sqlalchemy", "eventsourcing"})
+_KAFKA_CLIENTS: Final = frozenset({"aiokafka"})
 
 
 class CommandError(OperatorError):
@@ -66,35 +56,20 @@ def _of_this_machine(error: BaseException) -> str | None:
 
 def _of_a_server(error: BaseException) -> str | None:
     """Return what to say of a server that does not do what was asked of it, None for any other error."""
-    said = " ".join(str(error).split())
-    if _is_one_of(error, _READ_ONLY):
-        return (
-            f"The database takes no writes: {said}. RAS_DATABASE_URL must name the primary, and a user whose "
-            "transactions may write."
-        )
-    if _is_one_of(error, _NO_RIGHT):
-        return (
-            f"The database user has not the right: {said}. RAS_DATABASE_URL must name a user that owns what "
-            "`ras init` has made, or has been granted it."
-        )
-    if _is_one_of(error, _DATABASE_AWAY):
-        return f"The database does not answer: {said} Check RAS_DATABASE_URL."
-    if _is_one_of(error, _TABLE_GONE):
-        return (
-            "A table of RAS is gone from the database. If a backup is being restored, stop all roles first and "
-            "start them when it is done."
-        )
-    if _is_one_of(error, _KAFKA_AWAY):
-        from infrastructure.kafka import faults  # loaded only where the client is
-
-        return faults.sentence(error)
+    # The clients are loaded where an error of theirs can come from, and nowhere else.
+    for of_client, sentence_of in ((_DATABASE_CLIENTS, _of_the_database), (_KAFKA_CLIENTS, _of_kafka)):
+        if any(base.__module__.split(".")[0] in of_client for base in type(error).__mro__):
+            return sentence_of(error)
     return None
 
 
-def _is_one_of(error: BaseException, classes: tuple[tuple[str, str], ...]) -> bool:
-    """Tell whether `error` is of one of the classes, given by module and name.
+def _of_the_database(error: BaseException) -> str | None:
+    from infrastructure.postgres import faults
 
-    A library that is not loaded has raised nothing: it need not be imported to find that out.
-    """
-    loaded = ((sys.modules.get(module), name) for module, name in classes)
-    return isinstance(error, tuple(getattr(module, name) for module, name in loaded if module is not None))
+    return None if faults.fault_of(error) is None else faults.sentence(error)
+
+
+def _of_kafka(error: BaseException) -> str | None:
+    from infrastructure.kafka import faults
+
+    return faults.sentence(error)

@@ -19,6 +19,7 @@ from infrastructure.cli.status_table import HEADINGS, plain_rows, shown, verdict
 from infrastructure.cli.tables import print_rows
 from infrastructure.local.running_note import servers_to_look_at
 from infrastructure.operations.progress import Progress, read_progress
+from infrastructure.postgres import faults as database_faults
 from infrastructure.postgres import schema_version
 from infrastructure.settings import Servers
 
@@ -58,8 +59,8 @@ async def _watch(
                     return
                 try:
                     rows, faults = looking.result()
-                except psycopg.OperationalError as error:
-                    faults = [f"The database does not answer: {' '.join(str(error).split())}"]
+                except psycopg.Error as error:
+                    faults = [database_faults.sentence(error)]
                 if json_output:
                     typer.echo(_as_json(rows, faults))
                 elif live is None:

@@ -98,13 +98,11 @@ class Transaction:
                 self._recorder.insert(self._cursor, stored)
             except UniqueViolation as error:
                 raise StreamConflictError(str(error)) from error
-            except (
-                TypeError,
-                ValueError,
-                DataError,
-                psycopg.ProgrammingError,
-                ProgramLimitExceeded,
-            ) as error:
+            except psycopg.ProgrammingError as error:
+                if error.sqlstate:
+                    raise  # a privilege or a table is missing: that is not the fault of what is appended
+                raise UnstorableError(f"{type(error).__name__}: {error}") from error
+            except (TypeError, ValueError, DataError, ProgramLimitExceeded) as error:
                 raise UnstorableError(f"{type(error).__name__}: {error}") from error
 
     def count(self, counts: Mapping[tuple[str, int], IntakeCounts]) -> None:

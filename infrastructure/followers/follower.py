@@ -27,6 +27,7 @@ from infrastructure.eventstore.codec import UndecodableEventError
 from infrastructure.eventstore.log import LogListener, NotificationLog
 from infrastructure.eventstore.unwritable import UnwritableEventError
 from infrastructure.gc_pacing import GcPacer
+from infrastructure.postgres import faults
 from infrastructure.resilience import Backoff, BreakerState, CircuitBreaker
 from infrastructure.role_status import RoleStatus
 from infrastructure.telemetry import RoleMetrics
@@ -140,7 +141,10 @@ class Follower:
                 await self.run()
             except Exception as error:  # noqa: BLE001 - a fault of any kind, or the others would end with it
                 _log.exception("follower.failed", follower=self.name)
-                reason = " ".join(str(getattr(error, "orig", None) or error).split()) or type(error).__name__
+                known = faults.fault_of(error) is not None
+                reason = (
+                    faults.sentence(error) if known else " ".join(str(error).split()) or type(error).__name__
+                )
                 self.status.degraded(f"{self.name} cannot go on, and tries again: {reason}"[:_LONGEST_REASON])
                 await self._backoff.wait(self._stopping)
 
@@ -163,7 +167,12 @@ class Follower:
                     await self._listener.wait(self._poll_interval_s)
                 except (SinkNotReadyError, UndecodableEventError, UnwritableEventError) as error:
                     await self._wait_for_operator(str(error))
-                except (TransientSinkError, psycopg.OperationalError, psycopg.InterfaceError) as error:
+                except (
+                    TransientSinkError,
+                    psycopg.OperationalError,
+                    psycopg.InterfaceError,
+                    psycopg.InternalError,
+                ) as error:
                     await self._wait_out(error)
         finally:
             self._collector.stop()
@@ -287,9 +296,7 @@ class Follower:
                 await self._stopping.wait()
 
     async def _wait_out(self, error: Exception) -> None:
-        reason = " ".join(str(error).split())  # libpq's texts have several lines
-        if not isinstance(error, TransientSinkError):
-            reason = f"The database does not answer: {reason}"
+        reason = str(error) if isinstance(error, TransientSinkError) else faults.sentence(error)
         if self._backoff.attempt == 0:
             _log.warning("follower.waiting", follower=self.name, reason=reason)
         self._breaker.failed()

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from application.ports import StalePositionError
 from infrastructure.eventstore.positions import ADVANCE_ONE, CLAIM_ONE, READ_ONE, projection_position
 from infrastructure.followers.follower import RefusedError, SinkNotReadyError, TransientSinkError
+from infrastructure.postgres import faults
 from infrastructure.postgres.read_models import VERSION, complaint
 from infrastructure.postgres.refusals import refusal
 from infrastructure.postgres.rows import encoded
@@ -101,4 +102,4 @@ def _classified(error: StatementError) -> Exception:
         return RefusedError(reason)
     cause = error.orig
     transient = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError)
-    return TransientSinkError(f"The database does not answer: {cause}") if transient else error
+    return TransientSinkError(faults.sentence(error)) if transient else error

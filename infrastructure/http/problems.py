@@ -15,12 +15,12 @@ from starlette.responses import Response
 
 from application.responses.service import Problem as ProblemBody
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
+from infrastructure.postgres import faults
 from infrastructure.postgres.read_models import ReadModelUnavailableError
 
 _log = structlog.get_logger(__name__)
 
 _RETRY_AFTER_S: Final = 5
-_AWAY: Final = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
 _TITLES: Final = {
     400: "Bad request",
     401: "Unauthorized",
@@ -79,11 +79,11 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 async def on_database_error(request: Request, error: Exception) -> Response:
     """Answer that the database is unavailable, or that it refused what we asked."""
-    cause = getattr(error, "orig", error)
-    if isinstance(cause, psycopg.Error) and not isinstance(cause, _AWAY):
+    found = faults.fault_of(error)
+    if found is None or found.is_ours:
         return await on_fault(request, error)
-    _log.warning("http.database", route=_route(request), error=type(cause).__name__)
-    detail = "The database does not answer just now; nothing is lost. Try again shortly."
+    _log.warning("http.database", route=_route(request), reason=faults.public_sentence(error))
+    detail = f"{found.what}; nothing is lost. Try again shortly."
     return problem_response(
         request, Problem(503, detail, error="Internal server error", Retry_After=str(_RETRY_AFTER_S))
     )

@@ -42,6 +42,7 @@ from infrastructure.intake.log_identity import LogIdentity, OffsetGapError
 from infrastructure.intake.metrics import IntakeMeter
 from infrastructure.intake.micro_batches import micro_batches, translated
 from infrastructure.kafka import clients, faults
+from infrastructure.postgres import faults as database_faults
 from infrastructure.resilience import Backoff
 from infrastructure.role_status import RoleStatus
 from infrastructure.settings import Settings
@@ -249,7 +250,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 elif epoch == self._epoch:
                     await self._move_over_markers(busy)
             except TRANSIENT_ERRORS as error:
-                await self._wait_out(f"The database does not answer: {error}")
+                await self._wait_out(database_faults.sentence(error))
             except StalePositionError:
                 await self._seek_to_stored(list(known))
             else:
@@ -285,7 +286,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             await self._seek_to_stored(list(self._positions))
             return False
         except TRANSIENT_ERRORS as error:
-            await self._wait_out(f"The database does not answer: {error}")
+            await self._wait_out(database_faults.sentence(error))
             # What comes back may be a store that was restored to an earlier day: what we hold in memory
             # of batches and positions would then fit into it nowhere, without any conflict that tells.
             self._use_case.forget()
@@ -326,7 +327,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 with self._status.step():
                     places = await self._same_log.places(partitions)
             except TRANSIENT_ERRORS as error:
-                await self._wait_out(f"The database does not answer: {error}")
+                await self._wait_out(database_faults.sentence(error))
                 continue
             except KafkaError as error:
                 await self._wait_out(faults.sentence(error))

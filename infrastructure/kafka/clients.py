@@ -14,9 +14,15 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.admin import AIOKafkaAdminClient
 
+from infrastructure.errors import OperatorError
 from infrastructure.kafka import faults, unreadable_batches
 from infrastructure.kafka_settings import KafkaSettings
 from infrastructure.settings import SettingsError
+
+
+class CodecMissingError(OperatorError):
+    """A compression codec that the settings name is not installed; the text says what to do."""
+
 
 _without_security: set[str] = set()
 
@@ -33,14 +39,27 @@ def consumer(bootstrap_servers: str, **options: Any) -> AIOKafkaConsumer:
 
 
 def producer(bootstrap_servers: str, **options: Any) -> AIOKafkaProducer:
-    """Return an idempotent producer that is not started, acknowledged by all replicas."""
-    return AIOKafkaProducer(
-        bootstrap_servers=bootstrap_servers,
-        acks="all",
-        enable_idempotence=True,
-        **security(bootstrap_servers),
-        **options,
-    )
+    """Return an idempotent producer that is not started, acknowledged by all replicas.
+
+    Raises CodecMissingError where this installation lacks the library of the codec.
+    """
+    secured = security(bootstrap_servers)
+    try:
+        return AIOKafkaProducer(
+            bootstrap_servers=bootstrap_servers,
+            acks="all",
+            enable_idempotence=True,
+            **secured,
+            **options,
+        )
+    except RuntimeError as error:  # aiokafka has no class of its own for it
+        codec = options.get("compression_type")
+        if codec is None:
+            raise
+        raise CodecMissingError(
+            f"This installation of RAS lacks the library for the codec {codec}, `cramjam`. Install it, or set "
+            "RAS_KAFKA_COMPRESSION_TYPE to none or gzip."
+        ) from error
 
 
 def admin(bootstrap_servers: str) -> AIOKafkaAdminClient:

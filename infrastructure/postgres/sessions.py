@@ -20,6 +20,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import _WaitTimeout
 from psycopg.rows import Row
 
+from infrastructure.postgres import faults
+
 _Result = TypeVar("_Result")
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -120,6 +122,17 @@ class Connection(psycopg.Connection[Row]):
     """A blocking connection that gives up on an answer after `limits.answer_s`."""
 
     limits: Limits = UNLIMITED
+
+    @classmethod
+    def connect(cls, *args: Any, **settings: Any) -> Self:  # type: ignore[override]  # whatever psycopg's takes
+        """Connect as psycopg does, and note what came of it: a pool's own error does not tell."""
+        try:
+            connection = super().connect(*args, **settings)
+        except psycopg.Error as error:
+            faults.note_connection(error)
+            raise
+        faults.note_connection(None)
+        return connection
 
     def set_up(self, limits: Limits) -> Self:
         """Make the session settings, in autocommit mode."""

@@ -17,6 +17,7 @@ from infrastructure.http.assessments.metrics import JudgingMetrics
 from infrastructure.http.assessments.routes import assessment_routes, assessments_document
 from infrastructure.http.health import health_routes
 from infrastructure.http.service_keys import read_service_keys
+from infrastructure.postgres import faults
 from infrastructure.postgres.connections import read_model_engine
 from infrastructure.queries.assessments import PostgresAssessments
 from infrastructure.settings import Servers, Settings
@@ -46,8 +47,7 @@ def assessment_app(
         try:
             unfit = (await queries.unfit_read_models()).get(assessments.name)
         except DBAPIError as error:
-            # Health is open to everybody: the driver's own words would tell hosts and names.
-            return CheckResult(Health.FAILED, f"The database does not answer ({type(error.orig).__name__}).")
+            return CheckResult(Health.FAILED, faults.public_sentence(error))
         return CheckResult(Health.DEGRADED, unfit) if unfit else CheckResult(Health.OK)
 
     async def close() -> None:

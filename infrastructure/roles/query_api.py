@@ -32,6 +32,7 @@ from infrastructure.http.query.history import Past
 from infrastructure.http.service_keys import read_service_keys
 from infrastructure.http.waiting import Waiting
 from infrastructure.operations.outbox import Outbox, read_outbox
+from infrastructure.postgres import faults
 from infrastructure.postgres.sessions import READ_LIMITS
 from infrastructure.queries.batches import PostgresQueries
 from infrastructure.queries.read_pool import ReadConnections
@@ -65,8 +66,7 @@ def query_app(
         try:
             unfit = await queries.unfit_read_models()
         except psycopg.Error as error:
-            # Health is open to everybody: the driver's own words would tell hosts and names.
-            return CheckResult(Health.FAILED, f"The database does not answer ({type(error).__name__}).")
+            return CheckResult(Health.FAILED, faults.public_sentence(error))
         # The API answers from the rows that are there for as long as they have what it asks for.
         return CheckResult(Health.DEGRADED if unfit else Health.OK, " ".join(unfit.values()))
 

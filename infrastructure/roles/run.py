@@ -19,7 +19,7 @@ import psycopg
 import structlog
 
 from infrastructure.eventstore.store import TRANSIENT_ERRORS, EventStore
-from infrastructure.postgres import schema_version
+from infrastructure.postgres import faults, schema_version
 from infrastructure.postgres.role_reports import reporting
 from infrastructure.resilience import Backoff
 from infrastructure.role_status import STALLED_AFTER_S, RoleStatus
@@ -186,7 +186,8 @@ def _noting(status: RoleStatus, run: Callable[[], Awaitable[None]]) -> Callable[
         try:
             await run()
         except Exception as error:
-            status.failed(str(error) or type(error).__name__)
+            is_known = faults.fault_of(error) is not None
+            status.failed(faults.sentence(error) if is_known else str(error) or type(error).__name__)
             raise
 
     return noted
@@ -280,7 +281,7 @@ async def _opened(
 async def _wait(
     statuses: Sequence[RoleStatus], error: Exception, backoff: Backoff, stopping: asyncio.Event
 ) -> None:
-    reason = f"The database does not answer: {str(error).strip().splitlines()[0]}"
+    reason = faults.sentence(error)
     if backoff.attempt == 0:
         _log.warning("role.waiting", roles=[status.name for status in statuses], reason=reason)
     for status in statuses:
