@@ -124,7 +124,7 @@ class Connection(psycopg.Connection[Row]):
     limits: Limits = UNLIMITED
 
     @classmethod
-    def connect(cls, *args: Any, **settings: Any) -> Self:  # type: ignore[override]  # whatever psycopg's takes
+    def connect(cls, *args: Any, **settings: Any) -> Self:  # whatever psycopg takes
         """Connect as psycopg does, and note what came of it: a pool's own error does not tell."""
         try:
             connection = super().connect(*args, **settings)
