@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from random import Random
 
 import psycopg
@@ -63,28 +62,25 @@ def test_an_idle_publisher_notices_that_another_has_started(
     assert younger.health == "ok"
 
 
-def test_a_publisher_without_its_database_does_not_fence_one_that_works(
+async def test_a_publisher_without_its_database_does_not_fence_one_that_works(
     ras: Installation, ras_topics: Topics, store: PostgresProbe
 ) -> None:
     ras.start("ingest").wait_until_ready()
     works = ras.start("publish").wait_until_ready()
     nowhere = f"postgresql://postgres@127.0.0.1:{free_port()}/ras"
 
-    async def take_over() -> None:
-        sink = KafkaSink(
-            ras.bootstrap_servers,
-            ras.transactional_id,
-            NotificationLog(nowhere, event_codec(), []),
-            PositionCopy(nowhere, ras.transactional_id),
-            timeout_s=10,
-        )
-        try:
-            with pytest.raises(psycopg.OperationalError):
-                await sink.position()
-        finally:
-            await sink.close()
-
-    asyncio.run(take_over())
+    sink = KafkaSink(
+        ras.bootstrap_servers,
+        ras.transactional_id,
+        NotificationLog(nowhere, event_codec(), []),
+        PositionCopy(nowhere, ras.transactional_id),
+        timeout_s=10,
+    )
+    try:
+        with pytest.raises(psycopg.OperationalError):
+            await sink.position()
+    finally:
+        await sink.close()
     messages = list(stream(_SEED, 5, class_sizes=(1, 3)))
     ras_topics.send(messages)
     _wait_until_published(ras, store, len(messages))

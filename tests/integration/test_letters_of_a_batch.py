@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,7 +71,7 @@ def test_letters_are_listed_by_batch_and_by_essay(url: str) -> None:
 
 
 @pytest.mark.parametrize(("most", "bytes_"), [(1, 1_000_000), (2000, 1), (2, 10)])
-def test_a_search_in_several_steps_finds_the_same(
+async def test_a_search_in_several_steps_finds_the_same(
     url: str, monkeypatch: pytest.MonkeyPatch, most: int, bytes_: int
 ) -> None:
     monkeypatch.setattr(letters_by_id, "MOST_LETTERS", most)
@@ -94,7 +93,7 @@ def test_a_search_in_several_steps_finds_the_same(
         finally:
             await reads.close()
 
-    found = asyncio.run(pages())
+    found = await pages()
 
     assert [offset for page in found for offset in page] == [2, 1, 0]
     assert len(found) > 1

@@ -167,7 +167,7 @@ def test_a_query_that_the_live_side_cannot_answer_says_what_to_run(models: Model
 # The projector.
 
 
-def test_a_projector_in_mid_transaction_is_waited_for_and_loses_nothing(
+async def test_a_projector_in_mid_transaction_is_waited_for_and_loses_nothing(
     models: Models, beside: ThreadPoolExecutor
 ) -> None:
     stopping = Stopping("comparing")
@@ -176,22 +176,19 @@ def test_a_projector_in_mid_transaction_is_waited_for_and_loses_nothing(
     models.database.execute(_HOLD)
     models.record(2)
 
-    async def follow() -> None:
-        async with (
-            crew(models.url, max_events=20) as members,
-            at_work(members, members.follower(batch_results)),
-        ):
-            with models.database.holding(HELD):
-                await until(lambda: bool(models.database.waiting("advisory")), what="rows are written")
-                stopping.go_on.set()
-                await until(
-                    lambda: bool(models.database.waiting("transactionid")), what="the switch waits for it"
-                )
-                assert not running.done()
-            await until(lambda: running.done(), what="the switch is made")
-            await until(lambda: not models.lagging([batch_results]), what="the projector is at the end")
-
-    asyncio.run(follow())
+    async with (
+        crew(models.url, max_events=20) as members,
+        at_work(members, members.follower(batch_results)),
+    ):
+        with models.database.holding(HELD):
+            await until(lambda: bool(models.database.waiting("advisory")), what="rows are written")
+            stopping.go_on.set()
+            await until(
+                lambda: bool(models.database.waiting("transactionid")), what="the switch waits for it"
+            )
+            assert not running.done()
+        await until(lambda: running.done(), what="the switch is made")
+        await until(lambda: not models.lagging([batch_results]), what="the projector is at the end")
 
     assert [outcome.state for outcome in running.result()] == [State.SWAPPED]
     [again] = models.rebuilding().rebuild([batch_results])
@@ -199,66 +196,53 @@ def test_a_projector_in_mid_transaction_is_waited_for_and_loses_nothing(
     assert again.comparison.equal
 
 
-def test_projectors_at_work_during_many_switches_neither_lose_nor_double(
+async def test_projectors_at_work_during_many_switches_neither_lose_nor_double(
     models: Models, beside: ThreadPoolExecutor
 ) -> None:
-    async def follow() -> None:
-        async with crew(models.url, max_events=5) as members:
-            followers = [members.follower(projection) for projection in PROJECTIONS]
-            async with at_work(members, *followers, members.follower(batch_results)):
-                for _ in range(4):
-                    writing = asyncio.create_task(asyncio.to_thread(models.record, 3))
-                    await asyncio.to_thread(models.rebuilding().rebuild, PROJECTIONS)
-                    await asyncio.to_thread(models.rebuilding().roll_back, PROJECTIONS)
-                    await writing
-                await until(lambda: not models.lagging(), what="all are at the end", state=models.lagging)
-
-    asyncio.run(follow())
+    async with crew(models.url, max_events=5) as members:
+        followers = [members.follower(projection) for projection in PROJECTIONS]
+        async with at_work(members, *followers, members.follower(batch_results)):
+            for _ in range(4):
+                writing = asyncio.create_task(asyncio.to_thread(models.record, 3))
+                await asyncio.to_thread(models.rebuilding().rebuild, PROJECTIONS)
+                await asyncio.to_thread(models.rebuilding().roll_back, PROJECTIONS)
+                await writing
+            await until(lambda: not models.lagging(), what="all are at the end", state=models.lagging)
 
     assert all(o.comparison and o.comparison.equal for o in models.rebuilding().rebuild(PROJECTIONS))
 
 
-def test_a_projector_of_another_version_waits_until_the_side_fits_again(models: Models) -> None:
-    async def follow() -> None:
-        async with crew(models.url) as members:
-            follower = members.follower(batch_results)
-            async with at_work(members, follower):
-                await until(lambda: follower.status.condition is Condition.OK, what="it follows")
-                raised = replace(batch_results, version=batch_results.version + 1)
-                await asyncio.to_thread(models.rebuilding().rebuild, [raised])
-                rows = models.rows()
-                await asyncio.to_thread(models.record, 2)
-                await until(
-                    lambda: follower.status.condition is Condition.DEGRADED, what="it says that it waits"
-                )
-                said = f"is of version {raised.version}, this release needs {batch_results.version}"
-                assert said in follower.status.reason
-                assert models.rows() == rows
-                await asyncio.to_thread(models.rebuilding().roll_back, [raised])
-                await until(lambda: not models.lagging([batch_results]), what="it has gone on")
-
-    asyncio.run(follow())
+async def test_a_projector_of_another_version_waits_until_the_side_fits_again(models: Models) -> None:
+    async with crew(models.url) as members:
+        follower = members.follower(batch_results)
+        async with at_work(members, follower):
+            await until(lambda: follower.status.condition is Condition.OK, what="it follows")
+            raised = replace(batch_results, version=batch_results.version + 1)
+            await asyncio.to_thread(models.rebuilding().rebuild, [raised])
+            rows = models.rows()
+            await asyncio.to_thread(models.record, 2)
+            await until(lambda: follower.status.condition is Condition.DEGRADED, what="it says that it waits")
+            said = f"is of version {raised.version}, this release needs {batch_results.version}"
+            assert said in follower.status.reason
+            assert models.rows() == rows
+            await asyncio.to_thread(models.rebuilding().roll_back, [raised])
+            await until(lambda: not models.lagging([batch_results]), what="it has gone on")
 
 
-def test_a_projector_that_waited_for_the_switch_asks_for_the_version_anew(models: Models) -> None:
+async def test_a_projector_that_waited_for_the_switch_asks_for_the_version_anew(models: Models) -> None:
     """The position is where it was, so only the version tells that the tables are others by now."""
 
-    async def follow() -> None:
-        async with crew(models.url) as members:
-            sink = members.sink(batch_results)
-            at = await sink.position()
-            with psycopg.connect(models.url) as switch:
-                switch.execute("SELECT FROM ras.positions WHERE name = 'projection/batch_results' FOR UPDATE")
-                switch.execute(
-                    "UPDATE ras.read_models SET version = version + 1 WHERE name = 'batch_results'"
-                )
-                applying = asyncio.create_task(sink.apply((), to=at + 1))
-                await until(lambda: bool(models.database.waiting("transactionid")), what="it waits")
-                switch.commit()
-            with pytest.raises(SinkNotReadyError, match="run `ras rebuild batch_results`"):
-                await applying
-
-    asyncio.run(follow())
+    async with crew(models.url) as members:
+        sink = members.sink(batch_results)
+        at = await sink.position()
+        with psycopg.connect(models.url) as switch:
+            switch.execute("SELECT FROM ras.positions WHERE name = 'projection/batch_results' FOR UPDATE")
+            switch.execute("UPDATE ras.read_models SET version = version + 1 WHERE name = 'batch_results'")
+            applying = asyncio.create_task(sink.apply((), to=at + 1))
+            await until(lambda: bool(models.database.waiting("transactionid")), what="it waits")
+            switch.commit()
+        with pytest.raises(SinkNotReadyError, match="run `ras rebuild batch_results`"):
+            await applying
 
     assert models.database.positions()["projection/batch_results"] == models.head
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -65,37 +64,36 @@ def alter(models: Models, topic: str, field: str, value: object) -> tuple[str, i
 
 
 @pytest.mark.parametrize("topic", TOO_LARGE_FOR_A_COLUMN)
-def test_the_projection_waits_at_it_and_names_it_and_the_others_go_on(models: Models, topic: str) -> None:
+async def test_the_projection_waits_at_it_and_names_it_and_the_others_go_on(
+    models: Models, topic: str
+) -> None:
     field, value, name = TOO_LARGE_FOR_A_COLUMN[topic]
     stream_id, version, place = alter(models, topic, field, value)
     sentence = f"Event {version} of stream {stream_id} (topic '{topic}') cannot be written by {name}: "
 
-    async def follow() -> None:
-        async with crew(models.url) as members:
-            followers = {p.name: members.follower(p) for p in PROJECTIONS}
-            async with at_work(members, *followers.values()):
-                await until(
-                    lambda: followers[name].status.reason.startswith(sentence),
-                    what="the projection waits at the event and names it",
-                    state=lambda: followers[name].status.reason,
-                )
-                assert followers[name].status.condition is Condition.DEGRADED
-                await until(
-                    lambda: models.lagging().keys() == {name},
-                    what="the others are at the end of the log",
-                    state=models.lagging,
-                )
-                assert models.lagging()[name] < place
-                written = models.database.value(
-                    "SELECT count(*) FROM ras.stored_events WHERE notification_id > %s"
-                    " AND notification_id < %s AND topic = ANY(%s)",
-                    models.lagging()[name],
-                    place,
-                    [t for p in PROJECTIONS if p.name == name for t in p.topics],
-                )
-                assert written == 0, "everything before it is written"
-
-    asyncio.run(follow())
+    async with crew(models.url) as members:
+        followers = {p.name: members.follower(p) for p in PROJECTIONS}
+        async with at_work(members, *followers.values()):
+            await until(
+                lambda: followers[name].status.reason.startswith(sentence),
+                what="the projection waits at the event and names it",
+                state=lambda: followers[name].status.reason,
+            )
+            assert followers[name].status.condition is Condition.DEGRADED
+            await until(
+                lambda: models.lagging().keys() == {name},
+                what="the others are at the end of the log",
+                state=models.lagging,
+            )
+            assert models.lagging()[name] < place
+            written = models.database.value(
+                "SELECT count(*) FROM ras.stored_events WHERE notification_id > %s"
+                " AND notification_id < %s AND topic = ANY(%s)",
+                models.lagging()[name],
+                place,
+                [t for p in PROJECTIONS if p.name == name for t in p.topics],
+            )
+            assert written == 0, "everything before it is written"
 
 
 @pytest.mark.parametrize("topic", TOO_LARGE_FOR_A_COLUMN)
