@@ -96,7 +96,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
         yield GivenPostgres(given)
         return
     with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
+        yield GivenPostgres(server.superuser_url)
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ RAS runs on it when no RAS_DATABASE_URL is given. Only the programs of that whee
 which leaves the server running when its owner is killed, trusts a process id that another program may have
 by now, and opens every folder above the data to everybody when it runs as root.
 
-- The server listens on 127.0.0.1 at a free port, with a random password: other processes, and other users'
+- The server listens on 127.0.0.1 at a free port, with random passwords: other processes, and other users'
   processes not, can use the address. No Unix socket, whose path may be 107 bytes at most.
+- RAS works as the owner of its database, who is not a superuser (`database_owner.py`).
 - It ends with us (`guard.py`), by a fast shutdown; `fsync` stays on.
 - A file lock is held by the server itself as long as any of its processes lives. Anyone who gets the lock knows that
   a `postmaster.pid` in the folder is a dead server's, and removes it; whatever its number means today.
@@ -32,8 +33,8 @@ from typing import IO, Self
 
 import psycopg
 import structlog
-from psycopg import sql
 
+from infrastructure.local.database_owner import OWNER, ensure_database, ensure_owner, hand_over, kept_password
 from infrastructure.local.processes import (
     EmbeddedServerError,
     GuardedProcess,
@@ -73,6 +74,7 @@ _SETTINGS = {
     "log_timezone": "UTC",
 }
 
+_SUPERUSER = "postgres"
 _FIRST_PORT, _LAST_PORT = 1024, 65535
 
 
@@ -86,6 +88,7 @@ class EmbeddedPostgres:
         self._home = data_dir.absolute()
         self._cluster = self._home / "cluster"
         self._password_file = self._home / "password"
+        self._owner_password_file = self._home / "owner-password"
         self._port_file = self._home / "port"
         self._database = database
         self._port: int | None = None
@@ -94,8 +97,16 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """A libpq URL of the main database, password included. Raises EmbeddedServerError unless running."""
-        return self._url_of(self._database)
+        """A libpq URL of the main database for its owner, password included.
+
+        Raises EmbeddedServerError unless running.
+        """
+        return self._url_of(self._database, OWNER, self._owner_password_file)
+
+    @property
+    def superuser_url(self) -> str:
+        """A libpq URL for the superuser of the server: for setting it up, not for RAS."""
+        return self._url_of("postgres", _SUPERUSER, self._password_file)
 
     def start(self) -> None:
         """Start the server and wait until it answers; the first start in a folder makes the database.
@@ -119,6 +130,9 @@ class EmbeddedPostgres:
             except BaseException:
                 self._remove_copy()
                 raise
+        password = kept_password(self._owner_password_file)
+        with psycopg.connect(self.superuser_url, autocommit=True) as connection:
+            ensure_owner(connection, password)
         self.create_database(self._database)
 
     def stop(self) -> None:
@@ -141,11 +155,14 @@ class EmbeddedPostgres:
             self._copy = None
 
     def create_database(self, name: str) -> str:
-        """Make a database unless there is one of that name; answers its URL."""
-        with psycopg.connect(self._url_of("postgres"), autocommit=True) as connection:
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        return self._url_of(name)
+        """Make a database unless there is one of that name; return its URL for its owner."""
+        with psycopg.connect(self.superuser_url, autocommit=True) as connection:
+            ensure_database(connection, name)
+        # Also after a crash between the two: a database that is the owner's may hold tables that are not.
+        with psycopg.connect(self._url_of(name, _SUPERUSER, self._password_file)) as connection:
+            if handed_over := hand_over(connection):
+                _log.info("postgres.owner_changed", database=name, owner=OWNER, objects=handed_over)
+        return self._url_of(name, OWNER, self._owner_password_file)
 
     def __enter__(self) -> Self:
         self.start()
@@ -156,11 +173,11 @@ class EmbeddedPostgres:
     ) -> None:
         self.stop()
 
-    def _url_of(self, database: str) -> str:
+    def _url_of(self, database: str, user: str, password_file: Path) -> str:
         if self._process is None:
             raise EmbeddedServerError("the embedded PostgreSQL is not running: call start() first")
-        password = self._password_file.read_text(encoding="ascii")
-        return f"postgresql://postgres:{password}@127.0.0.1:{self._port}/{database}"
+        password = password_file.read_text(encoding="ascii")
+        return f"postgresql://{user}:{password}@127.0.0.1:{self._port}/{database}"
 
     @contextmanager
     def _locked(self) -> Iterator[IO[bytes]]:
@@ -212,7 +229,7 @@ class EmbeddedPostgres:
             *command_prefix(user),
             str(programs / "bin" / "initdb"),
             f"--pgdata={folder.path}",
-            "--username=postgres",
+            f"--username={_SUPERUSER}",
             "--auth=scram-sha-256",
             f"--pwfile={password.path}",
             "--encoding=UTF8",

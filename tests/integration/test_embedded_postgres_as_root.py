@@ -27,7 +27,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(closed: Path) -> Iterator[str]:
     with EmbeddedPostgres(closed / "postgres") as server:
-        yield server.url
+        yield server.superuser_url
 
 
 def test_the_superuser_of_the_database_cannot_read_roots_files(url: str, closed: Path) -> None:
