@@ -12,8 +12,12 @@ from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import urlsplit
 
+from infrastructure.input_files import require_file
+
 _DATABASE_SCHEMES: Final = ("postgresql://", "postgres://")
 _DATABASE_FORM: Final = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+_FILE_OPTIONS: Final = {"sslrootcert", "sslcert", "sslkey", "sslcrl"}
+"""Files that libpq opens without looking what they are."""
 _HOST: Final = re.compile(r"[^\s/:@\[\]?#,\\]{1,255}")
 _HIGHEST_PORT: Final = 65535
 
@@ -40,6 +44,13 @@ def database_url(text: str) -> str:
         raise ValueError("holds a blank or an unprintable character: written as %20 they belong to a name")
     for port in filter(None, str(parts.get("port", "")).split(",")):
         _check_port(port)
+    for name in _FILE_OPTIONS & parts.keys():
+        try:
+            require_file(str(parts[name]))
+        except FileNotFoundError:
+            pass  # libpq names it, and knows values that are not files, as sslrootcert=system
+        except OSError as error:
+            raise ValueError(f"{name} cannot be read: {error.strerror}") from None
     timeout = str(parts.get("connect_timeout", "0"))
     if not _is_number(timeout):
         raise ValueError("connect_timeout must be a number of seconds")

@@ -1,4 +1,4 @@
-"""Files that a person names to be read: opened so that none of them keeps a command for ever, or fills the memory."""
+"""Files that a person names, in a command or a setting: none of them keeps a process forever, or fills the memory."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from typing import BinaryIO, Final
 STANDARD_INPUT: Final = "-"
 LARGEST_BYTES: Final = 1 << 30
 """What a command reads whole is kept in memory."""
+LARGEST_SETTINGS_BYTES: Final = 1 << 20
+"""Of a file that a setting names: keys, certificates, secrets."""
 
 _WRITER_DEADLINE_S: Final = 10.0
 _LOOK_S: Final = 0.05
@@ -54,6 +56,21 @@ def read_input(file: str | Path, *, most: int = LARGEST_BYTES) -> bytes:
     if len(content) > most:
         raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(file))
     return content
+
+
+def require_file(file: str | Path, *, most: int = LARGEST_SETTINGS_BYTES) -> None:
+    """Raise OSError unless this is a file, of at most `most` bytes, that a library can open by itself, and again.
+
+    OpenSSL and libpq wait forever for a pipe without a writer, and read a device without end.
+    """
+    status = Path(file).stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+    if not stat.S_ISREG(status.st_mode) and status.st_rdev != Path(os.devnull).stat().st_rdev:
+        what = "a pipe" if stat.S_ISFIFO(status.st_mode) else "a device or a socket"
+        raise OSError(errno.EINVAL, f"it is {what}, not a file", str(file))
+    if status.st_size > most:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(file))
 
 
 def _refuse_device(descriptor: int, file: str | Path) -> None:

@@ -22,8 +22,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from infrastructure.cli.input_files import read_input
 from infrastructure.errors import OperatorError
+from infrastructure.input_files import read_input
 
 COLUMNS: Final = ("judge", "chosen", "not_chosen")
 OPTIONAL: Final = ("shown_first", "tied", "first", "second")

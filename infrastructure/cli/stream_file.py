@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from infrastructure.cli.failures import CommandError
-from infrastructure.cli.input_files import STANDARD_INPUT, open_input
+from infrastructure.input_files import STANDARD_INPUT, open_input
 
 _FORM: Final = 'Each line is {"topic": …, "key": …, "headers": {…}, "value": …}; key and value may be null, headers may be left out.'
 

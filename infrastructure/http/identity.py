@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import httpx
@@ -19,13 +18,15 @@ import jwt
 import structlog
 from starlette.requests import HTTPConnection
 
-from infrastructure.settings import Settings
+from infrastructure.input_files import read_input, require_file
+from infrastructure.settings import Settings, SettingsError
 
 _log = structlog.get_logger(__name__)
 
 LONGEST_TOKEN: Final = 8192
 _LONGEST_NAME: Final = 255
 _LARGEST_KEY_SET: Final = 1_000_000
+_WEB: Final = ("http://", "https://")
 _KEYS_FRESH_S: Final = 300.0
 _KEYS_PAUSE_S: Final = 15.0
 """A token with an unknown key id makes the keys be read again, at most so often."""
@@ -123,12 +124,22 @@ class KeySet:
 
 
 def keys_from(settings: Settings) -> Keys | None:
-    """Return the keys that the settings name, None where they name none."""
+    """Return the keys that the settings name, None where they name none.
+
+    Raises SettingsError where they name what is not a file.
+    """
     if settings.jwt_secret is not None:
         return SharedSecret(settings.jwt_secret.get_secret_value())
     place = settings.jwt_jwks
     if place is None:
         return None
+    if not place.startswith(_WEB):
+        try:
+            require_file(place, most=_LARGEST_KEY_SET)
+        except FileNotFoundError:
+            pass  # it may come later, as keys at an address may
+        except OSError as error:
+            raise SettingsError(f"RAS_JWT_JWKS: {place} cannot be read: {error.strerror}.") from error
     return KeySet(_reader(place))
 
 
@@ -142,9 +153,9 @@ def _reader(place: str) -> Callable[[], Awaitable[bytes]]:
             return answer.content
 
     async def from_file() -> bytes:
-        return await asyncio.to_thread(Path(place).read_bytes)
+        return await asyncio.to_thread(read_input, place, most=_LARGEST_KEY_SET)
 
-    return from_url if place.startswith(("http://", "https://")) else from_file
+    return from_url if place.startswith(_WEB) else from_file
 
 
 class TokenVerifier:

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
+from infrastructure.input_files import LARGEST_SETTINGS_BYTES, read_input
 from infrastructure.settings import SettingsError
 
 _SETTING: Final = "RAS_SERVICE_KEYS_FILE"
@@ -72,7 +73,7 @@ def read_service_keys(path: Path | None) -> ServiceKeys | None:
     if path is None:
         return None
     try:
-        written: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+        written: Any = tomllib.loads(read_input(path, most=LARGEST_SETTINGS_BYTES).decode())
         services = _FILE.validate_python(written)
     except OSError as error:
         raise SettingsError(f"{_SETTING}: {path} cannot be read: {error.strerror}.") from error

@@ -15,6 +15,7 @@ from aiokafka.abc import AbstractTokenProvider
 from aiokafka.admin import AIOKafkaAdminClient
 
 from infrastructure.errors import OperatorError
+from infrastructure.input_files import require_file
 from infrastructure.kafka import faults, unreadable_batches
 from infrastructure.kafka_settings import KafkaSettings
 from infrastructure.settings import SettingsError
@@ -114,6 +115,9 @@ def _tls() -> ssl.SSLContext:
     if settings.kafka_ssl_certfile is not None:
         password = settings.kafka_ssl_password
         try:
+            require_file(settings.kafka_ssl_certfile)
+            if settings.kafka_ssl_keyfile is not None:
+                require_file(settings.kafka_ssl_keyfile)
             # The empty password keeps OpenSSL from asking for one at the terminal.
             context.load_cert_chain(
                 settings.kafka_ssl_certfile,
@@ -132,6 +136,7 @@ def _trusting(settings: KafkaSettings) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if settings.kafka_ssl_cafile is not None:
         try:
+            require_file(settings.kafka_ssl_cafile)
             context.load_verify_locations(settings.kafka_ssl_cafile)
         except (OSError, ValueError) as error:
             raise SettingsError(

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import pytest
+from pydantic import ValidationError
 
-from infrastructure.cli import input_files, stream_file
+from infrastructure import input_files
+from infrastructure.cli import stream_file
 from infrastructure.cli.failures import CommandError
-from infrastructure.cli.input_files import open_input, read_input
 from infrastructure.cli.stream_file import read_stream
-from infrastructure.local.deployment import _make_private
+from infrastructure.http.identity import keys_from
+from infrastructure.http.service_keys import read_service_keys
+from infrastructure.input_files import LARGEST_SETTINGS_BYTES, open_input, read_input
+from infrastructure.kafka import clients
+from infrastructure.kafka_settings import KafkaSettings
+from infrastructure.local.deployment import _made, _make_private
+from infrastructure.settings import Settings, SettingsError, load_settings
 
 ROOT = Path(__file__).parents[2]
 LINE = '{"topic": "t", "key": null, "value": {"a": 1}}\n'
@@ -23,15 +33,18 @@ DECISIONS = "judge,chosen,not_chosen\nj1,a,b\nj1,b,c\nj1,c,a\n"
 
 
 def ran(
-    *arguments: str | bytes, stdin: int | IO[bytes] = subprocess.DEVNULL, **settings: str | bytes
+    *arguments: str | bytes,
+    stdin: int | IO[bytes] = subprocess.DEVNULL,
+    folder: Path = ROOT,
+    **settings: str | bytes,
 ) -> tuple[int, str]:
     """Run a command; return its exit code and its errors."""
     environment = {os.fsencode(n): os.fsencode(v) for n, v in os.environ.items() if not n.startswith("RAS_")}
     environment |= {os.fsencode(name): os.fsencode(value) for name, value in settings.items()}
     done = subprocess.run(
         [sys.executable, "-m", "infrastructure.cli", *arguments],
-        cwd=ROOT,
-        env=environment,
+        cwd=folder,
+        env=environment | {b"PYTHONPATH": os.fsencode(ROOT)},
         stdin=stdin,
         capture_output=True,
         timeout=120,
@@ -82,6 +95,90 @@ def test_a_setting_that_is_not_text_is_a_sentence() -> None:
 
     assert code == 2
     assert errors.startswith("ras: RAS_DATABASE_URL is not text in utf-8: ")
+
+
+@pytest.fixture(params=["/dev/zero", "pipe", "folder", "too large"])
+def unreadable(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Something that is not a file of settings."""
+    place = tmp_path / "named"
+    match request.param:
+        case "pipe":
+            os.mkfifo(place)
+        case "folder":
+            place.mkdir()
+        case "too large":
+            place.touch()
+            os.truncate(place, LARGEST_SETTINGS_BYTES + 1)
+        case device:
+            place.symlink_to(device)
+    return place
+
+
+@pytest.mark.parametrize("command", ["status", "up", "replay"])
+def test_a_pipe_as_env_file_ends_every_command_with_a_sentence(command: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".env")
+
+    code, errors = ran(command, *(["-"] if command == "replay" else []), folder=tmp_path)
+
+    assert (code, errors) == (2, "ras: The file .env cannot be read: it is a pipe, not a file.\n")
+
+
+def test_an_env_file_without_an_end_is_a_sentence(unreadable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unreadable.rename(unreadable.with_name(".env"))
+    monkeypatch.chdir(unreadable.parent)
+    if (unreadable.parent / ".env").is_dir():
+        load_settings()  # a virtual environment may have this name
+        return
+
+    with pytest.raises(SettingsError, match=r"^The file \.env cannot be read: it (is a|has more)"):
+        load_settings()
+
+
+def test_an_empty_device_as_env_file_is_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").symlink_to("/dev/null")
+    monkeypatch.chdir(tmp_path)
+
+    load_settings()
+
+
+def test_every_setting_that_names_a_file_refuses_what_is_not_one(
+    unreadable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(input_files, "_WRITER_DEADLINE_S", 0.2)
+    readers: dict[str, Callable[[], object]] = {
+        "service_keys_file": lambda: read_service_keys(unreadable),
+        "jwt_jwks": lambda: keys_from(Settings(jwt_jwks=str(unreadable), jwt_secret=None)),
+        "database_url": lambda: Settings(
+            database_url=f"postgresql://ras@127.0.0.1/ras?sslmode=verify-full&sslrootcert={unreadable}"
+        ),
+    }
+    for name in ("kafka_ssl_cafile", "kafka_ssl_certfile", "kafka_ssl_keyfile"):
+        given = KafkaSettings(kafka_security_protocol="SSL", kafka_ssl_certfile=ROOT / "README.md")
+        given = given.model_copy(update={name: unreadable})
+        readers[name] = partial(_tls_of, given, monkeypatch)
+    named = {name for name, field in Settings.model_fields.items() if "Path" in str(field.annotation)}
+    assert named - {"home"} <= readers.keys()
+
+    for name, read in readers.items():
+        with pytest.raises(
+            (SettingsError, ValidationError), match=rf"(?i)RAS_{name}.* |^1 valid.*\n{name}"
+        ) as told:
+            read()
+        assert re.search(r"it (is a |has more than )|Is a directory", str(told.value)), name
+
+
+@pytest.mark.parametrize("kind", ["/dev/zero", "pipe", "file"])
+def test_a_home_that_is_not_a_folder_is_a_sentence(kind: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    if kind == "pipe":
+        os.mkfifo(home)
+    elif kind == "file":
+        home.touch()
+    else:
+        home = Path(kind)
+
+    with pytest.raises(SettingsError, match=r"^RAS_HOME: the folder .* cannot be made: File exists"):
+        _made(home)
 
 
 def test_a_pipe_without_a_writer_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,6 +260,7 @@ def test_the_folder_of_an_earlier_release_is_closed_and_one_with_other_things_is
     ours, shared = tmp_path / "ours", tmp_path / "shared"
     for folder in (ours, shared):
         (folder / "postgres").mkdir(parents=True)
+        (folder / "internal-api-key").touch()
         folder.chmod(0o755)
     (shared / "holiday.jpg").touch()
 
@@ -171,6 +269,11 @@ def test_the_folder_of_an_earlier_release_is_closed_and_one_with_other_things_is
 
     assert ours.stat().st_mode & 0o777 == 0o700
     assert shared.stat().st_mode & 0o777 == 0o755
+
+
+def _tls_of(given: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.setattr(clients, "_settings", lambda: given)
+    return clients._tls.__wrapped__()
 
 
 def _finish(pipe: int) -> None:
