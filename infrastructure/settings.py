@@ -6,6 +6,7 @@ A value that makes no sense stops the start with a sentence; nothing falls back 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
@@ -16,6 +17,7 @@ from pydantic_settings import NoDecode
 
 from infrastructure import addresses
 from infrastructure.errors import OperatorError
+from infrastructure.input_files import require_file
 from infrastructure.kafka_settings import KafkaSettings
 from infrastructure.unknown_settings import unknown_settings
 
@@ -26,6 +28,7 @@ _SHORTEST_SECRET = 32
 _ADDRESSES = {
     "database_url": addresses.database_url,
     "database_direct_url": addresses.database_url,
+    "database_write_url": addresses.database_url,
     "kafka_bootstrap_servers": addresses.kafka_servers,
     "assessments_url": addresses.web_address,
 }
@@ -43,6 +46,10 @@ class Settings(KafkaSettings):
     database_url: str | None = Field(None, description="PostgreSQL; embedded when not set")
     database_direct_url: str | None = Field(
         None, description="PostgreSQL itself, where RAS_DATABASE_URL leads to a pooler in transaction mode"
+    )
+    database_write_url: str | None = Field(
+        None,
+        description="what the query API records, as another user: for RAS_DATABASE_URL with role ras_serve",
     )
     kafka_bootstrap_servers: str | None = Field(None, description="Kafka; embedded when not set")
     home: Path = Field(Path(".ras"), description="data of the embedded servers")
@@ -184,6 +191,7 @@ class Settings(KafkaSettings):
     @field_validator(
         "database_url",
         "database_direct_url",
+        "database_write_url",
         "kafka_bootstrap_servers",
         "internal_api_key",
         "assessments_url",
@@ -197,7 +205,13 @@ class Settings(KafkaSettings):
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
 
-    @field_validator("database_url", "database_direct_url", "kafka_bootstrap_servers", "assessments_url")
+    @field_validator(
+        "database_url",
+        "database_direct_url",
+        "database_write_url",
+        "kafka_bootstrap_servers",
+        "assessments_url",
+    )
     @classmethod
     def _usable_address(cls, value: str | None, info: ValidationInfo) -> str | None:
         return None if value is None else _ADDRESSES[str(info.field_name)](value)
@@ -249,9 +263,13 @@ def _is_header_text(text: str) -> bool:
 def load_settings() -> Settings:
     """Read the settings, or raise SettingsError with a sentence for each value that makes no sense."""
     try:
+        # It is read several times, by libraries that would wait for a pipe; a folder of that name is theirs to skip.
+        with suppress(FileNotFoundError, IsADirectoryError):
+            require_file(".env")
         return Settings()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The file .env cannot be read: {error}.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(f"The file .env cannot be read: {reason}.") from error
     except ValidationError as error:
         sentences = []
         for problem in error.errors(include_input=False, include_url=False):
@@ -269,6 +287,8 @@ class Servers:
     bootstrap_servers: str
     pooled_url: str | None = None
     """A pooler in transaction mode, for single statements that read."""
+    write_url: str | None = None
+    """For what the query API records; None: as everything else."""
 
 
 def servers_from(settings: Settings, *, kafka: bool = True) -> Servers:
@@ -285,6 +305,7 @@ def servers_from(settings: Settings, *, kafka: bool = True) -> Servers:
 def database_servers(database_url: str, bootstrap_servers: str, settings: Settings) -> Servers:
     """Return the servers; RAS_DATABASE_DIRECT_URL is for all that needs a session, so for almost everything."""
     direct = settings.database_direct_url
+    write = settings.database_write_url
     if direct is None:
-        return Servers(database_url, bootstrap_servers)
-    return Servers(direct, bootstrap_servers, pooled_url=database_url)
+        return Servers(database_url, bootstrap_servers, write_url=write)
+    return Servers(direct, bootstrap_servers, pooled_url=database_url, write_url=write)

@@ -12,22 +12,32 @@ from infrastructure.cli.starting import prepared
 from infrastructure.kafka.topics import create_missing_topics
 from infrastructure.local.running_note import kafka_to_send_to, servers_to_look_at
 from infrastructure.postgres import schema
+from infrastructure.postgres.grants import grant_roles
 
 
-def init(*, upgrade: bool, json_output: bool) -> None:
+def init(*, upgrade: bool, grants: bool, json_output: bool) -> None:
     """Create what is missing, and say what was done."""
     settings = prepared()
     servers = servers_to_look_at(settings)
     kafka, up = kafka_to_send_to(settings)
     to_rebuild = schema.initialise(servers.database_url, upgrade=upgrade)
+    granted = grant_roles(servers.database_url) if grants else []
     # The broker that `ras up` brings has all topics from its start, and no request to make any.
     embedded = up is not None and up.embedded_kafka
     created = [] if embedded else asyncio.run(create_missing_topics(kafka))
     if json_output:
-        typer.echo(json.dumps({"tables": "ready", "topics_created": created, "to_rebuild": list(to_rebuild)}))
+        done = {"tables": "ready", "topics_created": created, "to_rebuild": list(to_rebuild)}
+        typer.echo(json.dumps(done | ({"grants": granted} if grants else {})))
     else:
+        for statement in granted:
+            typer.echo(f"{statement};")
         say(
             f"The tables are ready; {len(created)} topics created{': ' if created else ''}{', '.join(created)}."
         )
+        if granted:
+            say(
+                "The roles are granted. Create a user for each process as a member of its role, such as "
+                "CREATE USER … PASSWORD '…' IN ROLE ras_ingest, and name it in RAS_DATABASE_URL."
+            )
         for sentence in to_rebuild.values():
             say(sentence)

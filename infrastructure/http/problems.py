@@ -7,6 +7,8 @@ from typing import Any, Final
 import orjson
 import psycopg
 import structlog
+from eventsourcing.persistence import ProgrammingError as StoreRefusedError
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
@@ -79,6 +81,8 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 async def on_database_error(request: Request, error: Exception) -> Response:
     """Answer that the database is unavailable, or that it refused what we asked."""
+    if isinstance(faults.driver_error(error), InsufficientPrivilege):
+        return _not_granted(request)
     found = faults.fault_of(error)
     if found is None or found.is_ours:
         return await on_fault(request, error)
@@ -87,6 +91,12 @@ async def on_database_error(request: Request, error: Exception) -> Response:
     return problem_response(
         request, Problem(503, detail, error="Internal server error", Retry_After=str(_RETRY_AFTER_S))
     )
+
+
+def _not_granted(request: Request) -> Response:
+    _log.error("http.privilege_missing", route=_route(request))
+    detail = "The database user of this service may not do this: RAS_DATABASE_WRITE_URL must name one that may record events."
+    return problem_response(request, Problem(503, detail, error="Internal server error"))
 
 
 async def on_unavailable_read_model(request: Request, error: Exception) -> Response:
@@ -118,6 +128,7 @@ HANDLERS: Final[dict[Any, Any]] = {
     HTTPException: on_http_exception,
     DBAPIError: on_database_error,
     psycopg.Error: on_database_error,
+    StoreRefusedError: on_database_error,
     PoolTimeoutError: on_database_error,
     ReadModelUnavailableError: on_unavailable_read_model,
     **dict.fromkeys(TRANSIENT_ERRORS, on_database_error),

@@ -54,7 +54,7 @@ PLAIN_HTTP: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 _READY_DEADLINE_S: Final = 60.0
 _POLL_S: Final = 0.1
-_OUR_NAMES: Final = ("postgres", "logs", "running.json")
+_OUR_NAMES: Final = ("postgres", "logs", "running.json", "internal-api-key")
 _KILLED: Final = 128
 """A guard's exit code is 128 + n when signal n ended the process."""
 
@@ -297,6 +297,8 @@ def _role(name: str, arguments: list[str], deployment: Deployment, settings: Set
     environment = {
         "RAS_DATABASE_URL": deployment.servers.database_url,
         "RAS_KAFKA_BOOTSTRAP_SERVERS": deployment.servers.bootstrap_servers,
+        # Of another database, it would receive events that belong into the embedded one.
+        "RAS_DATABASE_WRITE_URL": (settings.database_url and settings.database_write_url) or "",
         "RAS_LOG_FORMAT": "json",
     }
     if deployment.embedded_kafka:

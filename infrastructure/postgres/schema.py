@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 from sqlalchemy import Connection, text
 from sqlalchemy.schema import CreateSchema
 
-from infrastructure.postgres import schema_version
+from infrastructure.postgres import grants, schema_version
 from infrastructure.postgres.connections import SERVICE_SCHEMA, maintenance_engine
 from infrastructure.postgres.poolers import check_sessions_last
 from infrastructure.postgres.read_models import complaints, versions
@@ -47,6 +47,8 @@ def initialise(database_url: str, *, upgrade: bool = True) -> dict[str, str]:
             for projection in PROJECTIONS:
                 if projection.name not in found:
                     _create_read_model(connection, projection)
+        if grants.are_granted(connection):
+            grants.regrant(connection)
         return complaints(versions(connection))
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.schema import CreateSchema, DropSchema
 
+from infrastructure.postgres.grants import grant_read_model
 from projections.projection import Projection, schema_of
 
 _TABLES: Final = text(
@@ -63,6 +64,7 @@ def create_fresh(connection: Connection, projection: Projection) -> None:
     for table in projection.metadata.sorted_tables:
         table.to_metadata(tables, schema=schema)
     tables.create_all(connection, checkfirst=False)
+    grant_read_model(connection, schema)
 
 
 def drop(connection: Connection, schema: str) -> None:

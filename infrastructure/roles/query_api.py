@@ -70,7 +70,7 @@ def query_app(
         # The API answers from the rows that are there for as long as they have what it asks for.
         return CheckResult(Health.DEGRADED if unfit else Health.OK, " ".join(unfit.values()))
 
-    store = _StoreWhenNeeded(servers.database_url)
+    store = _StoreWhenNeeded(servers.write_url or servers.database_url)
     streams = stream_reader(servers.database_url)
 
     def mark_read(notification_id: UUID, teacher_id: str, *, correlation_id: str | None) -> None:

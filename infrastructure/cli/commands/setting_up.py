@@ -43,12 +43,20 @@ def init(
     upgrade: Annotated[
         bool, typer.Option("--upgrade", help="Also migrate the tables of an older version.")
     ] = False,
+    grants: Annotated[
+        bool,
+        typer.Option(
+            "--grants",
+            help="Also create and grant database roles with least privileges, and print the SQL: "
+            "ras_ingest, ras_publish, ras_project, ras_serve, ras_operate.",
+        ),
+    ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
     """Create missing tables and topics. It is safe to run again."""
     from infrastructure.cli import init as work
 
-    work.init(upgrade=upgrade, json_output=json_output)
+    work.init(upgrade=upgrade, grants=grants, json_output=json_output)
 
 
 def openapi(
