@@ -21,10 +21,10 @@ from application.settle import (
 )
 from domain.dead_letters import PARKED, LetterSettledError, LetterState, RetryOutcome
 from infrastructure.cli.failures import CommandError
-from infrastructure.cli.input_files import read_input
 from infrastructure.cli.letters import ask, bar, confirm, opened_store, plain
 from infrastructure.cli.standard_output import console, say
 from infrastructure.cli.tables import print_rows
+from infrastructure.input_files import read_input
 
 _PAGE = 500
 _SHOWN = ("position", "reason", "state", "received_at", "topic", "partition", "offset", "detail")

@@ -125,7 +125,8 @@ _TABLE: Final[dict[str, Fault]] = {
     "42": _STATEMENT,
     "42501": Fault(
         "The database user lacks a privilege",
-        "RAS_DATABASE_URL must name a user that owns what `ras init` has created, or has been granted it.",
+        "RAS_DATABASE_URL must name a member of the role that `ras init --grants` creates for this, or the owner; "
+        "`ras init` and `ras rebuild` need the owner.",
     ),
     "42703": _TABLES,
     "42704": _TABLES,

@@ -209,7 +209,8 @@ def test_granting_again_changes_nothing_and_takes_back_what_was_granted_beyond(
 
 def _grants(connection: psycopg.Connection[tuple[object, ...]]) -> list[tuple[object, ...]]:
     return connection.execute(
-        "SELECT grantee, table_name, privilege_type FROM information_schema.role_table_grants"
-        " WHERE table_schema LIKE 'ras%' AND grantee = ANY(%s) ORDER BY 1, 2, 3",
+        "SELECT pg_get_userbyid(a.grantee), c.oid::regclass::text, a.privilege_type"
+        " FROM pg_class c CROSS JOIN aclexplode(c.relacl) a"
+        " WHERE pg_get_userbyid(a.grantee) = ANY(%s) ORDER BY 1, 2, 3",
         [list(ROLES)],
     ).fetchall()
