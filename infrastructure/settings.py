@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
@@ -101,11 +102,27 @@ class Settings(KafkaSettings):
     jwt_issuer: str = Field("huleedu-identity-service", min_length=1)
     jwt_leeway_s: float = Field(10.0, ge=0, le=300, description="how far clocks may differ")
     jwt_roles_claim: str = Field("roles", min_length=1, description="the claim that names operator, examiner")
+    oidc_issuer: str | None = Field(
+        None, description="identity provider at which people sign in to the pages (OpenID Connect)"
+    )
+    oidc_client_id: str | None = Field(None, description="RAS's client id there")
+    oidc_client_secret: SecretStr | None = Field(None, description="none for a public client; PKCE always")
+    oidc_scope: str = Field("openid", pattern=r"^(.* )?openid( .*)?$")
+    oidc_subject_claim: str = Field("sub", min_length=1, description="the claim that is the teacher's id")
+    oidc_redirect_url: str | None = Field(
+        None, description="as registered there: this server's own address and /sign-in/openid/callback"
+    )
     session_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="sign sessions and tickets, the newest first; made at each start when not set"
     )
     streams_per_teacher: int = Field(
         20, ge=1, le=10_000, description="live streams of one teacher in a process"
+    )
+    stream_heartbeat_s: float = Field(
+        15.0, ge=1, le=20, description="between two heartbeats of a live stream; a dead peer is found in 45 s"
+    )
+    sign_in_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="other sites whose pages may sign people in with a token: https://portal.school.se"
     )
 
     consumer_group: str = Field("ras-ingester", min_length=1)
@@ -145,7 +162,13 @@ class Settings(KafkaSettings):
     log_level: str = "info"
     log_format: str = Field("auto", pattern="^(auto|json|text)$")
 
-    @field_validator("allowed_services", "operator_services", "assessments_allowed_services", mode="before")
+    @field_validator(
+        "allowed_services",
+        "operator_services",
+        "assessments_allowed_services",
+        "sign_in_origins",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return (
@@ -199,6 +222,10 @@ class Settings(KafkaSettings):
         "service_keys_file",
         "jwt_secret",
         "jwt_jwks",
+        "oidc_issuer",
+        "oidc_client_id",
+        "oidc_client_secret",
+        "oidc_redirect_url",
         mode="before",
     )
     @classmethod
@@ -232,6 +259,10 @@ class Settings(KafkaSettings):
             raise ValueError("RAS_RETRY_INITIAL_S must not be greater than RAS_RETRY_MAX_S")
         if self.jwt_secret is not None and self.jwt_jwks is not None:
             raise ValueError("RAS_JWT_SECRET and RAS_JWT_JWKS exclude each other: set one of them")
+        if (self.oidc_issuer is None) != (self.oidc_client_id is None):
+            raise ValueError("RAS_OIDC_ISSUER and RAS_OIDC_CLIENT_ID belong together: set both")
+        if self.oidc_issuer is not None and not _is_safe_place(self.oidc_issuer):
+            raise ValueError("RAS_OIDC_ISSUER must be an https:// address, or http:// on this machine")
         if not self.allowed_services:
             raise ValueError("RAS_ALLOWED_SERVICES must name at least one service")
         if not self.assessments_allowed_services:
@@ -254,6 +285,12 @@ def warnings() -> list[str]:
     """Return a sentence for each `RAS_*` variable, of the environment or of `.env`, that is not a setting."""
     given = [*os.environ, *dotenv_values(".env")]
     return list(unknown_settings(given, (f"RAS_{name}" for name in Settings.model_fields)))
+
+
+def _is_safe_place(url: str) -> bool:
+    parts = urlsplit(url)
+    is_here = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and is_here))
 
 
 def _is_header_text(text: str) -> bool:

@@ -36,6 +36,7 @@ _COMMANDS: Final[dict[str, Callable[..., None] | typer.Typer]] = {
     "outbox": operating.outbox,
     "replay": operating.replay,
     "openapi": setting_up.openapi,
+    "asyncapi": setting_up.asyncapi,
     "bradley-terry": explaining.bradley_terry,
     "judging-report": explaining.judging_report,
     "dead-letters": letters.dead_letters,

@@ -140,10 +140,12 @@ def keys_from(settings: Settings) -> Keys | None:
             pass  # it may come later, as keys at an address may
         except OSError as error:
             raise SettingsError(f"RAS_JWT_JWKS: {place} cannot be read: {error.strerror}.") from error
-    return KeySet(_reader(place))
+    return KeySet(reader(place))
 
 
-def _reader(place: str) -> Callable[[], Awaitable[bytes]]:
+def reader(place: str) -> Callable[[], Awaitable[bytes]]:
+    """Return what reads a key set, a file or an address."""
+
     async def from_url() -> bytes:
         async with httpx.AsyncClient(timeout=_FETCH_TIMEOUT_S, follow_redirects=False) as client:
             answer = await client.get(place)
@@ -161,15 +163,26 @@ def _reader(place: str) -> Callable[[], Awaitable[bytes]]:
 class TokenVerifier:
     """Verifies tokens. Without keys it accepts none."""
 
-    def __init__(self, keys: Keys | None, settings: Settings) -> None:
+    def __init__(
+        self, keys: Keys | None, *, audience: str, issuer: str, leeway_s: float, roles_claim: str
+    ) -> None:
         self._keys = keys
-        self._audience = settings.jwt_audience
-        self._issuer = settings.jwt_issuer
-        self._leeway_s = settings.jwt_leeway_s
-        self._roles_claim = settings.jwt_roles_claim
+        self._audience = audience
+        self._issuer = issuer
+        self._leeway_s = leeway_s
+        self._roles_claim = roles_claim
 
     async def verify(self, token: str) -> Identity:
         """Return whose token it is. Raises InvalidTokenError."""
+        claims = await self.claims(token)
+        return Identity(
+            subject_in(claims, "sub"),
+            roles_in(claims.get(self._roles_claim)),
+            float(claims["exp"]) + self._leeway_s,
+        )
+
+    async def claims(self, token: str) -> Mapping[str, Any]:
+        """Return what a valid token claims. Raises InvalidTokenError."""
         if self._keys is None:
             raise InvalidTokenError(
                 "Tokens are not accepted here: RAS_JWT_SECRET or RAS_JWT_JWKS is not set."
@@ -180,7 +193,7 @@ class TokenVerifier:
             header = jwt.get_unverified_header(token)
             if header.get("alg") not in self._keys.algorithms:
                 raise InvalidTokenError("The token is signed in a way that is not accepted here.")
-            claims = jwt.decode(
+            claims: Mapping[str, Any] = jwt.decode(
                 token,
                 await self._keys.key_of(header),
                 algorithms=list(self._keys.algorithms),
@@ -193,12 +206,26 @@ class TokenVerifier:
             raise InvalidTokenError("The token has expired. Get a new one.") from error
         except jwt.PyJWTError as error:
             raise InvalidTokenError(_REASONS.get(type(error), "The token is not valid.")) from error
-        subject = claims["sub"]
-        if not subject or len(subject) > _LONGEST_NAME or "\0" in subject:
-            raise InvalidTokenError("The token's subject cannot be a user's id.")
-        return Identity(
-            subject, roles_in(claims.get(self._roles_claim)), float(claims["exp"]) + self._leeway_s
-        )
+        return claims
+
+
+def user_tokens(settings: Settings) -> TokenVerifier:
+    """Return the verifier of the tokens of the school's identity service."""
+    return TokenVerifier(
+        keys_from(settings),
+        audience=settings.jwt_audience,
+        issuer=settings.jwt_issuer,
+        leeway_s=settings.jwt_leeway_s,
+        roles_claim=settings.jwt_roles_claim,
+    )
+
+
+def subject_in(claims: Mapping[str, Any], name: str) -> str:
+    """Return the user's id in the claim `name`. Raises InvalidTokenError."""
+    subject = claims.get(name)
+    if not isinstance(subject, str) or not subject or len(subject) > _LONGEST_NAME or "\0" in subject:
+        raise InvalidTokenError("The token's subject cannot be a user's id.")
+    return subject
 
 
 _REASONS: Final[Mapping[type[Exception], str]] = {

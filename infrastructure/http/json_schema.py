@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
 Schema = dict[str, Any]
@@ -16,12 +16,12 @@ _MODULE: Final = re.compile(r"^.*[a-z]__(?=_?[A-Z])")
 _REFERENCE: Final = "#/components/schemas/"
 
 
-def components(types: Iterable[Any]) -> dict[str, Schema]:
-    """Return the named schemas of `types` and of all that they refer to, by name.
+def components(types: Iterable[Any], *, mode: JsonSchemaMode = "serialization") -> dict[str, Schema]:
+    """Return the named schemas of `types` and of all that they refer to, by name; `mode`: as written, or as read.
 
     Types whose name begins with `_` and enumerations are written out where they are used.
     """
-    adapters = [(kind.__name__, "serialization", TypeAdapter(kind)) for kind in dict.fromkeys(types)]
+    adapters = [(component_name(kind), mode, TypeAdapter(kind)) for kind in dict.fromkeys(types)]
     _, described = TypeAdapter.json_schemas(
         adapters,  # type: ignore[arg-type]
         ref_template=_REFERENCE + "{model}",
@@ -29,6 +29,12 @@ def components(types: Iterable[Any]) -> dict[str, Schema]:
     )
     found: dict[str, Schema] = described.get("$defs", {})
     return {_name(key): _inlined(schema, found) for key, schema in found.items() if _is_named(key, schema)}
+
+
+def component_name(kind: Any) -> str:
+    """Return the name of a type's component; a generic type with an argument has pydantic's own, `Of_Argument_`."""
+    arguments = "".join(f"_{component_name(each)}_" for each in get_args(kind))
+    return re.sub(r"\W", "_", kind.__name__) + arguments
 
 
 def reference(kind: type) -> Schema:

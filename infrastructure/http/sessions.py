@@ -43,13 +43,13 @@ class Tickets:
     """Tickets for one use, in a place where a token would be seen by others: an address."""
 
     def __init__(self, keys: Sequence[str], rows: Rows) -> None:
-        self._keys = list(reversed(keys))  # the library signs with the last one
+        self._keys = keys
         self._rows = rows
         self._used = 0
 
     def issue(self, purpose: str, identity: Identity) -> str:
         """Return a ticket that proves `identity` once, within the time for its purpose."""
-        return issue_ticket(self._keys[::-1], purpose, identity)
+        return issue_ticket(self._keys, purpose, identity)
 
     async def use(self, purpose: str, ticket: str) -> Identity:
         """Return whose ticket it is. Raises InvalidTokenError, also when it was used before, here or elsewhere."""
@@ -57,7 +57,7 @@ class Tickets:
         if len(ticket) > LONGEST_TOKEN:
             raise InvalidTokenError("The ticket is not valid.")
         try:
-            content = _serializer(self._keys, purpose).loads(ticket, max_age=valid_s)
+            content = serializer(self._keys, purpose).loads(ticket, max_age=valid_s)
         except BadData as error:
             raise InvalidTokenError("The ticket is not valid, or its time is over.") from error
         # One row decides between all API processes. It stays for as long as the ticket would be accepted.
@@ -73,14 +73,14 @@ class Tickets:
 def issue_ticket(keys: Sequence[str], purpose: str, identity: Identity) -> str:
     """Return a ticket signed with the first of `keys`."""
     content = {**_content(identity), "id": secrets.token_urlsafe(12)}
-    return str(_serializer(list(reversed(keys)), purpose).dumps(content))
+    return str(serializer(keys, purpose).dumps(content))
 
 
 class Sessions:
     """Sessions in a signed cookie, which carries who it is and until when; the server keeps nothing."""
 
     def __init__(self, keys: Sequence[str], *, secure: bool) -> None:
-        self._serializer = _serializer(list(reversed(keys)), "session")
+        self._serializer = serializer(keys, "session")
         self._secure = secure
 
     def identity(self, connection: HTTPConnection) -> Identity | None:
@@ -98,7 +98,7 @@ class Sessions:
         """Put a session into the answer."""
         response.set_cookie(
             COOKIE,
-            str(self._serializer.dumps(_content(identity))),
+            _signed_session(self._serializer, identity),
             max_age=SESSION_S,
             httponly=True,
             samesite="lax",
@@ -122,13 +122,23 @@ class Sessions:
         response.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax", secure=self._secure)
 
 
+def session_cookie(keys: Sequence[str], identity: Identity) -> str:
+    """Return the value of a session's cookie, signed with the first of `keys`."""
+    return _signed_session(serializer(keys, "session"), identity)
+
+
 def session_until() -> float:
     """Return until when a person who signs in now by a ticket is known, in Unix seconds."""
     return time.time() + 7 * 24 * 3600
 
 
-def _serializer(keys: list[str], purpose: str) -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(keys, salt=f"ras/{purpose}")
+def serializer(keys: Sequence[str], purpose: str) -> URLSafeTimedSerializer:
+    """Return what signs with the first of `keys`, and accepts what any of them signed, for one purpose."""
+    return URLSafeTimedSerializer(list(reversed(keys)), salt=f"ras/{purpose}")  # it signs with the last
+
+
+def _signed_session(signing: URLSafeTimedSerializer, identity: Identity) -> str:
+    return str(signing.dumps(_content(identity)))
 
 
 def _content(identity: Identity) -> dict[str, Any]:

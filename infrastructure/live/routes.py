@@ -23,7 +23,6 @@ from infrastructure.live.access import Access
 from infrastructure.live.hub import End, Hub, Stream, TooManyStreamsError
 from infrastructure.live.messages import EXPIRED, READY, RECONNECT, Message, message
 
-_HEARTBEAT_S: Final = 15.0
 _BACK_WITHIN_S: Final = (1.0, 15.0)
 """Clients of a server that stops come back spread over this time, not all in one second."""
 _CLOSE_TIMEOUT_S: Final = 5.0
@@ -33,8 +32,8 @@ _POLICY, _UNSUPPORTED, _SERVER_ERROR, _RESTART = 1008, 1003, 1011, 1012
 _TOO_MANY, _SLOW = 4000, 4008
 
 
-def live_routes(hub: Hub, access: Access) -> list[BaseRoute]:
-    """Return the routes of the live stream."""
+def live_routes(hub: Hub, access: Access, *, heartbeat_s: float) -> list[BaseRoute]:
+    """Return the routes of the live stream. The server pings WebSockets itself; `heartbeat_s` is for events."""
 
     async def ticket(request: Request) -> Response:
         identity = await _identity(request)
@@ -66,7 +65,7 @@ def live_routes(hub: Hub, access: Access) -> list[BaseRoute]:
         except BaseException:
             hub.leave(stream)
             raise
-        return _EventStream(hub, stream, identity, first)
+        return _EventStream(hub, stream, identity, first, heartbeat_s)
 
     async def socket(websocket: WebSocket) -> None:
         await websocket.accept()
@@ -100,7 +99,9 @@ class _EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, hub: Hub, stream: Stream, identity: Identity, first: list[Message]) -> None:
+    def __init__(
+        self, hub: Hub, stream: Stream, identity: Identity, first: list[Message], heartbeat_s: float
+    ) -> None:
         # A proxy that collects an answer before it passes it on would hold every message back.
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
@@ -108,6 +109,7 @@ class _EventStream(Response):
         self._stream = stream
         self._identity = identity
         self._first = first
+        self._heartbeat_s = heartbeat_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve. Returning before the end of the body makes the server cut the connection."""
@@ -136,7 +138,7 @@ class _EventStream(Response):
         await write(b"retry: 3000\n\n" + b"".join(each.as_event() for each in self._first))
         while True:
             left_s = self._identity.until - time.time()
-            taken = await self._stream.take(max(0.0, min(_HEARTBEAT_S, left_s)))
+            taken = await self._stream.take(max(0.0, min(self._heartbeat_s, left_s)))
             body = b"".join(each.as_event() for each in taken)
             if self._stream.end is End.STOPPING:
                 after_ms = _back_after_ms()

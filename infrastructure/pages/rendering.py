@@ -84,8 +84,9 @@ def language_of(request: Request) -> str:
 class Renderer:
     """Renders pages, and guards them: who is not signed in, or has not the role, does not see them."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, *, has_provider: bool = False) -> None:
         self._sessions = sessions
+        self._has_provider = has_provider
 
     def page(
         self,
@@ -108,6 +109,7 @@ class Renderer:
                 identity=identity,
                 language=language,
                 nonce=nonce,
+                has_provider=self._has_provider,
             )
         )
         response = HTMLResponse(content, status_code=status, headers=_headers(nonce))

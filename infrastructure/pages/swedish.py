@@ -122,6 +122,7 @@ SWEDISH: Final[Mapping[str, str]] = {
     "Show": "Visa",
     "Show all": "Visa alla",
     "Sign in": "Logga in",
+    "Sign in with your school account": "Logga in med ditt skolkonto",
     "Sign out": "Logga ut",
     "Skip to content": "Till innehållet",
     "Something in the address or the form makes no sense here.": "Något i adressen eller formuläret är fel.",

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from application.history import BatchHistory
 from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.log import NotificationLog
-from infrastructure.http.identity import TokenVerifier, keys_from
+from infrastructure.http.identity import user_tokens
 from infrastructure.http.operators.accounts import ReadOutbox
 from infrastructure.http.operators.actions import OperatorActions
 from infrastructure.http.query.inbox import MarkRead
@@ -25,6 +25,7 @@ from infrastructure.live.hub import Hub
 from infrastructure.live.routes import live_routes
 from infrastructure.operations.progress import read_progress
 from infrastructure.pages.examiner import ExaminerPages
+from infrastructure.pages.openid import OpenIdSignIn
 from infrastructure.pages.operator import OperatorPages
 from infrastructure.pages.rendering import Renderer
 from infrastructure.pages.sign_in import sign_in_routes
@@ -58,7 +59,8 @@ def people_routes(
 ) -> tuple[Hub, list[BaseRoute]]:
     """Return the hub of the live stream, which the caller closes, and the routes."""
     keys = [key.get_secret_value() for key in settings.session_keys] or [secrets.token_urlsafe(48)]
-    sessions = Sessions(keys, secure=not is_loopback(settings.api_host))
+    is_secure = not is_loopback(settings.api_host)
+    sessions = Sessions(keys, secure=is_secure)
     log = NotificationLog(servers.database_url, event_codec(), teacher_inbox.topics)
     hub = Hub(
         Feed(ask, log, queries),
@@ -69,9 +71,10 @@ def people_routes(
     Gauge("ras_live_streams", "Live streams that are open.", registry=registry).set_function(
         lambda: hub.streams
     )
-    verifier, tickets = TokenVerifier(keys_from(settings), settings), Tickets(keys, ask)
+    verifier, tickets = user_tokens(settings), Tickets(keys, ask)
     access = Access(verifier, tickets, sessions)
-    renderer = Renderer(sessions)
+    provider = OpenIdSignIn(settings, keys, secure=is_secure) if settings.oidc_issuer else None
+    renderer = Renderer(sessions, has_provider=provider is not None)
     pages = PageQueries(ask)
     teacher = TeacherPages(
         renderer,
@@ -88,8 +91,10 @@ def people_routes(
 
     operator = OperatorPages(renderer, status, queries, work.actions, work.read_outbox, pages)
     return hub, [
-        *live_routes(hub, access),
-        *sign_in_routes(renderer, sessions, tickets, verifier),
+        *live_routes(hub, access, heartbeat_s=settings.stream_heartbeat_s),
+        *sign_in_routes(
+            renderer, sessions, tickets, verifier, portals=settings.sign_in_origins, provider=provider
+        ),
         *teacher.routes(),
         *operator.routes(),
         *ExaminerPages(renderer, pages).routes(),

@@ -129,8 +129,8 @@ async def serve(
         # Compression costs 64 KiB for each connection; a dead peer is found by its missing pong, in 40 s at most.
         ws_per_message_deflate=False,
         ws_max_size=_LARGEST_FRAME,
-        ws_ping_interval=20.0,
-        ws_ping_timeout=20.0,
+        ws_ping_interval=settings.stream_heartbeat_s,
+        ws_ping_timeout=settings.stream_heartbeat_s,
         timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
     )
     # uvicorn by itself raises the signal again once it has stopped: an asked-for end would look like a crash.

@@ -14,7 +14,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from infrastructure.http.identity import Identity, InvalidTokenError, KeySet, TokenVerifier, keys_from
+from infrastructure.http.identity import Identity, InvalidTokenError, KeySet, user_tokens
 from infrastructure.settings import Settings
 from tests.support.people import SECRET, claims, token_for
 
@@ -22,7 +22,7 @@ from tests.support.people import SECRET, claims, token_for
 def verified(token: str, **settings: Any) -> Identity:
     """Return whose token it is, with the settings of RAS."""
     given = Settings(_env_file=None, **{"jwt_secret": SECRET, **settings})
-    return asyncio.run(TokenVerifier(keys_from(given), given).verify(token))
+    return asyncio.run(user_tokens(given).verify(token))
 
 
 def test_the_subject_is_the_teacher_and_everybody_is_one() -> None:

@@ -12,13 +12,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args, get_type_hints
 
 import httpx
+from jsonschema import Draft202012Validator
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from infrastructure.demo.message import UpstreamMessage
+from infrastructure.http.json_schema import Schema
+from infrastructure.live.asyncapi import asyncapi_document, payload_schema
+from infrastructure.live.message_types import STREAMED, IdentityExpired
 from infrastructure.postgres.schema import initialise
 from tests.support.ingesting import Ingestion, in_partitions, intake_of, messages_of, small_batch
 from tests.support.people import SECRET, SESSION_KEY, token_for
@@ -32,7 +36,18 @@ PLAIN_HTTP: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _DEADLINE_S: Final = 60.0
 PEOPLE: Final = {"jwt_secret": SECRET, "session_keys": SESSION_KEY}
 
+_DOCUMENT: Final = asyncapi_document()
+_DESCRIBED: Final = {
+    get_args(get_type_hints(kind)["notification_type"])[0]: payload_schema(kind)
+    for kind in (*STREAMED, IdentityExpired)
+}
+
 Heard = dict[str, Any]
+
+
+def check_described(schema: Schema, message: Heard) -> None:
+    """Check a message against its schema in the AsyncAPI document."""
+    Draft202012Validator({"components": _DOCUMENT["components"], **schema}).validate(message)
 
 
 class Ears:
@@ -50,6 +65,7 @@ class Ears:
         """Return the next message, None at the end."""
         message = self._messages.get(timeout=_DEADLINE_S)
         if message is not None:
+            check_described(_DESCRIBED[message["notification_type"]], message)
             self.heard.append(message)
         return message
 

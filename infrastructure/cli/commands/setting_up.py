@@ -1,4 +1,4 @@
-"""Commands that set RAS up and show it: demo, up, init, openapi."""
+"""Commands that set RAS up and show it: demo, up, init, openapi, asyncapi."""
 
 from __future__ import annotations
 
@@ -68,3 +68,10 @@ def openapi(
     from infrastructure.cli import openapi as work
 
     work.openapi(assessments=assessments)
+
+
+def asyncapi() -> None:
+    """Print the AsyncAPI 3 document of topics and the live stream."""
+    from infrastructure.cli import asyncapi as work
+
+    work.asyncapi()
