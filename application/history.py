@@ -59,10 +59,14 @@ ReadStream = Callable[[str, int], Iterator[Entry]]
 
 
 class BatchHistory:
-    """What can be asked of the past. Blocks while it reads: keep it off the event loop."""
+    """What can be asked of the past. Blocks while it reads: keep it off the event loop.
 
-    def __init__(self, read: ReadStream) -> None:
+    `tell` puts an event into words.
+    """
+
+    def __init__(self, read: ReadStream, tell: Callable[[DomainEvent], str] = sentence_for) -> None:
         self._read = read
+        self._tell = tell
 
     def events(
         self, batch_id: str, *, after: int = 0, at: datetime | None = None, by: By = By.RECORDED
@@ -77,7 +81,7 @@ class BatchHistory:
         )
         entry = None
         for entry in entries:
-            entry_now = as_entry(entry)
+            entry_now = as_entry(entry, self._tell)
             if entry_now["version"] > after:
                 yield entry_now
         if entry is None:
@@ -158,7 +162,7 @@ def fold(batch: BatchAt, event: DomainEvent) -> str | None:
     return None
 
 
-def as_entry(entry: Entry) -> responses.HistoryEvent:
+def as_entry(entry: Entry, tell: Callable[[DomainEvent], str] = sentence_for) -> responses.HistoryEvent:
     """Return an event in plain words, with when and why it was recorded."""
     if isinstance(entry, UnreadableEvent):
         return {
@@ -175,7 +179,7 @@ def as_entry(entry: Entry) -> responses.HistoryEvent:
         "version": event.originator_version,
         "notification_id": entry.notification_id,
         "event": event.topic,
-        "text": sentence_for(event),
+        "text": tell(event),
         "happened_at": event.happened_at,
         "recorded_at": cause.received_at,
         "cause": {

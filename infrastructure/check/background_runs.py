@@ -103,6 +103,10 @@ class CheckRuns:
         self._task = asyncio.create_task(self._followed(run), name=f"check {run.id}")
         return run
 
+    def newest_first(self) -> list[CheckRun]:
+        """Return the runs that this process remembers."""
+        return list(reversed(self._runs.values()))
+
     def find(self, run_id: str) -> CheckRun | None:
         """Return a run, None if it is not (or no longer) known here."""
         return self._runs.get(run_id)

@@ -39,12 +39,13 @@ def judging_report(
 ) -> None:
     """Write the report of a file of decisions, or of a job that RAS has recorded, to `output`."""
     suffix = output.suffix.lower()
-    wanted = (".html", ".htm") if figure is None else (".svg", ".pdf")
+    wanted = (".html", ".htm", ".json") if figure is None else (".svg", ".pdf")
     if suffix not in wanted:
         raise ReportError(f"{output}: the name must end in {' or '.join(wanted)}.")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     contents = _contents(source, form, title)
 
+    from application.judging_report.data import report_json
     from application.judging_report.document import report_html
     from application.judging_report.figures import figures, for_print
     from application.judging_report.texts import TEXTS, Language
@@ -61,7 +62,8 @@ def judging_report(
         drawings = draw(specs) if with_figures else {}
         titles = {each.name: each.title for each in shown}
         named = {name: labelled(name, titles[name], svg) for name, svg in drawings.items()}
-        written = report_html(contents, shown, named, chosen).encode()
+        made = report_json if suffix == ".json" else report_html
+        written = made(contents, shown, named, chosen).encode()
     try:
         output.write_bytes(written)
     except OSError as error:

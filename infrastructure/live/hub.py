@@ -31,6 +31,7 @@ _LATEST_S: Final = 1.0
 _SLOWER: Final = 1.5
 _STATE_PACE_S: Final = 0.3
 _LONGEST_QUEUE: Final = 500
+_TURN: Final = 100
 _MOST_STATES: Final = 1000
 
 
@@ -95,7 +96,10 @@ class Stream:
         self._ready.set()
 
     async def take(self, timeout_s: float) -> list[Message]:
-        """Return what waits, as soon as something does; nothing after `timeout_s`, or when the stream has ended."""
+        """Return what waits, as soon as something does; nothing after `timeout_s`.
+
+        Once the stream has ended it returns at once, without a turn for other tasks: look at `end` after each call.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._ready.wait()
@@ -233,9 +237,13 @@ class Hub:
             return True
         if at.inbox < look.here.inbox:
             found, reached = await self._feed.inbox_events(at, look.here)
-            for teacher, each in found:
+            for number, (teacher, each) in enumerate(found, 1):
                 for stream in list(self._streams.get(teacher, ())):
                     stream.put(each)
+                if number % _TURN == 0:
+                    await asyncio.sleep(
+                        0
+                    )  # who keeps up takes them meanwhile: a burst does not make a reader slow
             at = self._at = StreamId(look.here.epoch, reached, at.batches)
         if at.batches < look.here.batches and monotonic() >= self._state_due and self._streams:
             self._state_due = monotonic() + _STATE_PACE_S

@@ -139,6 +139,8 @@ class _EventStream(Response):
         while True:
             left_s = self._identity.until - time.time()
             taken = await self._stream.take(max(0.0, min(self._heartbeat_s, left_s)))
+            if self._stream.end is End.SLOW:
+                return
             body = b"".join(each.as_event() for each in taken)
             if self._stream.end is End.STOPPING:
                 after_ms = _back_after_ms()
@@ -213,6 +215,8 @@ class _Socket:
             # The server's pings are the heartbeat here: the library sends them and misses the answers.
             for each in await self._stream.take(max(0.0, min(60.0, left_s))):
                 await self._websocket.send_text(each.json.decode())
+            if self._stream.end is End.SLOW:
+                return
             if self._stream.end is End.STOPPING:
                 hint = {"notification_type": RECONNECT, "after_ms": _back_after_ms()}
                 await self._websocket.send_text(orjson.dumps(hint).decode())

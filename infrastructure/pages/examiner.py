@@ -1,9 +1,11 @@
-"""The examiner's pages: judging jobs, and in one job its ranking and each decision with its justification."""
+"""The examiner's pages: judging jobs; of one job its ranking, its figures, its report and each decision."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -11,7 +13,8 @@ from starlette.routing import Route
 from infrastructure.http.identity import EXAMINER, Identity
 from infrastructure.http.parameters import id_of
 from infrastructure.http.problems import Problem
-from infrastructure.pages.rendering import Renderer, number_in
+from infrastructure.pages.job_reports import JobReports
+from infrastructure.pages.rendering import Renderer, language_of, number_in
 from infrastructure.queries.pages import PageQueries
 
 _JOBS: Final = 100
@@ -21,9 +24,10 @@ _DECISIONS: Final = 50
 class ExaminerPages:
     """The pages, on the read model of judging."""
 
-    def __init__(self, renderer: Renderer, pages: PageQueries) -> None:
+    def __init__(self, renderer: Renderer, pages: PageQueries, reports: JobReports) -> None:
         self._renderer = renderer
         self._pages = pages
+        self._reports = reports
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -34,6 +38,8 @@ class ExaminerPages:
         return [
             Route("/examiner", guarded(self.jobs)),
             Route("/examiner/jobs/{job_id}", guarded(self.job)),
+            Route("/examiner/jobs/{job_id}/figures", guarded(self.figures)),
+            Route("/examiner/jobs/{job_id}/report.html", guarded(self.report)),
         ]
 
     async def jobs(self, request: Request, identity: Identity) -> Response:
@@ -43,9 +49,7 @@ class ExaminerPages:
 
     async def job(self, request: Request, identity: Identity) -> Response:
         """One judging job."""
-        job = await self._pages.job(id_of(request, "job_id", error="Invalid job ID"))
-        if job is None:
-            raise Problem(404, "There is no such judging job.")
+        job = await self._job(request)
         decisions = await self._pages.decisions(
             job["job_id"], after=number_in(request, "cursor") or 0, limit=_DECISIONS + 1
         )
@@ -60,3 +64,32 @@ class ExaminerPages:
             decisions=decisions[:_DECISIONS],
             next_cursor=decisions[_DECISIONS - 1]["position"] if len(decisions) > _DECISIONS else None,
         )
+
+    async def figures(self, request: Request, identity: Identity) -> Response:
+        """The figures of a judging job, with the table behind each."""
+        job = await self._job(request)
+        made = await self._reports.of(job["job_id"], job["position"], language_of(request), "json")
+        return self._renderer.page(
+            request, "figures.html", identity, title="Figures", job=job, report=orjson.loads(made)
+        )
+
+    async def report(self, request: Request, identity: Identity) -> Response:
+        """The report of a judging job, one file to hand on."""
+        del identity
+        job = await self._job(request)
+        made = await self._reports.of(job["job_id"], job["position"], language_of(request), "html")
+        return Response(
+            made,
+            media_type="text/html; charset=utf-8",
+            headers={
+                "Content-Disposition": f'attachment; filename="judging-report-{job["job_id"]}.html"',
+                "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+                "Cache-Control": "private, no-store",
+            },
+        )
+
+    async def _job(self, request: Request) -> Mapping[str, Any]:
+        job = await self._pages.job(id_of(request, "job_id", error="Invalid job ID"))
+        if job is None:
+            raise Problem(404, "There is no such judging job.")
+        return job

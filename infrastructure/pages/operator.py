@@ -1,8 +1,9 @@
-"""The operator's pages: status, dead letters, parked messages, outbox, search by any id."""
+"""The operator's pages: status, dead letters, parked messages, checks and rebuilds, outbox, search by any id."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -10,15 +11,18 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from application.queries import DeadLetterQueries, LetterFilter
+from infrastructure.check.background_runs import CheckRuns, RunUnderWayError
 from infrastructure.http.identity import OPERATOR, Identity
 from infrastructure.http.operators.accounts import ReadOutbox
 from infrastructure.http.operators.actions import OperatorActions
 from infrastructure.http.problems import Problem
 from infrastructure.pages.rendering import Renderer, number_in
-from infrastructure.queries.pages import PAGE, PageQueries
+from infrastructure.pages.sparklines import Lags
+from infrastructure.queries.pages import NEWEST_SEARCHED, PAGE, PageQueries
 
 _LONGEST: Final = 500
 _OUTBOX: Final = 50
+_REBUILDS: Final = 20
 
 ReadStatus = Callable[[], Awaitable[tuple[Sequence[Any], Sequence[str]]]]
 
@@ -34,6 +38,7 @@ class OperatorPages:
         actions: OperatorActions,
         outbox: ReadOutbox,
         pages: PageQueries,
+        checks: CheckRuns,
     ) -> None:
         self._renderer = renderer
         self._status = status
@@ -41,6 +46,8 @@ class OperatorPages:
         self._actions = actions
         self._outbox = outbox
         self._pages = pages
+        self._checks = checks
+        self._lags = Lags()
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -53,6 +60,7 @@ class OperatorPages:
             Route("/operator/letters", guarded(self.letters)),
             Route("/operator/letters/{position:int}", guarded(self.letter), methods=["GET", "POST"]),
             Route("/operator/parked", guarded(self.parked), methods=["GET", "POST"]),
+            Route("/operator/checks", guarded(self.checks), methods=["GET", "POST"]),
             Route("/operator/outbox", guarded(self.outbox)),
             Route("/operator/search", guarded(self.search)),
         ]
@@ -61,7 +69,13 @@ class OperatorPages:
         """How far every reader is."""
         rows, faults = await self._status()
         return self._renderer.page(
-            request, "status.html", identity, title="Status", rows=rows, faults=faults, refresh_s=2
+            request,
+            "status.html",
+            identity,
+            title="Status",
+            rows=[{**asdict(row), "lags": self._lags.noted(row.role, row.source, row.lag)} for row in rows],
+            faults=faults,
+            refresh_s=2,
         )
 
     async def letters(self, request: Request, identity: Identity) -> Response:
@@ -112,6 +126,28 @@ class OperatorPages:
             request, "parked.html", identity, title="Parked messages", parked=body["parked"]
         )
 
+    async def checks(self, request: Request, identity: Identity) -> Response:
+        """Checks of everything, and rebuilds of read models: those under way and the last ones."""
+        if request.method == "POST":
+            form = await request.form(max_fields=5)
+            if form.get("action") == "cancel":
+                await self._checks.cancel(str(form.get("run_id", "")))
+            else:
+                try:
+                    await self._checks.begin()
+                except RunUnderWayError as error:
+                    raise Problem(409, str(error)) from error
+            return RedirectResponse("/operator/checks", status_code=303)
+        return self._renderer.page(
+            request,
+            "checks.html",
+            identity,
+            title="Checks and rebuilds",
+            runs=self._checks.newest_first(),
+            rebuilds=await self._pages.rebuilds(limit=_REBUILDS),
+            refresh_s=2,
+        )
+
     async def outbox(self, request: Request, identity: Identity) -> Response:
         """What is about to be published, and what was."""
         return self._renderer.page(
@@ -122,4 +158,6 @@ class OperatorPages:
         """Whatever has an id."""
         text = request.query_params.get("q", "").strip()[:255].replace("\0", "")
         found = await self._pages.found(text) if text else []
-        return self._renderer.page(request, "search.html", identity, title="Search", text=text, found=found)
+        return self._renderer.page(
+            request, "search.html", identity, title="Search", text=text, found=found, newest=NEWEST_SEARCHED
+        )

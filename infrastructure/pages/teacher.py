@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import orjson
@@ -13,28 +13,34 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from application.explanation import ExplainReadiness
 from application.history import BatchHistory
 from application.queries import BatchQueries, InboxQueries
+from application.responses.history import Explanation
 from application.time_travel import By
+from domain.collation import sort_key
 from infrastructure.http.identity import TEACHER, Identity
 from infrastructure.http.parameters import id_of
 from infrastructure.http.problems import Problem
 from infrastructure.live.hub import Hub
 from infrastructure.pages.downloads import as_csv, as_spreadsheet
-from infrastructure.pages.rendering import Renderer, number_in
+from infrastructure.pages.rendering import Renderer, language_of, number_in
 from infrastructure.queries.pages import PAGE, BatchFilter, PageQueries
 
 _ESSAYS: Final = 100
 _HISTORY: Final = 50
 _MARKED_AT_ONCE: Final = 500
 _STATES: Final = ("attention", "progress", "done")
+_UNFINISHED: Final = frozenset({"pending_content", "ready", "processing"})
+_EXPLAINED_AT_ONCE: Final = 300
+"""Essays; the explanation reads the whole stream of the batch."""
 _SORTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
-    "file": lambda row: (row["filename"] or row["essay_id"]).casefold(),
     "rank": lambda row: row["cj_rank"] if row["cj_rank"] is not None else 10**9,
     "corrections": lambda row: -(row["spellcheck_correction_count"] or 0),
     "state": lambda row: row["state"],
 }
 _RANK_ORDER: Final = "rank"
+_FILE_ORDER: Final = "file"
 
 MarkRead = Callable[[UUID, str], None]
 
@@ -49,7 +55,8 @@ class TeacherPages:
         batches: BatchQueries,
         inbox: InboxQueries,
         pages: PageQueries,
-        history: BatchHistory,
+        histories: Mapping[str, BatchHistory],
+        explain: ExplainReadiness,
         mark_read: MarkRead,
     ) -> None:
         self._renderer = renderer
@@ -57,7 +64,8 @@ class TeacherPages:
         self._batches = batches
         self._inbox = inbox
         self._pages = pages
-        self._history = history
+        self._histories = histories
+        self._explain = explain
         self._mark_read = mark_read
 
     def routes(self) -> list[Route]:
@@ -117,13 +125,16 @@ class TeacherPages:
         row, summary, essays = await self._batch(request, identity)
         sort = request.query_params.get("sort", _RANK_ORDER)
         text = request.query_params.get("q", "").strip()[:200]
+        language = language_of(request)
         shown = [
             each for each in essays if text.casefold() in (each["filename"] or each["essay_id"]).casefold()
         ]
-        shown.sort(key=_SORTS.get(sort, _SORTS[_RANK_ORDER]))
+        shown.sort(key=_order(sort, language))
         number = min(number_in(request, "page") or 1, 10_000)
         history = await asyncio.to_thread(
-            lambda: self._history.page(row["batch_id"], after=0, limit=_HISTORY, at=None, by=By.RECORDED)
+            lambda: self._histories[language].page(
+                row["batch_id"], after=0, limit=_HISTORY, at=None, by=By.RECORDED
+            )
         )
         return self._renderer.page(
             request,
@@ -142,7 +153,18 @@ class TeacherPages:
             grades=_grades(essays),
             history=history["events"],
             more_history=history.get("next_cursor") is not None,
+            why=await self._why(request, row["batch_id"], summary),
         )
+
+    async def _why(
+        self, request: Request, batch_id: str, summary: Mapping[str, Any]
+    ) -> Explanation | Literal["on demand"] | None:
+        """Return why the batch is not ready: at once for most, for a large one when it is asked for."""
+        if summary["status"] not in _UNFINISHED:
+            return None
+        if summary["total"] > _EXPLAINED_AT_ONCE and "why" not in request.query_params:
+            return "on demand"
+        return await asyncio.to_thread(self._explain, batch_id)
 
     async def essays_as_csv(self, request: Request, identity: Identity) -> Response:
         """The essays of a batch as CSV."""
@@ -216,6 +238,14 @@ class TeacherPages:
         ranked = await self._pages.rankings(batch_id)
         essays = [_essay(each, ranked.get(each["essay_id"], {})) for each in body["essays"]]
         return row, _summary(body), essays
+
+
+def _order(sort: str, language: str) -> Callable[[Mapping[str, Any]], Any]:
+    """Return the key to sort essays by; names in the order of the reader's language, by rank where `sort` is unknown."""
+    if sort == _FILE_ORDER:
+        by_name = sort_key(language)
+        return lambda row: by_name(row["filename"] or row["essay_id"])
+    return _SORTS.get(sort, _SORTS[_RANK_ORDER])
 
 
 def _plain(body: Mapping[str, Any]) -> dict[str, Any]:

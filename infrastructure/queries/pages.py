@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
+from uuid import UUID
 
 from infrastructure.queries.read_model_queries import ReadModelQueries, Rows
 
@@ -63,13 +64,28 @@ _FOUND: Final = """
     (SELECT 'stream', originator_id, count(*)::text FROM ras.stored_events WHERE originator_id = %(id)s
      GROUP BY originator_id)
 """
+_CARRIES: Final = """
+    (SELECT 'notification' AS kind, notification_id::text AS id, batch_id AS about
+     FROM ras_teacher_inbox.notifications WHERE notification_id = %(uuid)s)
+    UNION ALL
+    (SELECT 'event', notification_id::text, originator_id FROM ras.stored_events
+     WHERE notification_id > (SELECT coalesce(max(notification_id), 0) FROM ras.stored_events) - %(newest)s
+        AND position(convert_to(%(id)s, 'UTF8') IN state) > 0
+     ORDER BY notification_id DESC LIMIT 50)
+"""
+"""Events carry the ids of their cause within their state, which has no index: the newest are read through."""
+NEWEST_SEARCHED: Final = 100_000
+_REBUILDS: Final = """
+    SELECT name, version, state, position, detail, started_at AS begun_at, updated_at
+    FROM ras.rebuilds ORDER BY id DESC LIMIT %(limit)s
+"""
 _JOBS: Final = """
     SELECT j.job_id, j.batch_id, r.assessed_at, r.model_used, j.position FROM ras_assessments.jobs j
     LEFT JOIN ras_assessments.assessment_results r USING (job_id)
     ORDER BY j.position DESC LIMIT %(limit)s
 """
 _JOB: Final = """
-    SELECT j.job_id, j.batch_id, r.assessed_at, r.method, r.model_used, r.model_provider, r.results
+    SELECT j.job_id, j.batch_id, j.position, r.assessed_at, r.method, r.model_used, r.model_provider, r.results
     FROM ras_assessments.jobs j LEFT JOIN ras_assessments.assessment_results r USING (job_id)
     WHERE j.job_id = %(job_id)s
 """
@@ -133,7 +149,17 @@ class PageQueries(ReadModelQueries):
     async def found(self, text: str) -> Rows:
         """Return what has this id."""
         number = int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
-        return await self._rows(_FOUND, id=text, number=number)
+        found = list(await self._rows(_FOUND, id=text, number=number))
+        try:
+            uuid = UUID(text)
+        except ValueError:
+            return found
+        # Written as upstream writes it; that of an event or a correlation, as a rule.
+        return [*found, *await self._rows(_CARRIES, id=str(uuid), uuid=uuid, newest=NEWEST_SEARCHED)]
+
+    async def rebuilds(self, *, limit: int) -> Rows:
+        """Return the newest rebuilds, those under way included."""
+        return await self._rows(_REBUILDS, limit=limit)
 
     async def jobs(self, *, limit: int) -> Rows:
         """Return the newest judging jobs."""

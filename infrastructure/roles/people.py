@@ -11,7 +11,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Gauge
 from starlette.routing import BaseRoute
 
+from application.explanation import ExplainReadiness
 from application.history import BatchHistory
+from infrastructure.check.background_runs import CheckRuns
 from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.http.identity import user_tokens
@@ -25,6 +27,7 @@ from infrastructure.live.hub import Hub
 from infrastructure.live.routes import live_routes
 from infrastructure.operations.progress import read_progress
 from infrastructure.pages.examiner import ExaminerPages
+from infrastructure.pages.job_reports import JobReports
 from infrastructure.pages.openid import OpenIdSignIn
 from infrastructure.pages.operator import OperatorPages
 from infrastructure.pages.rendering import Renderer
@@ -42,10 +45,13 @@ from projections.teacher_inbox import teacher_inbox
 class Work:
     """What the pages share with the API: looking back, and what changes something."""
 
+    history_in_swedish: BatchHistory
     history: BatchHistory
+    explain: ExplainReadiness
     mark_read: MarkRead
     actions: OperatorActions
     read_outbox: ReadOutbox
+    check_runs: CheckRuns
 
 
 def people_routes(
@@ -82,14 +88,17 @@ def people_routes(
         queries,
         queries,
         pages,
-        work.history,
+        {"en": work.history, "sv": work.history_in_swedish},
+        work.explain,
         lambda notification_id, teacher_id: work.mark_read(notification_id, teacher_id, correlation_id=None),
     )
 
     async def status() -> tuple[Sequence[Any], Sequence[str]]:
         return await read_progress(servers, settings.transactional_id)
 
-    operator = OperatorPages(renderer, status, queries, work.actions, work.read_outbox, pages)
+    operator = OperatorPages(
+        renderer, status, queries, work.actions, work.read_outbox, pages, work.check_runs
+    )
     return hub, [
         *live_routes(hub, access, heartbeat_s=settings.stream_heartbeat_s),
         *sign_in_routes(
@@ -97,7 +106,7 @@ def people_routes(
         ),
         *teacher.routes(),
         *operator.routes(),
-        *ExaminerPages(renderer, pages).routes(),
+        *ExaminerPages(renderer, pages, JobReports(servers)).routes(),
     ]
 
 

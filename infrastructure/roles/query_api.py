@@ -20,6 +20,7 @@ from application.history import BatchHistory
 from application.inbox import MarkNotificationRead
 from application.responses.check import Check
 from application.settle import SettleDeadLetters
+from domain.narrative_swedish import swedish_sentence_for
 from infrastructure.assessments_client.setup import assessments_client
 from infrastructure.check.background_runs import CheckRuns
 from infrastructure.check.check import CheckUnderWayError, check
@@ -119,7 +120,16 @@ def query_app(
 
     actions = OperatorActions(settle, drain)
     history = BatchHistory(streams.read)
-    work = Work(history, mark_read, actions, outbox)
+    explain = ExplainReadiness(streams.read)
+    work = Work(
+        BatchHistory(streams.read, swedish_sentence_for),
+        history,
+        explain,
+        mark_read,
+        actions,
+        outbox,
+        check_runs,
+    )
     hub, people = people_routes(servers, settings, queries, reads.rows, work, registry, stopping)
 
     health.register("database", database)
@@ -128,7 +138,7 @@ def query_app(
     return create_app(
         batches=queries,
         assessments=assessments or NoAssessments(),
-        past=Past(history, ExplainReadiness(streams.read), queries),
+        past=Past(history, explain, queries),
         waiting=Waiting(watch, queries.head, longest_s=settings.longest_wait_s),
         inbox=queries,
         mark_read=mark_read,

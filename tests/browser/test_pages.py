@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from contextlib import ExitStack
 from zipfile import ZipFile
 
@@ -12,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browsing import signed_in, ticket_link
 from tests.support.ingesting import messages_of, small_batch
-from tests.support.live import TEACHER, Live
+from tests.support.live import TEACHER, Live, judging_messages
 
 MARKUP = '<img src=x onerror="document.title=1"><b>&amp;.docx'
 
@@ -127,6 +128,54 @@ def test_names_full_of_markup_stay_text(live: Live, browser: Browser) -> None:
         assert "alert(1)" in page.get_by_role("searchbox").input_value()
 
 
+def test_a_batch_that_is_not_ready_says_why_and_what_happened_in_swedish(
+    live: Live, browser: Browser
+) -> None:
+    script = small_batch("half", essays=3)
+    messages = messages_of(script)
+    live.tell(messages[: len(messages) // 2])
+    with signed_in(browser, live.api.url, TEACHER, locale="sv") as (_, page):
+        page.goto(f"/batches/{script.batch_id}")
+        expect(page.locator("#why h2")).to_have_text("Varför är den inte klar?")
+        assert page.locator("#why li").count() >= 1
+        page.get_by_text("Vad som hänt").click()
+        expect(page.locator(".history li").first).to_contain_text("Omgången registrerades för teacher-0007")
+
+
+def test_an_operator_searches_by_the_id_of_a_message_and_begins_a_check(
+    live: Live, browser: Browser, batch_id: str
+) -> None:
+    caused = small_batch("shown")
+    event_id = json.loads(messages_of(caused)[0].value)["event_id"]
+    with signed_in(browser, live.api.url, "operator-0001", "operator") as (_, page):
+        page.goto(f"/operator/search?q={event_id}")
+        expect(page.locator("main tbody tr", has_text=f"batch-{batch_id}")).to_have_count(1)
+        page.goto("/operator/checks")
+        page.get_by_role("button", name="Check everything").click()
+        expect(page.locator("#checks .badge")).to_have_count(1)
+
+
+def test_an_examiner_sees_the_figures_of_a_job_and_takes_the_report_along(
+    live: Live, browser: Browser
+) -> None:
+    pytest.importorskip("vl_convert")
+    judged = judging_messages("4711", note=MARKUP)
+    live.tell(judged)
+    with signed_in(browser, live.api.url, "examiner-0001", "examiner", locale="sv") as (context, page):
+        page.goto("/examiner/jobs/4711")
+        expect(page.locator("blockquote").first).to_contain_text("<img src=x")
+        page.get_by_role("link", name="Figurer").click()
+        expect(page.locator("section.card svg").first).to_be_visible(timeout=90_000)
+        assert {"scores", "growth", "forward-test", "position", "matrix"} <= set(
+            page.locator("section.card").evaluate_all("each => each.map(one => one.id)")
+        )
+        assert page.locator("main img").count() == 0
+        assert page.title() != "1"
+        report = context.request.get("/examiner/jobs/4711/report.html", timeout=90_000)
+        assert "attachment" in report.headers["content-disposition"]
+        assert "<svg" in report.text()
+
+
 def test_a_sign_in_link_works_once(live: Live, browser: Browser) -> None:
     link = ticket_link(live.api.url, TEACHER)
     with ExitStack() as stack:
@@ -184,6 +233,7 @@ PAGES = (
     "/operator/letters",
     "/operator/parked",
     "/operator/outbox",
+    "/operator/checks",
     "/operator/search?q={}",
     "/examiner",
     "/no-such-page-of-ours",

@@ -10,16 +10,20 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from itertools import count
+from datetime import timedelta
+from itertools import combinations, count
 from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
+from uuid import NAMESPACE_URL, uuid5
 
 import httpx
 from jsonschema import Draft202012Validator
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from infrastructure.demo.message import UpstreamMessage
+from application import topics
+from infrastructure.demo.message import UpstreamMessage, enveloped, wire_time
+from infrastructure.demo.script import START
 from infrastructure.http.json_schema import Schema
 from infrastructure.live.asyncapi import asyncapi_document, payload_schema
 from infrastructure.live.message_types import STREAMED, IdentityExpired
@@ -29,6 +33,7 @@ from tests.support.people import SECRET, SESSION_KEY, token_for
 from tests.support.postgres_probe import opened_store, probe
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 from tests.support.role_process import Installation, RoleProcess
+from tests.support.upstream import fullest_messages
 
 TEACHER: Final = "teacher-0007"
 """The teacher of every `small_batch`."""
@@ -210,3 +215,41 @@ def live_on(server: PostgresServerUnderTest, folder: Path, **settings: str) -> I
         initialise(url)
         with Installation(url, "", folder) as ras:
             yield Live(ras, **settings)
+
+
+def judging_messages(job_id: str, *, note: str) -> list[UpstreamMessage]:
+    """Return the decisions of three judges on five texts, each pair once; `note` is in every justification."""
+    whole = fullest_messages()[topics.COMPARISON_RESULT]
+    pairs = list(combinations([f"text-{name}" for name in "åäöab"], 2))
+    made = []
+    for number, (essay_a, essay_b) in enumerate(pairs * 2):
+        event_id, at = str(uuid5(NAMESPACE_URL, f"{job_id}/{number}")), START + timedelta(seconds=number)
+        data = {
+            **whole["data"],
+            "request_id": event_id,
+            "winner": "Essay A" if number % 3 else "Essay B",
+            "justification": f"{note} {number}",
+            "confidence": 3.0,
+            "error_detail": None,
+            "model": f"synthetic-model-{number % 3}",
+            "requested_at": wire_time(at),
+            "completed_at": wire_time(at),
+            "request_metadata": {
+                **whole["data"]["request_metadata"],
+                "essay_a_id": essay_a,
+                "essay_b_id": essay_b,
+                "cj_batch_id": job_id,
+            },
+        }
+        made.append(
+            enveloped(
+                topics.COMPARISON_RESULT,
+                None,
+                data=data,
+                metadata=None,
+                event_id=event_id,
+                correlation_id=event_id,
+                sent_at=at,
+            )
+        )
+    return made

@@ -184,7 +184,11 @@ def judging_report(
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="The file to write: .html, or with --figure .svg or .pdf."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="The file to write: .html, .json (the same as data), or with --figure .svg or .pdf.",
+        ),
     ] = Path("report.html"),
     language: Annotated[
         ReportLanguage, typer.Option(help="The language of the report.")
