@@ -23,7 +23,7 @@ def components(types: Iterable[Any], *, mode: JsonSchemaMode = "serialization") 
     """
     adapters = [(component_name(kind), mode, TypeAdapter(kind)) for kind in dict.fromkeys(types)]
     _, described = TypeAdapter.json_schemas(
-        adapters,  # type: ignore[arg-type]
+        adapters,
         ref_template=_REFERENCE + "{model}",
         schema_generator=_Plain,
     )

@@ -18,6 +18,9 @@ _COLUMNS: Final = (
     ("corrections", "spellcheck_correction_count"),
     ("rank", "cj_rank"),
     ("score", "cj_score"),
+    ("score_of_ras", "theta"),
+    ("lower_95", "lower"),
+    ("upper_95", "upper"),
     ("grade", "grade"),
     ("confidence", "confidence"),
 )

@@ -190,6 +190,7 @@ SWEDISH: Final[Mapping[str, str]] = {
     "Began": "Började",
     "Last change": "Senaste ändring",
     "No read model was rebuilt yet. ras rebuild does it.": "Ingen läsmodell har byggts om än. ras rebuild gör det.",
+    "Score by RAS, 95 % interval": "Poäng enligt RAS, 95 %-intervall",
     "{count} failed": "{count} misslyckades",
     "{count} unread": "{count} olästa",
     "{count} waiting": "{count} väntar",

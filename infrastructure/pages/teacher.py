@@ -6,13 +6,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from application.enrichment import Assessments, AssessmentUnavailable
 from application.explanation import ExplainReadiness
 from application.history import BatchHistory
 from application.queries import BatchQueries, InboxQueries
@@ -24,6 +25,7 @@ from infrastructure.http.parameters import id_of
 from infrastructure.http.problems import Problem
 from infrastructure.live.hub import Hub
 from infrastructure.pages.downloads import as_csv, as_spreadsheet
+from infrastructure.pages.intervals import Intervals
 from infrastructure.pages.rendering import Renderer, language_of, number_in
 from infrastructure.queries.pages import PAGE, BatchFilter, PageQueries
 
@@ -32,6 +34,7 @@ _HISTORY: Final = 50
 _MARKED_AT_ONCE: Final = 500
 _STATES: Final = ("attention", "progress", "done")
 _UNFINISHED: Final = frozenset({"pending_content", "ready", "processing"})
+_MOST_INTERVALS: Final = 1000
 _EXPLAINED_AT_ONCE: Final = 300
 """Essays; the explanation reads the whole stream of the batch."""
 _SORTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
@@ -55,6 +58,7 @@ class TeacherPages:
         batches: BatchQueries,
         inbox: InboxQueries,
         pages: PageQueries,
+        assessments: Assessments,
         histories: Mapping[str, BatchHistory],
         explain: ExplainReadiness,
         mark_read: MarkRead,
@@ -64,6 +68,7 @@ class TeacherPages:
         self._batches = batches
         self._inbox = inbox
         self._pages = pages
+        self._assessments = assessments
         self._histories = histories
         self._explain = explain
         self._mark_read = mark_read
@@ -151,10 +156,17 @@ class TeacherPages:
             sort=sort,
             text=text,
             grades=_grades(essays),
+            has_intervals=any(each["drawn"] for each in essays),
             history=history["events"],
             more_history=history.get("next_cursor") is not None,
             why=await self._why(request, row["batch_id"], summary),
         )
+
+    async def _intervals(self, batch_id: str, essays: int) -> Intervals:
+        """Return the intervals that the assessment app knows; of a very large batch none, the page would wait for them."""
+        if essays > _MOST_INTERVALS:
+            return Intervals(AssessmentUnavailable("The batch is too large."))
+        return Intervals(await self._assessments.of_batch(batch_id, correlation_id=str(uuid4())))
 
     async def _why(
         self, request: Request, batch_id: str, summary: Mapping[str, Any]
@@ -236,7 +248,11 @@ class TeacherPages:
             raise Problem(404, "There is no such batch.")
         body = _plain(answer.body)
         ranked = await self._pages.rankings(batch_id)
-        essays = [_essay(each, ranked.get(each["essay_id"], {})) for each in body["essays"]]
+        intervals = await self._intervals(batch_id, body["essay_count"])
+        essays = [
+            {**_essay(each, ranked.get(each["essay_id"], {})), **intervals.of(each["essay_id"])}
+            for each in body["essays"]
+        ]
         return row, _summary(body), essays
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Gauge
 from starlette.routing import BaseRoute
 
+from application.enrichment import Assessments
 from application.explanation import ExplainReadiness
 from application.history import BatchHistory
 from infrastructure.check.background_runs import CheckRuns
@@ -45,6 +46,7 @@ from projections.teacher_inbox import teacher_inbox
 class Work:
     """What the pages share with the API: looking back, and what changes something."""
 
+    assessments: Assessments
     history_in_swedish: BatchHistory
     history: BatchHistory
     explain: ExplainReadiness
@@ -88,6 +90,7 @@ def people_routes(
         queries,
         queries,
         pages,
+        work.assessments,
         {"en": work.history, "sv": work.history_in_swedish},
         work.explain,
         lambda notification_id, teacher_id: work.mark_read(notification_id, teacher_id, correlation_id=None),

@@ -122,6 +122,7 @@ def query_app(
     history = BatchHistory(streams.read)
     explain = ExplainReadiness(streams.read)
     work = Work(
+        assessments or NoAssessments(),
         BatchHistory(streams.read, swedish_sentence_for),
         history,
         explain,
