@@ -170,7 +170,7 @@ class BatchAt:
             "cj_rank": line.rank if line else None,
             "cj_score": line.bt_score if line else None,
             "cj_assessment_error_detail": error,
-            "last_updated": changed_at.astimezone(UTC).replace(tzinfo=None),
+            "last_updated": changed_at,
         }
 
     def _judged(self, essay_id: str, *, spellchecked: bool | None) -> str | None:

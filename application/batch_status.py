@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, overload
+from typing import Any
 
 from application.responses.batches import BatchStatus, EssayResult
 from domain.batch_status import current_phase, failed_essays
@@ -33,18 +32,9 @@ def batch_status(row: Mapping[Any, Any], essays: list[EssayResult]) -> BatchStat
             is_assessed=row["assessed_at"] is not None,
         ),
         "essays": essays,
-        "created_at": without_zone(row["registered_at"]),
-        "last_updated": without_zone(row["last_updated"]),
-        "processing_started_at": without_zone(row["processing_started_at"]),
-        "processing_completed_at": without_zone(row["ended_at"]),
+        "created_at": row["registered_at"],
+        "last_updated": row["last_updated"],
+        "processing_started_at": row["processing_started_at"],
+        "processing_completed_at": row["ended_at"],
         "student_prompt_ref": row["student_prompt_ref"],
     }
-
-
-@overload
-def without_zone(time: datetime) -> datetime: ...
-@overload
-def without_zone(time: None) -> None: ...
-def without_zone(time: datetime | None) -> datetime | None:
-    """Return UTC without a zone, as upstream's routes write times."""
-    return None if time is None else time.astimezone(UTC).replace(tzinfo=None)

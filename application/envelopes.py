@@ -15,7 +15,8 @@ from application import topics
 from domain.batch import batch_id_of
 from domain.batch_events import PUBLISHED_EVENTS, BatchAssessmentCompleted, BatchResultsReady
 from domain.dead_letters import MessageDeadLettered
-from domain.notifications import correlation_id_of, published_event_id, teacher_notification, utc_text
+from domain.notifications import correlation_id_of, published_event_id, teacher_notification
+from domain.times import utc_text
 from domain.values import BatchStatus
 
 PublishedEvent = BatchResultsReady | BatchAssessmentCompleted

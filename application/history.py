@@ -22,6 +22,7 @@ from domain.aggregate import DomainEvent
 from domain.batch import batch_stream_id
 from domain.batch_events import BatchRegistered
 from domain.narrative import sentence_for
+from domain.times import utc_text
 
 UNREADABLE: Final = "This release cannot read this event; the one that wrote it can."
 
@@ -90,7 +91,7 @@ class BatchHistory:
                 raise UnknownBatchError("Nothing is recorded of a batch of this id.")
             if at is not None:
                 raise UnknownBatchError(
-                    f"Nothing of this batch had {by} by {_text(at)}: {self._begins(batch_id, by)}."
+                    f"Nothing of this batch had {by} by {utc_text(at)}: {self._begins(batch_id, by)}."
                 )
 
     def page(
@@ -130,7 +131,7 @@ class BatchHistory:
                 raise UnknownBatchError("No batch of this id has been registered.")
             verb = "was recorded" if by is By.RECORDED else "happened"
             raise UnknownBatchError(
-                f"The batch was not registered yet at {_text(at)}: its registration {verb} at {_text(min(times))}."
+                f"The batch was not registered yet at {utc_text(at)}: its registration {verb} at {utc_text(min(times))}."
             )
         return batch_status(row, row["essays"])
 
@@ -139,7 +140,7 @@ class BatchHistory:
 
     def _begins(self, batch_id: str, by: By) -> str:
         times = (_time(entry.event, by) for entry in readable(self._read(batch_stream_id(batch_id), 0)))
-        return f"the first event of it {'was recorded' if by is By.RECORDED else 'happened'} at {_text(min(times))}"
+        return f"the first event of it {'was recorded' if by is By.RECORDED else 'happened'} at {utc_text(min(times))}"
 
 
 def readable(entries: Iterable[Entry]) -> Iterator[RecordedEvent]:
@@ -194,7 +195,3 @@ def as_entry(entry: Entry, tell: Callable[[DomainEvent], str] = sentence_for) ->
 
 def _time(event: DomainEvent, by: By) -> datetime:
     return event.causation.received_at if by is By.RECORDED else event.happened_at
-
-
-def _text(time: datetime) -> str:
-    return time.isoformat().replace("+00:00", "Z")

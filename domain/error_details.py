@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from domain.batch_events import EssaySpellcheckFailed
+from domain.times import utc_text
 
 _SERVICE: Final = "result_aggregator_service"
 
@@ -31,7 +32,7 @@ def missing_assessment(job_id: str, assessed_at: datetime) -> dict[str, Any]:
         "message": "The assessment has no result for this essay.",
         "service": _SERVICE,
         "operation": "cj_assessment",
-        "timestamp": assessed_at.astimezone(UTC).isoformat(),
+        "timestamp": utc_text(assessed_at),
         "correlation_id": None,
         "details": {"cj_assessment_job_id": job_id},
     }

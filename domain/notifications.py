@@ -7,7 +7,6 @@ rebuild and on every machine, which is how consumers recognise a repeat.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from hashlib import sha1
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
@@ -15,6 +14,7 @@ from uuid import UUID, uuid5
 from domain.aggregate import DomainEvent
 from domain.batch import batch_id_of
 from domain.batch_events import PUBLISHED_EVENTS, BatchAssessmentCompleted, BatchResultsReady
+from domain.times import utc_text
 from domain.values import CLIENT_STATUS, BatchStatus
 
 NOTIFICATION_TOPIC: Final = "huleedu.notification.teacher.requested.v1"
@@ -123,11 +123,6 @@ def _assessment_completed(event: BatchAssessmentCompleted) -> tuple[str, str, di
             "message": f"The comparative judgement is done: {count} {'essay is' if count == 1 else 'essays are'} ranked.",
         },
     )
-
-
-def utc_text(time: datetime) -> str:
-    """Return `time` as wire formats write it: UTC, with `Z`."""
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 _MESSAGES: Final = {

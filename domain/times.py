@@ -32,3 +32,8 @@ def in_utc(time: datetime) -> datetime:
     if _FIRST_YEAR < time.year < _LAST_YEAR:
         return time  # nearly always, and the comparison of two times costs ten times as much
     return min(max(time, EARLIEST_TIME), LATEST_TIME)
+
+
+def utc_text(time: datetime) -> str:
+    """Return `time` as wire formats write it: UTC, with `Z`."""
+    return in_utc(time).isoformat().replace("+00:00", "Z")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
-from application.responses.kinds import Count, FreeObject, Stage, WithoutZone
+from application.responses.kinds import Count, FreeObject, Stage
 from domain.values import ClientStatus
 
 
@@ -25,7 +26,7 @@ class EssayResult(TypedDict):
     cj_rank: Count | None
     cj_score: float | None
     cj_assessment_error_detail: FreeObject | None
-    last_updated: WithoutZone
+    last_updated: datetime
 
 
 @with_config(extra="allow")
@@ -57,10 +58,10 @@ class BatchStatus(TypedDict):
     requested_pipeline: str | None
     current_phase: Literal["spellcheck", "cj_assessment"] | None
     essays: list[EssayResult]
-    created_at: WithoutZone
-    last_updated: WithoutZone
-    processing_started_at: WithoutZone | None
-    processing_completed_at: WithoutZone | None
+    created_at: datetime
+    last_updated: datetime
+    processing_started_at: datetime | None
+    processing_completed_at: datetime | None
     student_prompt_ref: FreeObject | None
     assessment: NotRequired[Assessment | AssessmentUnavailable]
 
@@ -90,7 +91,7 @@ class _Spellcheck(TypedDict):
     corrected_text_storage_id: str | None
     metrics: FreeObject | None
     error_detail: FreeObject | None
-    checked_at: WithoutZone | None
+    checked_at: datetime | None
 
 
 class _CjAssessment(TypedDict):
@@ -103,7 +104,7 @@ class _CjAssessment(TypedDict):
     letter_grade: str | None
     confidence_score: float | None
     confidence_label: str | None
-    assessed_at: WithoutZone | None
+    assessed_at: datetime | None
 
 
 class EssayAnalysis(TypedDict):
@@ -120,5 +121,5 @@ class EssayAnalysis(TypedDict):
     file: _File
     spellcheck: _Spellcheck
     cj_assessment: _CjAssessment
-    last_updated: WithoutZone
+    last_updated: datetime
     assessment: NotRequired[Assessment | AssessmentUnavailable]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, WithJsonSchema
 
 Count = Annotated[int, Field(ge=0)]
 Place = Annotated[int, Field(ge=1)]
-WithoutZone = Annotated[datetime, WithJsonSchema({"type": "string", "description": "UTC without zone"})]
-"""Upstream's routes write UTC without its zone."""
-
 UtcText = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """A time that is text already."""
 

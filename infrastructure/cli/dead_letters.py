@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import orjson
 import typer
 
+from application.json_text import json_bytes
 from application.queries import DeadLetterQueries, LetterFilter
 from application.settle import (
     LARGEST_CORRECTION,
@@ -34,7 +34,7 @@ def list_letters(wanted: LetterFilter, *, limit: int, json_output: bool) -> None
     """Print the newest `limit` letters of those `wanted`."""
     rows = ask(lambda queries: _letters(queries, wanted, limit))
     if json_output:
-        typer.echo(orjson.dumps(rows))
+        typer.echo(json_bytes(rows))
         return
     if not rows:
         say("There are no such dead letters.")
@@ -58,7 +58,7 @@ def show_letter(letter_id: int, *, raw: bool, json_output: bool) -> None:
         typer.get_binary_stream("stdout").write(value)
         return
     if json_output:
-        typer.echo(orjson.dumps(dict(row)))
+        typer.echo(json_bytes(dict(row)))
         return
     for name, value in plain(row).items():
         shown = value
@@ -122,7 +122,7 @@ def replace_letter(letter_id: int, file: str, *, why: str, by: str, yes: bool, j
         except (LetterSettledError, UnknownLetterError, UnreadableLetterError) as error:
             raise CommandError(f"Dead letter {letter_id} cannot be replaced: {error}") from error
     if json_output:
-        typer.echo(orjson.dumps({"id": letter_id, "outcome": outcome}))
+        typer.echo(json_bytes({"id": letter_id, "outcome": outcome}))
         return
     say(f"Dead letter {letter_id} is replaced: the corrected message was {outcome}.")
     if outcome is RetryOutcome.REPEATED:
@@ -186,7 +186,7 @@ def _each(
             tell(number)
     counts = Counter(each["outcome"] for each in outcomes)
     if json_output:
-        typer.echo(orjson.dumps({"counts": counts, "letters": outcomes}))
+        typer.echo(json_bytes({"counts": counts, "letters": outcomes}))
     elif not letters:
         say("There are no such dead letters.")
     else:

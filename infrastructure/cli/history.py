@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
-import orjson
 import typer
 
 from application.explanation import ExplainReadiness
 from application.history import BatchHistory, UnknownBatchError, UnreadableEventError
+from application.json_text import json_bytes
 from application.put_aside import not_searched, put_aside, sentences
 from application.queries import LetterFilter
 from application.responses.batches import BatchStatus
@@ -51,7 +51,7 @@ def history(batch_id: str, *, as_of: datetime | None, by: By, most: int | None, 
             "count": counts.total(),
         }
         body = {**summary, "counts": counts, "events": events, "status": status}
-        typer.echo(orjson.dumps({**body, "put_aside": _put_aside(batch_id)}))
+        typer.echo(json_bytes({**body, "put_aside": _put_aside(batch_id)}))
         return
     out = console()
     print_rows(out, _HEADINGS, [list(_row(event)) for event in events], first=3)
@@ -72,7 +72,7 @@ def explain(batch_id: str, *, most: int | None, json_output: bool) -> None:
     found = _put_aside(batch_id)
     body["sentences"] += sentences(found)
     if json_output:
-        typer.echo(orjson.dumps({**body, "put_aside": found}))
+        typer.echo(json_bytes({**body, "put_aside": found}))
         return
     out = console()
     for sentence in body["sentences"]:

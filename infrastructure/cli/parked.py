@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
-import orjson
 import typer
 
 from application.drain import STREAM_PREFIXES, Drained, DrainParked, StillUnreadableError
+from application.json_text import json_bytes
 from domain.batch import batch_stream_id
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.letters import ask, bar, confirm, opened_store, plain
@@ -25,7 +25,7 @@ def list_parked(*, json_output: bool) -> None:
     """Print the streams in which messages wait, the longest waiting first."""
     streams = _waiting()
     if json_output:
-        typer.echo(orjson.dumps(streams))
+        typer.echo(json_bytes(streams))
         return
     if not streams:
         say("Nothing is parked.")
@@ -99,7 +99,7 @@ def _report(results: dict[str, Drained], refusals: dict[str, str], *, json_outpu
             stream: {"outcomes": {}, "left": None, "fault": why} for stream, why in refusals.items()
         }
         body = {stream: result.as_json() for stream, result in results.items()} | refused
-        typer.echo(orjson.dumps(body))
+        typer.echo(json_bytes(body))
         return
     if not results and not refusals:
         say("Nothing is parked.")

@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from application.json_text import json_bytes
 from application.responses.service import Problem
 from infrastructure.http.json_schema import object_schema, reference
 from infrastructure.http.parameters import Header, Parameter, path_parameter
@@ -82,7 +82,7 @@ class Operation(Generic[_T]):
         headers: Mapping[str, str] | None = None,
     ) -> Response:
         """Return the answer: with an ETag, and 304 where the client has it, unless the call changed something."""
-        content = orjson.dumps(body)
+        content = json_bytes(body)
         if self._is_kept:
             return json_response(request, content, headers=headers)
         return Response(content, self._status, headers=headers, media_type=JSON)

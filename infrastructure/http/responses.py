@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Final
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
+
+from application.json_text import json_bytes
 
 NOT_MODIFIED: Final = 304
 
@@ -21,7 +22,7 @@ def json_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return `body` (bytes are JSON already), or 304 where the client has it. The default ETag is a hash."""
-    content = body if isinstance(body, bytes) else orjson.dumps(body)
+    content = body if isinstance(body, bytes) else json_bytes(body)
     etag = etag or blake2b(content, digest_size=12).hexdigest()
     return tagged_response(request, content, etag=etag, headers=headers)
 

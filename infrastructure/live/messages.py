@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-import orjson
-
+from application.json_text import json_bytes
 from domain.inbox import NotificationRead
 from domain.notifications import teacher_notification
 from projections.recorded import Recorded
@@ -78,7 +77,7 @@ class Message:
 def message(kind: str, stream_id: StreamId, content: Mapping[str, Any], *, position: int = 0) -> Message:
     """Return a message: flat JSON, in which our own members win over those of `content`."""
     body = {**content, "notification_type": kind, "id": str(stream_id)}
-    return Message(kind, stream_id, orjson.dumps(body), position)
+    return Message(kind, stream_id, json_bytes(body), position)
 
 
 def from_event(recorded: Recorded, stream_id: StreamId) -> tuple[str, Message]:

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from application.json_text import json_bytes
 from infrastructure.http.identity import Identity, InvalidTokenError
 from infrastructure.http.problems import Problem
 from infrastructure.http.sessions import STREAM_TICKET_S
@@ -162,7 +163,7 @@ async def _until_gone(receive: Receive) -> None:
 
 def _as_event(kind: str, content: dict[str, Any]) -> bytes:
     """Return an event without an id: the client keeps the one it has."""
-    return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps({**content, "notification_type": kind}))
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), json_bytes({**content, "notification_type": kind}))
 
 
 def _back_after_ms() -> int:

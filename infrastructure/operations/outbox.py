@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, LiteralString
 
 from aiokafka.errors import KafkaError
@@ -20,6 +20,7 @@ from psycopg.rows import TupleRow
 from application.envelopes import OUTBOX_EVENTS, OutgoingMessage, outgoing_messages
 from application.responses.kinds import Count, UtcText, UuidText
 from application.topics import OUTPUT_TOPICS
+from domain.times import utc_text
 from infrastructure.eventstore.codec import StoredRow, UndecodableEventError
 from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.log import NotificationLog
@@ -208,6 +209,6 @@ def _entry(
         message.topic,
         message.key.decode(),
         event_id,
-        event.causation.received_at.astimezone(UTC).isoformat(),
-        None if published_at is None else published_at.isoformat(),
+        utc_text(event.causation.received_at),
+        None if published_at is None else utc_text(published_at),
     )

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from application.enrichment import Assessments, AssessmentUnavailable
 from application.explanation import ExplainReadiness
 from application.history import BatchHistory
+from application.json_text import json_bytes
 from application.queries import BatchQueries, InboxQueries
 from application.responses.history import Explanation
 from application.time_travel import By
@@ -266,7 +267,7 @@ def _order(sort: str, language: str) -> Callable[[Mapping[str, Any]], Any]:
 
 def _plain(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return plain values for a body whose parts may be JSON already."""
-    plain: dict[str, Any] = orjson.loads(orjson.dumps(body, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z))
+    plain: dict[str, Any] = orjson.loads(json_bytes(body))
     return plain
 
 

@@ -25,6 +25,13 @@ from infrastructure.queries.letters_by_id import Found, carriers
 from infrastructure.queries.read_model_queries import ReadModelQueries
 from infrastructure.queries.standings import LETTER, counted, standing_among
 
+
+def _utc_text(time: str) -> str:
+    """Return SQL for a time as `json_bytes` writes it: a fraction has six digits, and there is none of zero."""
+    text = f"""to_char({time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+    return f"replace({text}, '.000000Z', 'Z')"
+
+
 _OUTCOMES: Final = """
     (SELECT json_object_agg(p.phase, json_build_array(p.status, p.failed_essay_ids))
      FROM ras_batch_results.phases p WHERE p.batch_id = b.batch_id) AS outcomes
@@ -46,7 +53,7 @@ _ESSAYS: Final = f"""
             'spellcheck_error_detail', x.spellcheck_error,
             'cj_rank', r.rank,
             'cj_score', r.bt_score,
-            'last_updated', greatest(x.last_updated, r.assessed_at) AT TIME ZONE 'UTC'
+            'last_updated', {_utc_text("greatest(x.last_updated, r.assessed_at)")}
         )::text, E'\\x1e' ORDER BY x.ordinal) AS objects
     FROM {_RANKED_ESSAYS} WHERE x.batch_id = b.batch_id AND x.ordinal IS NOT NULL
 """

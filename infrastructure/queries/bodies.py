@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import orjson
 
-from application.batch_status import without_zone
 from application.responses.batches import EssayAnalysis, EssayResult
 from application.responses.dead_letters import DeadLetter, DeadLetterSummary, ParkedStream
 from application.responses.inbox import Notification
@@ -42,7 +41,7 @@ def essay_body(row: Mapping[str, Any]) -> EssayAnalysis:
             "corrected_text_storage_id": row["spellcheck_corrected_text_id"],
             "metrics": row["spellcheck_metrics"],
             "error_detail": row["spellcheck_error"],
-            "checked_at": without_zone(row["spellchecked_at"]),
+            "checked_at": row["spellchecked_at"],
         },
         "cj_assessment": {
             "status": row["cj_status"],
@@ -54,9 +53,9 @@ def essay_body(row: Mapping[str, Any]) -> EssayAnalysis:
             "letter_grade": row["letter_grade"],
             "confidence_score": row["confidence_score"],
             "confidence_label": row["confidence_label"],
-            "assessed_at": without_zone(row["assessed_at"]),
+            "assessed_at": row["assessed_at"],
         },
-        "last_updated": without_zone(row["changed_at"]),
+        "last_updated": row["changed_at"],
     }
 
 

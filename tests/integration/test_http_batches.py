@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
+from domain.times import utc_text
 from domain.values import BatchStatus
 from tests.support.given import (
     Message,
     assessed,
+    minute,
     phase_outcome,
     pipeline_completed,
     registered,
@@ -55,9 +58,9 @@ def test_statuses_before_completion_follow_what_has_come(school: School) -> None
         ("processing", "cj_assessment"),
         ("completed_successfully", None),
     ]
-    assert body["processing_started_at"] == "2026-03-07T08:10:00"
-    assert body["processing_completed_at"] == "2026-03-07T08:20:00"
-    assert body["created_at"] == "2026-03-07T08:00:00"
+    assert body["processing_started_at"] == "2026-03-07T08:10:00Z"
+    assert body["processing_completed_at"] == "2026-03-07T08:20:00Z"
+    assert body["created_at"] == "2026-03-07T08:00:00Z"
 
 
 def test_counts_while_the_batch_is_under_way(school: School) -> None:
@@ -322,3 +325,29 @@ def test_a_list_has_an_etag_too(school: School) -> None:
 
     school.hear(f"{teacher}-first", registered("e1", user_id=teacher))
     assert school.api.get(path, If_None_Match=etag).status_code == 200
+
+
+# How times are written.
+
+
+@pytest.mark.parametrize("fraction", [0, 120_000, 123_456])
+def test_a_time_is_written_alike_from_the_read_model_and_from_the_log(school: School, fraction: int) -> None:
+    batch_id = f"times-{fraction}"
+    at = minute(10).replace(microsecond=fraction)
+    checked = replace(spellchecked("e1"), at=at)
+    school.hear(batch_id, registered("e1"), checked, received=[0, 1])
+
+    body = school.status(batch_id)
+    assert body["last_updated"] == body["essays"][0]["last_updated"] == utc_text(at)
+    assert school.api.get(f"/internal/v1/batches/{batch_id}/status?as_of=2026-03-08T00:00:00Z").json() == body
+    assert school.analysis("e1")["spellcheck"]["checked_at"].endswith("Z")
+
+
+def test_an_answer_of_the_release_before_is_not_taken_for_unchanged(school: School) -> None:
+    school.hear("upgraded", registered("e1"))
+    path = "/internal/v1/batches/upgraded/status"
+    etag = school.api.get(path).headers["ETag"]
+    before = '"' + etag.strip('"').partition(".")[2] + '"'
+
+    assert school.api.get(path, If_None_Match=etag).status_code == 304
+    assert school.api.get(path, If_None_Match=before).status_code == 200

@@ -61,7 +61,7 @@ def test_everything_known_of_an_essay(school: School) -> None:
                 "correction_density": 7.0,
             },
             "error_detail": None,
-            "checked_at": "2026-03-07T08:10:00",
+            "checked_at": "2026-03-07T08:10:00Z",
         },
         "cj_assessment": {
             "status": "completed",
@@ -73,9 +73,9 @@ def test_everything_known_of_an_essay(school: School) -> None:
             "letter_grade": "C",
             "confidence_score": 0.9,
             "confidence_label": "HIGH",
-            "assessed_at": "2026-03-07T08:20:00",
+            "assessed_at": "2026-03-07T08:20:00Z",
         },
-        "last_updated": "2026-03-07T08:20:00",
+        "last_updated": "2026-03-07T08:20:00Z",
     }
 
 

@@ -89,8 +89,8 @@ def test_each_event_is_told_with_its_times_and_its_cause(school: School) -> None
         "notification_id": 0,
         "event": "ras.batch.essay-spellchecked.v1",
         "text": "Essay e1 came through its spellcheck with 3 corrections.",
-        "happened_at": "2026-03-07T08:10:00+00:00",
-        "recorded_at": "2026-03-07T08:12:00+00:00",
+        "happened_at": "2026-03-07T08:10:00Z",
+        "recorded_at": "2026-03-07T08:12:00Z",
         "cause": {
             "topic": "upstream",
             "partition": 0,
@@ -130,7 +130,7 @@ def test_history_as_of_a_time_by_either_clock_and_in_pages(school: School) -> No
     assert versions(ask(school, "then", "history", as_of=time(12), by="happened")) == [1, 2, 3, 4]
     page = ask(school, "then", "history", as_of=time(30), limit=2, cursor=1)
     assert (versions(page), page["next_cursor"]) == ([2, 3], "3")
-    assert (page["as_of"], page["by"]) == ("2026-03-07T08:30:00+00:00", "recorded")
+    assert (page["as_of"], page["by"]) == ("2026-03-07T08:30:00Z", "recorded")
 
 
 @pytest.mark.parametrize("what", ["history", "readiness", "status"])
@@ -191,7 +191,7 @@ def test_by_happened_a_late_message_counts_from_when_it_was_so(school: School) -
         "processing",
         "completed_with_failures",
     )
-    assert known_now["processing_completed_at"] == "2026-03-07T08:20:00"
+    assert known_now["processing_completed_at"] == "2026-03-07T08:20:00Z"
 
 
 def test_before_its_registration_the_answer_says_when_it_begins(school: School) -> None:

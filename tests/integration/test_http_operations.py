@@ -83,7 +83,7 @@ def test_dead_letters_come_newest_first_in_pages_without_their_bytes(client: Api
         "topic": "upstream",
         "partition": 0,
         "offset": 4,
-        "received_at": "2026-03-07T18:00:00+00:00",
+        "received_at": "2026-03-07T18:00:00Z",
         "state": "open",
         "attempts": 0,
         "changed_at": None,

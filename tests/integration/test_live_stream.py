@@ -160,7 +160,7 @@ def test_upstreams_clients_read_flat_messages_from_the_websocket(live: Live) -> 
         batch_id = live.batch("flat")
         found = received_until(socket, "batch_results_ready")
     assert found[-1]["batch_id"] == batch_id
-    assert found[-1]["timestamp"].endswith("+00:00")
+    assert found[-1]["timestamp"].endswith("Z")
 
 
 def test_a_websocket_resumes_by_a_message(live: Live) -> None:

@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from application.batch_at import BatchAt
 from application.batch_status import batch_status
 from application.history import RecordedEvent
+from application.json_text import json_bytes
 from application.time_travel import By, up_to
 from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate, batch_stream_id
+from domain.times import utc_text
 from domain.values import BatchStatus
 from infrastructure.queries.batches import PostgresQueries
 from infrastructure.queries.read_pool import ReadConnections
@@ -76,7 +78,7 @@ def test_as_happened_no_later_fact_shows(story: tuple[Message, ...]) -> None:
         body = _body(events, at=number, by=By.HAPPENED)
         if body is not None:
             times = (body["last_updated"], body["processing_started_at"], body["processing_completed_at"])
-            latest = minute(number).replace(tzinfo=None).isoformat()
+            latest = utc_text(minute(number))
             assert [time for time in times if time is not None and time > latest] == []
             if body["processing_completed_at"] is not None:
                 assert body["overall_status"] in _ENDS
@@ -108,8 +110,8 @@ async def _status(url: str, batch_id: str) -> Any:
         answer = await PostgresQueries(reads.rows).status(batch_id)
     finally:
         await reads.close()
-    return None if answer is None else orjson.loads(orjson.dumps(answer.body))
+    return None if answer is None else orjson.loads(json_bytes(answer.body))
 
 
 def _as_sent(row: Any) -> Any:
-    return orjson.loads(orjson.dumps(batch_status(row, row["essays"])))
+    return orjson.loads(json_bytes(batch_status(row, row["essays"])))

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 from infrastructure.roles.query_api import query_app
 from infrastructure.settings import Servers, Settings
+from tests.support.rest_contract import check_times
 
 API_KEY: Final = "a-key-for-tests"
 GATEWAY: Final = "api-gateway-service"
@@ -37,7 +38,10 @@ class Api:
         """Send any method with a key that is accepted."""
         accepted = {"X-Internal-API-Key": API_KEY, "X-Service-ID": service}
         given = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.send(method, path, accepted | given)
+        answer = self.send(method, path, accepted | given)
+        if answer.is_success and answer.content and answer.headers.get("Content-Type") == "application/json":
+            check_times(answer.json())
+        return answer
 
     def send(
         self, method: str, path: str, headers: Mapping[str, str] | HeaderPairs | None = None, **more: Any

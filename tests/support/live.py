@@ -32,6 +32,7 @@ from tests.support.ingesting import Ingestion, in_partitions, intake_of, message
 from tests.support.people import SECRET, SESSION_KEY, token_for
 from tests.support.postgres_probe import opened_store, probe
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
+from tests.support.rest_contract import check_times
 from tests.support.role_process import Installation, RoleProcess
 from tests.support.upstream import fullest_messages
 
@@ -179,6 +180,7 @@ def _read_events(response: httpx.Response, ears: Ears) -> None:
                 event[name] = value
             elif not line and "data" in event:
                 message = json.loads(event["data"])
+                check_times(message)
                 assert message["notification_type"] == event["event"]
                 assert message.get("id") == event.get("id")
                 ears.put(message)
@@ -189,6 +191,7 @@ def _read_events(response: httpx.Response, ears: Ears) -> None:
 def received(connection: ClientConnection) -> Heard:
     """Return the next message of a WebSocket."""
     message: Heard = json.loads(connection.recv(timeout=_DEADLINE_S))
+    check_times(message)
     return message
 
 

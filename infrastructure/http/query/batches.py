@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from application.enrichment import Assessments, batch_member, essay_member, with_member
+from application.json_text import json_bytes
 from application.queries import BatchQueries
 from application.responses import batches as responses
 from domain.values import BatchStatus
@@ -50,6 +50,9 @@ ANALYSIS: Final = Operation(
     problems=[404],
 )
 BATCH_OPERATIONS: Final = (STATUS, BATCHES_OF, ANALYSIS)
+
+_FORM: Final = 2
+"""Of how a status is written. Raise it with each change of that, or clients keep the old form of an unchanged batch."""
 
 
 def batch_routes(
@@ -102,7 +105,7 @@ def batch_routes(
             assessment = await assessments.of_batch(batch_id, correlation_id=request.scope["correlation_id"])
             body = with_member(known.content, ASSESSMENT, batch_member(assessment))
             return json_response(request, body, headers=position)
-        etag = f"{batch_results.version}-{known.edition}"
+        etag = f"{_FORM}.{batch_results.version}-{known.edition}"
         return json_response(request, known.content, etag=etag, headers=position)
 
     async def _new_status(batch_id: str) -> KeptAnswer:
@@ -110,7 +113,7 @@ def batch_routes(
         if answer is None:
             kept.drop(batch_id)
             raise Problem(404, "No batch of this id has been registered.", error="Batch not found")
-        written = KeptAnswer(orjson.dumps(answer.body), answer.edition)
+        written = KeptAnswer(json_bytes(answer.body), answer.edition)
         kept.keep(batch_id, written)
         return written
 
@@ -141,7 +144,7 @@ def batch_routes(
                 answer.body["batch_id"], correlation_id=request.scope["correlation_id"]
             )
             member = essay_member(assessment, essay_id)
-            body = with_member(orjson.dumps(answer.body), ASSESSMENT, member)
+            body = with_member(json_bytes(answer.body), ASSESSMENT, member)
             return json_response(request, body, headers=position)
         return ANALYSIS.answered(request, answer.body, headers=position)
 

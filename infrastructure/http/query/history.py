@@ -11,7 +11,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, TypeVar
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -89,7 +88,7 @@ class Past:
         at, by = asked_time(request)
         assert at is not None, "anyone who asks for the past has named a time, or was refused"
         status = await self._off_the_loop(lambda: self._history.status_at(batch_id, at, by))
-        return json_response(request, orjson.dumps(status))
+        return json_response(request, status)
 
     async def readiness(self, request: Request) -> Response:
         """Answer with why the batch is ready or is not."""
