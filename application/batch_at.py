@@ -30,6 +30,7 @@ from domain.batch_events import (
 from domain.batch_state import BatchState, is_anchor
 from domain.batch_status import batch_status
 from domain.error_details import missing_assessment, spellcheck_error
+from domain.file_names import shown_name
 from domain.values import BatchStatus, EssayResult
 
 _RESULTS: Final = (
@@ -160,7 +161,7 @@ class BatchAt:
                 error = missing_assessment(self._assessment.job_id, self._assessment.happened_at)
         return {
             "essay_id": essay_id,
-            "filename": slot.original_file_name if slot else None,
+            "filename": shown_name(slot.original_file_name) if slot else None,
             "file_upload_id": slot.file_upload_id if slot else None,
             "spellcheck_status": "completed" if passed else "failed" if failed else None,
             "spellcheck_correction_count": check.corrections_made if check else None,

@@ -20,7 +20,7 @@ def spellcheck_error(event: EssaySpellcheckFailed) -> dict[str, Any]:
         "correlation_id": event.causation.correlation_id,
         "service": _SERVICE,
         "operation": "spellcheck",
-        "timestamp": event.happened_at.isoformat(),
+        "timestamp": utc_text(event.happened_at),
         "details": dict(event.error_info),
     }
 

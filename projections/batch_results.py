@@ -53,6 +53,7 @@ from domain.batch_events import (
 from domain.batch_state import is_anchor
 from domain.batch_status import batch_status
 from domain.error_details import spellcheck_error
+from domain.file_names import shown_name
 from domain.values import BatchStatus
 from projections.projection import Projection, Row, Statement, as_rows, change, schema_of, upsert, upserts
 from projections.recorded import Recorded
@@ -68,6 +69,7 @@ batches: Final = Table(
     Column("batch_id", Text, primary_key=True),
     Column("user_id", Text),
     Column("class_id", Text),
+    Column("org_id", Text),
     Column("course_code", Text),
     Column("student_prompt_ref", JSONB()),
     Column("registered_at", _Time),
@@ -85,6 +87,13 @@ batches: Final = Table(
     Column("position", BigInteger, nullable=False),
 )
 Index("batches_of_user", batches.c.user_id, batches.c.registered_at.desc(), batches.c.batch_id)
+Index(
+    "batches_of_organisation",
+    batches.c.org_id,
+    batches.c.registered_at.desc(),
+    batches.c.batch_id,
+    postgresql_where=batches.c.org_id.is_not(None),
+)
 
 essays: Final = Table(
     "essays",
@@ -141,6 +150,7 @@ _REGISTRATION: Final = (
     "batch_id",
     "user_id",
     "class_id",
+    "org_id",
     "course_code",
     "student_prompt_ref",
     "registered_at",
@@ -260,7 +270,7 @@ class _Changes:
                 self._essay(batch_id, event.essay_id, event.happened_at).update(_spellcheck_part(event))
             case EssaySlotAssigned():
                 row = self._essay(batch_id, event.essay_id, event.happened_at)
-                row["file_name"] = event.original_file_name
+                row["file_name"] = shown_name(event.original_file_name)
                 row["file_upload_id"] = event.file_upload_id
                 row["text_storage_id"] = event.text_storage_id
             case BatchRegistered():
@@ -354,6 +364,7 @@ def _registration_row(event: BatchRegistered) -> Row:
         "batch_id": batch_id_of(event.originator_id),
         "user_id": event.user_id,
         "class_id": event.class_id,
+        "org_id": event.org_id,
         "course_code": event.course_code,
         "student_prompt_ref": event.student_prompt_ref,
         "registered_at": event.happened_at,
@@ -407,7 +418,7 @@ def _ranking_rows(event: AssessmentCompleted | AssessmentFailed) -> Iterator[Row
 
 batch_results: Final = Projection(
     name=NAME,
-    version=2,
+    version=3,
     events=(
         BatchRegistered,
         EssaySlotAssigned,

@@ -63,14 +63,16 @@ class Registered(Message):
     essay_ids: tuple[str, ...]
     user_id: str = TEACHER
     class_id: str | None = None
+    org_id: str | None = None
+    course_code: str = "ENG5"
 
     def tell(self, batch: BatchAggregate, causation: Causation) -> None:
         batch.register(
             user_id=self.user_id,
             essay_ids=self.essay_ids,
-            course_code="ENG5",
+            course_code=self.course_code,
             class_id=self.class_id,
-            org_id=None,
+            org_id=self.org_id,
             student_prompt_ref=None,
             happened_at=self.at,
             causation=causation,
@@ -195,9 +197,16 @@ class PipelineCompleted(Message):
         )
 
 
-def registered(*essay_ids: str, at: int = 0, user_id: str = TEACHER, class_id: str | None = None) -> Message:
+def registered(
+    *essay_ids: str,
+    at: int = 0,
+    user_id: str = TEACHER,
+    class_id: str | None = None,
+    org_id: str | None = None,
+    course_code: str = "ENG5",
+) -> Message:
     """The batch is registered with `essay_ids`."""
-    return Registered(essay_ids, user_id, class_id, at=minute(at))
+    return Registered(essay_ids, user_id, class_id, org_id, course_code, at=minute(at))
 
 
 def slot_assigned(essay_id: str, file_name: str = "essay-01.docx", *, at: int = 1) -> Message:

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 _FOLDER: Final = Path(__file__).parents[1] / "contracts" / "schemas"
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 _TIMES: Final = frozenset({"last_updated", "since", "timestamp"})
-_NOT_OURS: Final = frozenset({"student_prompt_ref", "headers", "spellcheck_error_detail", "error_detail"})
+_NOT_OURS: Final = frozenset({"student_prompt_ref", "headers", "details"})
 """Members that are passed on as they came."""
 
 
