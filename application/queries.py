@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
+from application.list_cursor import ListCursor
 from application.responses import batches as responses
 from application.responses.dead_letters import DeadLetter, DeadLetterPage, Parked
 from application.responses.inbox import Notifications
+from domain.values import BatchStatus
 
 _Body = TypeVar("_Body")
 
@@ -54,9 +56,18 @@ class BatchQueries(Protocol):
         """Return the edition of what `status` would answer, None if the batch is not known."""
 
     async def batches_of(
-        self, user_id: str, *, limit: int, offset: int, status: str | None
+        self,
+        user_id: str,
+        *,
+        limit: int,
+        offset: int,
+        statuses: Sequence[BatchStatus],
+        after: ListCursor | None,
     ) -> responses.UserBatches:
-        """Return a page of a user's batches, newest first; `status` is a BatchStatus value."""
+        """Return a page of a user's batches, newest first: of those of these `statuses`, of all where there are none.
+
+        It begins behind `after`, and leaves out `offset` more.
+        """
 
     async def essay_analysis(self, essay_id: str) -> Answer[responses.EssayAnalysis] | None:
         """Return everything known of an essay, in its newest batch; None if it is not known."""

@@ -70,6 +70,7 @@ class _Pagination(TypedDict):
     limit: Count
     offset: Count
     total: Count
+    next_cursor: str | None
 
 
 class UserBatches(TypedDict):

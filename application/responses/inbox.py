@@ -7,7 +7,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from application.responses.kinds import FreeObject, UuidText
+from application.responses.kinds import Count, FreeObject, UuidText
 
 
 class Notification(TypedDict):
@@ -27,7 +27,8 @@ class Notification(TypedDict):
 
 
 class Notifications(TypedDict):
-    """A page of an inbox, newest first."""
+    """A page of an inbox, newest first. `unread` counts the whole inbox."""
 
     notifications: list[Notification]
+    unread: Count
     next_cursor: str | None

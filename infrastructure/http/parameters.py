@@ -8,11 +8,13 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from starlette.requests import Request
 
+from application.list_cursor import CURSOR_PATTERN, ListCursor
 from infrastructure.http.problems import Problem
 
 _DIGITS: Final = 18
 """Of a position or cursor: as many as a bigint always holds."""
 _LONGEST_ID: Final = 255
+_NOT_OURS: Final = "This cursor is not one of ours; take it from next_cursor."
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -47,19 +49,21 @@ class Header(Parameter):
 
 
 class Whole(Parameter):
-    """A whole number."""
+    """A whole number that has a default. Nothing is refused: upstream's clients rely on the fallback."""
 
     def __init__(self, name: str, description: str, *, default: int, lowest: int, highest: int) -> None:
-        bounds: dict[str, Any] = {"type": "integer", "default": default, "maximum": highest}
-        super().__init__(name, description, bounds)
+        taken: dict[str, Any] = {"type": ["integer", "string"], "default": default, "examples": [default]}
+        texts = f"{description}: a whole number from {lowest:,} to {highest:,}. A greater one counts as {highest:,}"
+        super().__init__(name, f"{texts}; anything else counts as {default:,}", taken)
         self._default, self._lowest, self._highest = default, lowest, highest
 
     def of(self, request: Request) -> int:
         """Return what is given; for what is no number, or too low, the default; for what is too high, the highest."""
-        try:
-            value = int(request.query_params.get(self.name, self._default))
-        except ValueError:
+        given = self.text(request)
+        # int() also reads `1_0`, blanks, signs and the digits of other scripts, and refuses thousands of digits.
+        if given is None or not given.isascii() or not given.isdigit():
             return self._default
+        value = int(given) if len(given) <= _DIGITS else self._highest
         return self._default if value < self._lowest else min(value, self._highest)
 
 
@@ -94,6 +98,22 @@ class Position(Parameter):
         return int(given)
 
 
+class BatchCursor(Parameter):
+    """Where a page of a list of batches begins."""
+
+    def __init__(self) -> None:
+        described = "`next_cursor` of the page before: stays right while batches arrive, other than `offset`"
+        super().__init__("cursor", described, {"type": "string", "pattern": CURSOR_PATTERN})
+
+    def of(self, request: Request) -> ListCursor | None:
+        """Return what is given, None without. Raises Problem 400 for what is no cursor."""
+        given = self.text(request)
+        found = None if given is None else ListCursor.parse(given)
+        if given is not None and found is None:
+            raise Problem(400, _NOT_OURS)
+        return found
+
+
 class Choice(Parameter, Generic[_Choice]):
     """One of several words; `default` is only described."""
 
@@ -117,11 +137,8 @@ class Choice(Parameter, Generic[_Choice]):
             raise Problem(400, f"{self.name} must be one of {', '.join(self._choices)}.") from None
 
 
-CURSOR: Final = Position(
-    "cursor",
-    "`next_cursor` of the page before",
-    refusal="This cursor is not one of ours; take it from next_cursor.",
-)
+CURSOR: Final = Position("cursor", "`next_cursor` of the page before", refusal=_NOT_OURS)
+BATCH_CURSOR: Final = BatchCursor()
 
 
 def limit(default: int, highest: int) -> Whole:

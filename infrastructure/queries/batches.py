@@ -8,11 +8,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from application.batch_status import batch_status
+from application.list_cursor import ListCursor
 from application.queries import Answer, Edition, LetterFilter
 from application.responses.batches import BatchStatus, EssayAnalysis, UserBatches
 from application.responses.dead_letters import DeadLetter, DeadLetterPage, Parked
 from application.responses.inbox import Notifications
 from domain.dead_letters import LetterState
+from domain.values import BatchStatus as Status
 from infrastructure.queries.bodies import (
     dead_letter_body,
     dead_letter_summary,
@@ -70,11 +72,15 @@ _EDITION: Final = f"""
     WHERE batch_id = %(batch_id)s AND user_id IS NOT NULL
 """
 _WANTED: Final = """
-    b.user_id = %(user_id)s AND (%(status)s ::text IS NULL OR b.status = %(status)s)
+    b.user_id = %(user_id)s AND (%(statuses)s ::text[] IS NULL OR b.status = ANY (%(statuses)s))
+"""
+_BEHIND: Final = """
+    (%(after_time)s ::timestamptz IS NULL OR b.registered_at <= %(after_time)s
+        AND (b.registered_at < %(after_time)s OR b.batch_id > %(after_id)s))
 """
 _USER_QUERY: Final = f"""
     WITH page AS (
-        SELECT b.*, count(*) OVER () AS matches FROM ras_batch_results.batches b WHERE {_WANTED}
+        SELECT b.*, count(*) OVER () AS matches FROM ras_batch_results.batches b WHERE {_WANTED} AND {_BEHIND}
         ORDER BY registered_at DESC, batch_id LIMIT %(limit)s OFFSET %(offset)s
     )
     SELECT b.*, {_OUTCOMES}, s.* FROM page b CROSS JOIN LATERAL ({_ESSAYS}) s
@@ -99,6 +105,10 @@ _NOTIFICATIONS: Final = """
     WHERE teacher_id = %(teacher_id)s AND (%(before)s ::bigint IS NULL OR position < %(before)s)
         AND (NOT %(unread)s OR read_at IS NULL)
     ORDER BY position DESC LIMIT %(limit)s
+"""
+_UNREAD: Final = """
+    SELECT count(*) AS unread FROM ras_teacher_inbox.notifications
+    WHERE teacher_id = %(teacher_id)s AND read_at IS NULL
 """
 _TEACHER: Final = "SELECT teacher_id FROM ras_teacher_inbox.notifications WHERE notification_id = %(id)s"
 _WANTED_LETTERS: Final = """
@@ -150,16 +160,23 @@ class PostgresQueries(ReadModelQueries):
         rows = await self._rows(_EDITION, batch_id=batch_id)
         return Edition(rows[0]["generation"], rows[0]["position"]) if rows else None
 
-    async def batches_of(self, user_id: str, *, limit: int, offset: int, status: str | None) -> UserBatches:
+    async def batches_of(
+        self, user_id: str, *, limit: int, offset: int, statuses: Sequence[Status], after: ListCursor | None
+    ) -> UserBatches:
         """Return a page of a user's batches, newest first."""
-        rows = await self._rows(_USER_QUERY, user_id=user_id, limit=limit, offset=offset, status=status)
-        if rows:
-            total = rows[0]["matches"]
-        else:
-            total = (await self._rows(_USER_COUNT, user_id=user_id, status=status))[0]["count"]
+        wanted = {"user_id": user_id, "statuses": list(statuses) or None}
+        behind = {"after_time": after and after.registered_at, "after_id": after and after.batch_id}
+        rows = await self._rows(_USER_QUERY, **wanted, **behind, limit=limit, offset=offset)
+        matches = rows[0]["matches"] if rows else 0
+        total = matches if rows and after is None else (await self._rows(_USER_COUNT, **wanted))[0]["count"]
         return {
             "batches": [batch_status(row, written(row["essays"])) for row in map(counted, rows)],
-            "pagination": {"limit": limit, "offset": offset, "total": total},
+            "pagination": {
+                "limit": limit,
+                "offset": offset,
+                "total": total,
+                "next_cursor": str(ListCursor.behind(rows[-1])) if matches > offset + len(rows) else None,
+            },
         }
 
     async def essay_analysis(self, essay_id: str) -> Answer[EssayAnalysis] | None:
@@ -184,6 +201,7 @@ class PostgresQueries(ReadModelQueries):
         page = rows[:limit]
         return {
             "notifications": [notification_body(row) for row in page],
+            "unread": (await self._rows(_UNREAD, teacher_id=teacher_id))[0]["unread"],
             "next_cursor": str(page[-1]["position"]) if len(rows) > limit else None,
         }
 

@@ -91,7 +91,7 @@ def test_a_page_that_ends_with_the_last_one_has_no_next(school: School, teacher:
 
 
 def test_an_unknown_teacher_has_an_empty_inbox(school: School) -> None:
-    assert school.inbox("nobody") == {"notifications": [], "next_cursor": None}
+    assert school.inbox("nobody") == {"notifications": [], "unread": 0, "next_cursor": None}
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,8 @@ def test_marking_as_read_is_recorded_once_and_shown_when_projected(school: Schoo
     assert mark.causation.correlation_id == CORRELATION_ID
     school.chain.project([mark])
     assert ids(school.inbox(teacher, "?unread=true")) == others
+    for query in ("", "?limit=1", "?unread=true", "?cursor=1"):
+        assert school.inbox(teacher, query)["unread"] == len(others)  # of the inbox, whatever the page shows
     read_at = school.inbox(teacher)["notifications"][0]["read_at"]
     assert read_at == utc_text(mark.happened_at)
 

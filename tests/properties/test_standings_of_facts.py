@@ -78,7 +78,7 @@ async def _page(url: str, user_id: str) -> Any:
     reads = ReadConnections(url, size=1)
     try:
         return await PostgresQueries(reads.rows).batches_of(
-            user_id, limit=_BATCHES_AT_ONCE, offset=0, status=None
+            user_id, limit=_BATCHES_AT_ONCE, offset=0, statuses=(), after=None
         )
     finally:
         await reads.close()

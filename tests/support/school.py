@@ -21,7 +21,7 @@ class School:
     api: Api
     chain: Chain
     url: str
-    teachers: Iterator[str] = field(default_factory=lambda: map("teacher-{:04d}".format, range(1, 10_000)))
+    teachers: Iterator[str] = field(default_factory=lambda: map("teacher-{:04d}".format, range(8, 10_000)))
 
     def hear(
         self, batch_id: str, *messages: Message, received: Sequence[int] | None = None

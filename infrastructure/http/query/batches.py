@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from application.batch_status import STATUS_FILTERS, statuses_for
 from application.enrichment import Assessments, batch_member, essay_member, with_member
 from application.json_text import json_bytes
 from application.queries import BatchQueries
 from application.responses import batches as responses
-from domain.values import BatchStatus
 from infrastructure.http.operation import Operation
-from infrastructure.http.parameters import Parameter, Whole, id_of, limit
+from infrastructure.http.parameters import BATCH_CURSOR, Parameter, Whole, id_of, limit
 from infrastructure.http.problems import Problem
 from infrastructure.http.query.enrichment import ASSESSMENT, INCLUDE, wants_assessment
 from infrastructure.http.query.history import AS_OF, BY, INVALID_BATCH_ID, Past, asks_for_the_past
@@ -23,10 +23,14 @@ from infrastructure.http.responses import NOT_MODIFIED, json_response
 from infrastructure.http.waiting import AFTER, POSITION, PREFER, WAIT, Waiting, asks_to_wait
 from projections.batch_results import batch_results
 
-STATUSES: Final = [status.value for status in BatchStatus]
 LIMIT: Final = limit(20, 100)
 OFFSET: Final = Whole("offset", "Leave out this many", default=0, lowest=0, highest=2**31)
-OF_STATUS: Final = Parameter("status", "Only batches of this status", {"type": "string", "enum": STATUSES})
+OF_STATUS: Final = Parameter(
+    "status",
+    "Only batches of this status: one of `overall_status`, or one of upstream's. One that RAS gives no batch finds what"
+    " clients see under the same status: `content_ingestion_failed` finds failed batches. Empty: all",
+    {"type": "string", "enum": [*STATUS_FILTERS, ""]},
+)
 
 STATUS: Final = Operation(
     "/internal/v1/batches/{batch_id}/status",
@@ -39,8 +43,7 @@ BATCHES_OF: Final = Operation(
     "/internal/v1/batches/user/{user_id}",
     "A user's batches, newest first",
     answer=responses.UserBatches,
-    parameters=[LIMIT, OFFSET, OF_STATUS, AFTER],
-    description="A limit or offset that is no number falls back to its default.",
+    parameters=[LIMIT, OFFSET, BATCH_CURSOR, OF_STATUS, AFTER],
 )
 ANALYSIS: Final = Operation(
     "/internal/v1/essays/{essay_id}/aggregated-analysis",
@@ -118,16 +121,17 @@ def batch_routes(
         return written
 
     async def batches_of(request: Request) -> Response:
-        wanted = OF_STATUS.text(request) or None
-        if wanted is not None and wanted not in STATUSES:
-            raise Problem(400, f"status must be one of {', '.join(STATUSES)}.")
+        wanted = OF_STATUS.text(request) or ""
+        if wanted and wanted not in STATUS_FILTERS:
+            raise Problem(400, f"status must be one of {', '.join(STATUS_FILTERS)}.")
         user_id = id_of(request, "user_id", error="Invalid user ID")
         await waiting.catch_up(request, batch_results.name)
         body = await queries.batches_of(
             user_id,
             limit=LIMIT.of(request),
             offset=OFFSET.of(request),
-            status=wanted,
+            statuses=statuses_for(wanted),
+            after=BATCH_CURSOR.of(request),
         )
         return BATCHES_OF.answered(request, body)
 
