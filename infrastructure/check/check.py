@@ -30,6 +30,7 @@ from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.eventstore.publisher_position import PositionCopy
 from infrastructure.postgres.connections import connect_blocking, maintenance_engine
+from infrastructure.publishing.parked_messages import from_marks
 from infrastructure.publishing.position_topic import read_position, restored
 from infrastructure.settings import Servers
 
@@ -179,7 +180,13 @@ async def _check_what_went_out(
         if (complaint := await restored(position, copy, await log.head())) is not None:
             report.notes.append(complaint)
         reached = await check_out_topics(
-            log, servers.bootstrap_servers, published, since, report, not_sent=await copy.not_sent()
+            log,
+            servers.bootstrap_servers,
+            published,
+            since,
+            report,
+            not_sent=await copy.not_sent(),
+            parked={(each.topic, each.notification_id) for each in from_marks(await copy.parked())},
         )
     finally:
         await copy.close()

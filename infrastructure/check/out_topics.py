@@ -10,7 +10,7 @@ be told from what was deleted by age; a note says so.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -68,16 +68,24 @@ async def check_out_topics(
     report: Report,
     *,
     not_sent: Mapping[str, int],
+    parked: Set[tuple[str, int]] = frozenset(),
 ) -> Reached:
     """Check the events after `since` up to the notification id `published`, which the publisher has reached.
 
-    `not_sent` tells by topic up to which notification id a record may be missing.
+    `not_sent` tells by topic up to which notification id a record may be missing. Messages `parked`, by topic and notification
+    id, are not sent yet; the next check goes on before the first of them.
 
     Raises aiokafka's errors when the broker is unavailable. Returns where the next check goes on.
     """
     seen, since = await _read(bootstrap_servers, since, not_sent=max(not_sent.values(), default=0))
     expected = await _records(log, since.published, published)
     early = await _records(log, published, await log.head())
+    again = min([published, *(event - 1 for _, event in parked)])
+    later = {record for record, due in expected.items() if due.position > again}
+    waiting = {record for record, due in expected.items() if (record[0], due.position) in parked}
+    if waiting:
+        report.notes.append(f"{len(waiting)} records are parked: `ras parked list` names what they wait for.")
+        early |= {record: expected.pop(record) for record in waiting}
     pairs = await told_before(
         log,
         bootstrap_servers,
@@ -144,10 +152,10 @@ async def check_out_topics(
         found = sum(seen.times[record] for record in there - early.keys())
         report.accounts.append(Account(topic, len(due), found, "records"))
     offsets = dict(seen.ends)
-    for record in early.keys() & seen.places.keys():
+    for record in (early.keys() | later) & seen.places.keys():
         partition, offset = seen.places[record]
         offsets[record[0], partition] = min(offsets[record[0], partition], offset)
-    return Reached(published, offsets, max(not_sent.values(), default=0))
+    return Reached(again, offsets, max(not_sent.values(), default=0))
 
 
 async def _records(log: NotificationLog, after: int, to: int) -> dict[Record, _CalledFor]:

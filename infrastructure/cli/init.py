@@ -9,6 +9,7 @@ import typer
 
 from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared
+from infrastructure.kafka.topic_advice import topic_advice
 from infrastructure.kafka.topics import create_missing_topics
 from infrastructure.local.running_note import kafka_to_send_to, servers_to_look_at
 from infrastructure.postgres import schema
@@ -24,10 +25,10 @@ def init(*, upgrade: bool, grants: bool, json_output: bool) -> None:
     granted = grant_roles(servers.database_url) if grants else []
     # The broker that `ras up` brings has all topics from its start, and no request to make any.
     embedded = up is not None and up.embedded_kafka
-    created = [] if embedded else asyncio.run(create_missing_topics(kafka))
+    created, warnings = ([], []) if embedded else asyncio.run(_topics(kafka))
     if json_output:
         done = {"tables": "ready", "topics_created": created, "to_rebuild": list(to_rebuild)}
-        typer.echo(json.dumps(done | ({"grants": granted} if grants else {})))
+        typer.echo(json.dumps(done | {"warnings": warnings} | ({"grants": granted} if grants else {})))
     else:
         for statement in granted:
             typer.echo(f"{statement};")
@@ -39,5 +40,10 @@ def init(*, upgrade: bool, grants: bool, json_output: bool) -> None:
                 "The roles are granted. Create a user for each process as a member of its role, such as "
                 "CREATE USER … PASSWORD '…' IN ROLE ras_ingest, and name it in RAS_DATABASE_URL."
             )
-        for sentence in to_rebuild.values():
+        for sentence in (*to_rebuild.values(), *warnings):
             say(sentence)
+
+
+async def _topics(bootstrap_servers: str) -> tuple[list[str], list[str]]:
+    """Create the topics that are missing; return their names, and what is wrong with those that RAS writes."""
+    return await create_missing_topics(bootstrap_servers), await topic_advice(bootstrap_servers)

@@ -7,6 +7,7 @@ zombie and its transaction is void.
 
 With an intake position goes a mark of the message at it: a topic that was recreated holds another one there.
 `not-sent/<topic>` is up to where `ras check` expects no records in an out-topic.
+`parked/<transactional id>/<notification id>/<topic>` is a message that the publisher could not send yet.
 `rules/outcome` is up to where `ras check` judges by the rules of an early release.
 And `ingester/<name>` counts the transactions of one process. A database that was restored while the process
 lived counts fewer: what it holds in memory is then of another store, and its transaction is void too.
@@ -70,6 +71,18 @@ NOT_SENT: Final = "SELECT name, position FROM ras.positions WHERE name LIKE 'not
 SET_NOT_SENT: Final = """
     INSERT INTO ras.positions (name, position) SELECT 'not-sent/' || topic, %s FROM unnest(%s::text[]) AS topic
     ON CONFLICT (name) DO UPDATE SET position = excluded.position, updated_at = clock_timestamp()
+"""
+PARKED: Final = """
+    SELECT mark, updated_at FROM ras.positions WHERE starts_with(name, 'parked/' || %s || '/') ORDER BY position, name
+"""
+"""Messages of events up to the publisher's position that are not sent yet; the mark is all of it as JSON."""
+FORGET_PARKED: Final = """
+    DELETE FROM ras.positions WHERE starts_with(name, %(prefix)s) AND NOT name = ANY(%(names)s)
+"""
+NOTE_PARKED: Final = """
+    INSERT INTO ras.positions (name, position, mark)
+    SELECT * FROM unnest(%(names)s::text[], %(positions)s::bigint[], %(marks)s::text[])
+    ON CONFLICT (name) DO UPDATE SET mark = excluded.mark
 """
 
 

@@ -9,12 +9,22 @@ published from. Notification ids alone do not: after a restore they are given ou
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 import psycopg
 from psycopg.rows import TupleRow
 
-from infrastructure.eventstore.positions import INTAKE, NOT_SENT, READ_COPY, SET_NOT_SENT, WRITE_COPY
+from infrastructure.eventstore.positions import (
+    FORGET_PARKED,
+    INTAKE,
+    NOT_SENT,
+    NOTE_PARKED,
+    PARKED,
+    READ_COPY,
+    SET_NOT_SENT,
+    WRITE_COPY,
+)
 from infrastructure.postgres.connections import connect
 
 # The time of receipt stands near the beginning of a state, before anything of variable length but the topic. A
@@ -40,6 +50,7 @@ class PositionCopy:
 
     def __init__(self, database_url: str, transactional_id: str) -> None:
         self._database_url = database_url
+        self._transactional_id = transactional_id
         self._name = publisher_position(transactional_id)
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
 
@@ -69,6 +80,25 @@ class PositionCopy:
     async def write(self, position: int) -> None:
         """Overwrite the copy."""
         await (await self._connected()).execute(WRITE_COPY, (self._name, position), prepare=True)
+
+    async def parked(self) -> list[tuple[str, datetime]]:
+        """Return the messages that are parked, as JSON, and since when."""
+        cursor = await (await self._connected()).execute(PARKED, (self._transactional_id,))
+        return [(str(mark), since) for mark, since in await cursor.fetchall()]
+
+    async def write_parked(self, messages: Sequence[tuple[str, int, str]]) -> None:
+        """Overwrite which messages are parked: a name, the notification id and the JSON of each."""
+        prefix = f"parked/{self._transactional_id}/"
+        parameters = {
+            "prefix": prefix,
+            "names": [f"{prefix}{name}" for name, _, _ in messages],
+            "positions": [position for _, position, _ in messages],
+            "marks": [mark for _, _, mark in messages],
+        }
+        connection = await self._connected()
+        async with connection.transaction():
+            await connection.execute(FORGET_PARKED, parameters)
+            await connection.execute(NOTE_PARKED, parameters)
 
     async def marks(self, *positions: int) -> list[str | None]:
         """Return the mark of the last event at or before each position, None before the first event."""

@@ -77,6 +77,9 @@ class Sink(Protocol):
     async def idle(self, position: int) -> None:
         """Do what is due while there is nothing to handle."""
 
+    def complaint(self) -> str | None:
+        """Return what an operator should look at although the sink goes on, None for nothing."""
+
     async def close(self) -> None:
         """Let go of connections."""
 
@@ -284,7 +287,12 @@ class Follower:
     def _recovered(self) -> None:
         self._backoff.reset()
         self._breaker.succeeded()
-        self.status.well()
+        complaint = self._sink.complaint()
+        if complaint is None:
+            self.status.well()
+        elif complaint != self.status.reason:
+            _log.warning("follower.complaint", follower=self.name, reason=complaint)
+            self.status.degraded(complaint)
 
     async def _wait_for_operator(self, reason: str) -> None:
         if self.status.reason != reason:

@@ -68,6 +68,10 @@ class ProjectionSink:
         if position > self._stored and monotonic() - self._stored_at >= self._idle_interval_s:
             await self._commit((), position)
 
+    def complaint(self) -> str | None:
+        """Nothing: a projection goes on with all of its rows, or not at all."""
+        return None
+
     async def close(self) -> None:
         """The engine belongs to anyone who made it."""
 

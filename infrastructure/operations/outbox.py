@@ -96,6 +96,10 @@ async def read_outbox(servers: Servers, transactional_id: str, *, limit: int) ->
     try:
         position = await copy.read()
         notes = await _complaints(servers.bootstrap_servers, transactional_id, copy, log)
+        if parked := await copy.parked():
+            notes.append(
+                f"{len(parked)} messages before the position are parked: `ras parked list` names them."
+            )
     finally:
         await copy.close()
         await log.close()

@@ -19,6 +19,7 @@ from infrastructure.eventstore.positions import EVERY, projection_position
 from infrastructure.eventstore.publisher_position import publisher_position
 from infrastructure.kafka import faults
 from infrastructure.kafka.backlog import Backlog, FirstMessage, Partition
+from infrastructure.kafka.topic_advice import topic_advice
 from infrastructure.postgres.connections import connect
 from infrastructure.postgres.role_reports import SILENT_AFTER, RoleReport, read_reports
 from infrastructure.rebuild.under_way import RebuildUnderWay, read_rebuilds
@@ -68,7 +69,9 @@ async def read_progress(servers: Servers, transactional_id: str) -> tuple[list[P
     intake = {
         _partition(name): position for name, (position, _) in stored.items() if name.startswith(_INTAKE)
     }
-    ends, first_messages, faults = await _backlog(servers.bootstrap_servers, intake)
+    ends, first_messages, complaints = await _backlog(servers.bootstrap_servers, intake)
+    if not complaints:
+        complaints = await _advice(servers.bootstrap_servers)
     rows = []
     for (topic, number), position in intake.items():
         end = ends.get((topic, number))
@@ -90,7 +93,7 @@ async def read_progress(servers: Servers, transactional_id: str) -> tuple[list[P
         behind, age = await _behind(servers.database_url, topics, known or 0)
         rows.append(_row(role, source, known, head, behind, age, reports.get(reader), moved))
     rows += [await _of_rebuild(servers.database_url, rebuild, head) for rebuild in rebuilds]
-    return rows, faults
+    return rows, complaints
 
 
 async def _of_rebuild(database_url: str, rebuild: RebuildUnderWay, head: int) -> Progress:
@@ -157,6 +160,17 @@ async def _backlog(
         return ends, {}, [faults.sentence(error)]
     finally:
         await backlog.stop()
+
+
+async def _advice(bootstrap_servers: str) -> list[str]:
+    """Return what is wrong with the topics that RAS writes; what cannot be known is left out."""
+    if not bootstrap_servers:
+        return []
+    try:
+        async with asyncio.timeout(_KAFKA_TIMEOUT_S):
+            return await topic_advice(bootstrap_servers)
+    except (KafkaError, TimeoutError, OSError):
+        return []
 
 
 def _row(

@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 import orjson
 
+from application.envelopes import OutgoingMessage
 from application.topics import PUBLISHER_POSITION
 from infrastructure.errors import OperatorError
 from infrastructure.eventstore.publisher_position import PositionCopy
 from infrastructure.kafka.committed_records import committed_in
+from infrastructure.publishing.parked_messages import Parked, ParkedMessage
 
 
 class PublisherPositionError(OperatorError):
@@ -21,11 +23,24 @@ class PublisherPositionError(OperatorError):
 
 
 class PublishedPosition(NamedTuple):
-    """A position in Kafka. Events up to `compared_to` are published only if they were not published before."""
+    """A position in Kafka. Events up to `compared_to` are published only if they were not published before.
+
+    Of what the events up to `position` send, `parked` is not sent yet.
+    """
 
     position: int
     mark: str | None
-    compared_to: int
+    compared_to: int = 0
+    parked: Parked = ()
+
+    def message(self, transactional_id: str) -> OutgoingMessage:
+        """Return the record to write."""
+        written: dict[str, object] = {"position": self.position, "mark": self.mark}
+        if self.compared_to:
+            written["compared_to"] = self.compared_to
+        if self.parked:
+            written["parked"] = [tuple(each) for each in self.parked]
+        return OutgoingMessage(PUBLISHER_POSITION, transactional_id.encode(), orjson.dumps(written), ())
 
 
 async def read_position(bootstrap_servers: str, transactional_id: str) -> PublishedPosition | None:
@@ -39,7 +54,10 @@ async def read_position(bootstrap_servers: str, transactional_id: str) -> Publis
             if record.key == transactional_id.encode() and record.value is not None:
                 written = orjson.loads(record.value)
                 found = PublishedPosition(
-                    int(written["position"]), written.get("mark"), int(written.get("compared_to", 0))
+                    int(written["position"]),
+                    written.get("mark"),
+                    int(written.get("compared_to", 0)),
+                    tuple(ParkedMessage(*each) for each in written.get("parked", ())),
                 )
     return found
 

@@ -24,19 +24,29 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-import orjson
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from application.envelopes import OutgoingMessage, outgoing_messages
-from application.topics import OUTPUT_TOPICS, PUBLISHER_POSITION
+from application.topics import OUTPUT_TOPICS
 from infrastructure.errors import OperatorError
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.eventstore.publisher_position import PositionCopy
 from infrastructure.followers.follower import TransientSinkError
 from infrastructure.kafka import clients, faults
+from infrastructure.kafka.topic_settings import largest_messages
 from infrastructure.publishing.already_announced import AnnouncedIndex
+from infrastructure.publishing.parked_messages import (
+    OutgoingEvent,
+    Parked,
+    Refusals,
+    complaint,
+    divided,
+    from_marks,
+    to_marks,
+    too_many,
+)
 from infrastructure.publishing.position_topic import (
     PublishedPosition,
     PublisherPositionError,
@@ -57,6 +67,11 @@ _REQUEST_TIMEOUT_S: Final = 10.0
 _STOP_TIMEOUT_S: Final = 5.0
 _HEARTBEAT_S: Final = 10.0
 """How often an idle publisher writes its position again, to learn that it has been fenced."""
+
+_RETRY_S: Final = 10.0
+"""How often topics that refused a message are asked whether their settings have changed."""
+_PROBE_S: Final = 300.0
+"""How often parked events are tried where the settings of the topic cannot be known."""
 
 _EVENTS_AT_A_TIME: Final = 100
 """How many events are made into messages before the event loop gets its turn."""
@@ -97,6 +112,9 @@ class KafkaSink:
         self._tracer = tracer
         self._producer: AIOKafkaProducer | None = None
         self._limits: dict[str, int] = {}
+        self._refusals = Refusals(clients.compression())
+        self._parked: Parked = ()
+        self._tried_at = self._probed_at = 0.0
         self._written_at = 0.0
 
     async def position(self) -> int:
@@ -125,13 +143,14 @@ class KafkaSink:
             self._producer = producer
             await self._discard_producer()
             raise TransientSinkError(faults.sentence(error)) from error
+        await self._learn_limits()
         self._reached = await self._checked(found)
         [self._mark] = await self._copy.marks(self._reached)
         return self._reached
 
-    async def prepare(self, events: Sequence[Recorded]) -> list[OutgoingMessage]:
-        """Return the messages of `events`."""
-        messages: list[OutgoingMessage] = []
+    async def prepare(self, events: Sequence[Recorded]) -> list[OutgoingEvent]:
+        """Return what `events` send."""
+        prepared: list[OutgoingEvent] = []
         for start in range(0, len(events), _EVENTS_AT_A_TIME):
             if start:
                 await asyncio.sleep(0)  # the transaction before this one has its turn
@@ -140,29 +159,81 @@ class KafkaSink:
                 not_yet_announced = self._sayings.not_yet_announced(outgoing)
                 if not not_yet_announced:
                     _log.info("publisher.said_before_the_restore", position=recorded.notification_id)
-                messages += not_yet_announced
-        return messages
+                prepared.append(
+                    OutgoingEvent(recorded.notification_id, recorded.event.originator_id, not_yet_announced)
+                )
+        return prepared
 
-    async def apply(self, prepared: list[OutgoingMessage], *, to: int) -> None:
-        """Send messages and the position in one transaction."""
-        # The transactional id fences, not a comparison of positions.
-        if self._tracer is None:
-            await self._transact(prepared, to)
-            return
-        with self._tracer.sending(prepared) as traced:
-            await self._transact(traced, to)
+    async def apply(self, prepared: list[OutgoingEvent], *, to: int) -> None:
+        """Send messages and the position in one transaction. What a topic does not take is parked with it."""
+        await self._try_parked()
+        messages, parked = divided(prepared, self._parked, self._refusals)
+        if too_many(parked):
+            raise TransientSinkError(
+                f"{complaint(parked)} So many are parked that everything waits until the topic is changed."
+            )
+        await self._send_traced(messages, to, parked)
 
     async def idle(self, position: int) -> None:
         """Write the position again now and then: a fenced publisher finds out although it has no work."""
+        await self._try_parked()
         if monotonic() - self._written_at >= _HEARTBEAT_S:
-            await self._transact((), position)
+            await self._transact((), position, self._parked)
+
+    def complaint(self) -> str | None:
+        """Return a sentence on the events that are parked."""
+        return complaint(self._parked)
 
     async def close(self) -> None:
         """End the producer and its connections."""
         await self._discard_producer()
         await self._copy.close()
 
-    async def _transact(self, messages: Sequence[OutgoingMessage], to: int) -> None:
+    async def _learn_limits(self) -> None:
+        largest = await largest_messages(self._bootstrap_servers, OUTPUT_TOPICS)
+        self._limits.update(self._refusals.learn(largest))
+        self._tried_at = monotonic()
+
+    async def _try_parked(self) -> None:
+        """Send what is parked and not refused any more, each topic and key in one transaction.
+
+        Where it is refused after all, no record of another partition has been written in vain.
+        """
+        if not self._parked or monotonic() - self._tried_at < _RETRY_S:
+            return
+        await self._learn_limits()
+        if monotonic() - self._probed_at >= _PROBE_S:
+            self._probed_at = monotonic()
+            self._refusals.forget_unknown()
+        for lane in dict.fromkeys(each.lane for each in self._parked):
+            recorded = [
+                found
+                for each in self._parked
+                if each.lane == lane
+                for found in (
+                    await self._log.read(each.notification_id - 1, 1, to=each.notification_id)
+                ).events
+            ]
+            messages = [
+                message
+                for event in await self.prepare(recorded)
+                for message in event.messages
+                if (message.topic, message.key.decode()) == lane
+            ]
+            if all(self._refusals.of(message) is None for message in messages):
+                others = tuple(each for each in self._parked if each.lane != lane)
+                await self._send_traced(messages, self._reached, others)
+                _log.info("publisher.parked_messages_sent", topic=lane[0], messages=len(messages))
+
+    async def _send_traced(self, messages: list[OutgoingMessage], to: int, parked: Parked) -> None:
+        # The transactional id fences, not a comparison of positions.
+        if self._tracer is None:
+            await self._transact(messages, to, parked)
+            return
+        with self._tracer.sending(messages) as traced:
+            await self._transact(traced, to, parked)
+
+    async def _transact(self, messages: Sequence[OutgoingMessage], to: int, parked: Parked) -> None:
         producer = self._producer
         assert producer is not None, "position() comes first"
         mark = await self._continued(to)
@@ -170,7 +241,8 @@ class KafkaSink:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await producer.begin_transaction()
-                await self._send(producer, messages, PublishedPosition(to, mark, compared_to))
+                position = PublishedPosition(to, mark, compared_to, parked)
+                await self._send(producer, messages, position)
                 await producer.commit_transaction()
         except ProducerFenced as error:
             await self._discard_producer()
@@ -182,6 +254,8 @@ class KafkaSink:
             await self._discard_producer()
             if error.smaller_batches:  # many messages that fit one by one
                 self._limits[error.topic] = error.size // 2
+            else:
+                self._refusals.note(error.largest, error.size)
             raise TransientSinkError(str(error)) from error
         except (KafkaError, TimeoutError, OSError) as error:
             await self._discard_producer()
@@ -189,6 +263,9 @@ class KafkaSink:
         self._written_at = monotonic()
         self._reached, self._mark = to, mark
         await self._copy.write(to)
+        if parked != self._parked:
+            self._parked = parked
+            await self._copy.write_parked(to_marks(parked))
 
     async def _continued(self, to: int) -> str | None:
         """Return the mark of `to`, or raise PublisherPositionError if the log is not the one published from."""
@@ -199,7 +276,10 @@ class KafkaSink:
         return mark
 
     async def _send(
-        self, producer: AIOKafkaProducer, messages: Sequence[OutgoingMessage], reached: PublishedPosition
+        self,
+        producer: AIOKafkaProducer,
+        messages: Sequence[OutgoingMessage],
+        reached: PublishedPosition,
     ) -> None:
         """Send `messages` and the position with its mark; return when the broker has acknowledged all."""
         records = RecordBatches(producer, self._limits)
@@ -207,16 +287,11 @@ class KafkaSink:
             if start:
                 await asyncio.sleep(0)  # full batches travel while the next are filled
             await records.put(messages[start : start + _MESSAGES_AT_A_TIME])
-        written: dict[str, object] = {"position": reached.position, "mark": reached.mark}
-        if reached.compared_to:
-            written["compared_to"] = reached.compared_to
-        position = OutgoingMessage(
-            PUBLISHER_POSITION,
-            self._transactional_id.encode(),
-            orjson.dumps(written),
-            (),
-        )
-        await records.put_at(position, 0)
+        if len(reached.parked) < len(self._parked):
+            await (
+                records.acknowledged()
+            )  # what was parked may be refused again, and nothing else is there in vain
+        await records.put_at(reached.message(self._transactional_id), 0)
         await records.acknowledged()
 
     async def _may_take_over(self) -> None:
@@ -247,6 +322,9 @@ class KafkaSink:
         check_memory(found, copy)
         if found is None:
             return 0
+        self._parked = found.parked
+        if from_marks(await self._copy.parked()) != found.parked:
+            await self._copy.write_parked(to_marks(found.parked))
         if self._after_restore:
             return await self._gone_back(position, copy, head)
         if (complaint := await restored(found, self._copy, head)) is not None:
@@ -258,7 +336,8 @@ class KafkaSink:
     async def _resumed(self, found: PublishedPosition | None, resumed: int, head: int) -> int:
         """Go on where a person says."""
         check_resumable(resumed, head)
-        await self._write_anew(resumed)
+        parked = from_marks(await self._copy.parked()) if found is None else found.parked
+        await self._write_anew(resumed, parked)
         await self._copy.set_not_sent(OUTPUT_TOPICS, resumed)
         self._resume_at = None
         _log.warning("publisher.position_set", position=resumed, was=found and found.position)
@@ -267,7 +346,7 @@ class KafkaSink:
     async def _gone_back(self, position: int, copy: int, head: int) -> int:
         """Go back to the copy, which was restored with the store, and leave out what has been said since."""
         await self._compare(max(position, head))
-        await self._write_anew(copy)
+        await self._write_anew(copy, from_marks(await self._copy.parked()))
         self._after_restore = False
         _log.warning("publisher.after_restore", position=copy, was=position, said=len(self._sayings))
         return copy
@@ -279,10 +358,10 @@ class KafkaSink:
         except (KafkaError, OSError) as error:
             raise TransientSinkError(faults.sentence(error)) from error
 
-    async def _write_anew(self, position: int) -> None:
-        """Write a position that does not follow from the one before."""
+    async def _write_anew(self, position: int, parked: Parked) -> None:
+        """Write a position that does not follow from the one before. What lies behind it is not parked."""
         self._mark = None
-        await self._transact((), position)
+        await self._transact((), position, tuple(each for each in parked if each.notification_id <= position))
 
     async def _discard_producer(self) -> None:
         producer, self._producer = self._producer, None

@@ -18,6 +18,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from application.envelopes import OutgoingMessage
 from infrastructure.errors import OperatorError
+from infrastructure.publishing.parked_messages import refusal, size_of
 from infrastructure.publishing.partitioner import partitions_of
 
 
@@ -25,14 +26,13 @@ class MessageTooLargeError(OperatorError):
     """A topic does not take what RAS sends; the text names both. `smaller_batches` may help: try again."""
 
     def __init__(self, topic: str, largest: OutgoingMessage, records: int, size: int) -> None:
-        event_id = dict(largest.headers).get("event_id", b"").decode()
         super().__init__(
-            f"The topic {topic} refuses the event {event_id} (key {largest.key.decode(errors='replace')}) as too large: "
-            f"{size:,} bytes. Raise max.message.bytes of the topic (`ras init` creates topics with 10 MiB). The publisher "
-            "tries again by itself, and nothing is lost."
+            f"{refusal(largest, size)} Raise max.message.bytes of the topic (`ras init` creates topics with 10 "
+            "MiB). The publisher tries again by itself, and nothing is lost."
         )
         self.topic = topic
         self.size = size
+        self.largest = largest
         self.smaller_batches = records > 1
 
 
@@ -74,7 +74,7 @@ class RecordBatches:
 
     def _is_full(self, batch: BatchBuilder, message: OutgoingMessage) -> bool:
         limit = self._limits.get(message.topic)
-        return limit is not None and batch.size() + len(message.key) + len(message.value) > limit
+        return limit is not None and batch.size() + size_of(message) > limit
 
     async def _count(self, topic: str) -> int:
         count = self._partitions.get(topic)

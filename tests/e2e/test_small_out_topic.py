@@ -1,28 +1,47 @@
-"""An out-topic whose max.message.bytes is small: what fits goes out, and what does not is named."""
+"""An out-topic whose max.message.bytes is small: what fits goes out, and what does not is parked until it fits."""
 
 from __future__ import annotations
 
-from typing import Final
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+import pytest
 
 from application.topics import BATCH_RESULTS_READY
 from infrastructure.demo.stream import stream
 from tests.support.accounts import check_published_once, taken_in, wait_until_settled
 from tests.support.postgres_probe import PostgresProbe
 from tests.support.role_process import Installation
-from tests.support.topics import Topics
+from tests.support.topics import Sendable, Topics
 from tests.support.waiting import wait_until
 
-_MESSAGES: Final = list(stream(20_261_129, 40, class_sizes=(1, 3)))
+_MESSAGES: Final = list(stream(20_261_129, 12, class_sizes=(1, 3)))
+_LATER: Final = list(stream(20_261_131, 4, class_sizes=(1, 3)))
+
+
+def _ingested(topics: Topics, store: PostgresProbe, messages: Iterable[Sendable]) -> None:
+    wanted = taken_in(store) + len(topics.send(messages))
+    wait_until(lambda: taken_in(store) == wanted, what="all is in", state=lambda: taken_in(store))
+
+
+def _small(topics: Topics, limit: int) -> None:
+    topics.delete(BATCH_RESULTS_READY)
+    topics.create(BATCH_RESULTS_READY, {"max.message.bytes": str(limit)}, partitions=3)
+
+
+def _printed(ras: Installation, *command: str) -> Any:
+    ended = ras.run(*command, "--json")
+    assert ended.exit_code == 0, ended.output
+    return json.loads(next(line for line in ended.output.splitlines() if line[:1] in "[{"))
 
 
 def test_messages_that_fit_one_by_one_go_out_in_smaller_batches(
     ras: Installation, ras_topics: Topics, store: PostgresProbe
 ) -> None:
-    ras_topics.delete(BATCH_RESULTS_READY)
-    ras_topics.create(BATCH_RESULTS_READY, {"max.message.bytes": "4000"}, partitions=3)
+    _small(ras_topics, 4000)
     ras.start("ingest").wait_until_ready()
-    ras_topics.send(_MESSAGES)
-    wait_until(lambda: taken_in(store) == len(_MESSAGES), what="all is in", state=lambda: taken_in(store))
+    _ingested(ras_topics, store, _MESSAGES)
 
     ras.start("publish")
 
@@ -30,16 +49,39 @@ def test_messages_that_fit_one_by_one_go_out_in_smaller_batches(
     check_published_once(store, ras_topics, ras.transactional_id)
 
 
-def test_a_message_that_fits_nowhere_is_named_with_its_topic(
-    ras: Installation, ras_topics: Topics, store: PostgresProbe
+@pytest.mark.parametrize("codec", ["none", "gzip"])
+def test_what_does_not_fit_waits_alone_and_goes_out_once_when_the_topic_is_changed(
+    ras: Installation, ras_topics: Topics, store: PostgresProbe, codec: str
 ) -> None:
-    ras_topics.delete(BATCH_RESULTS_READY)
-    ras_topics.create(BATCH_RESULTS_READY, {"max.message.bytes": "500"}, partitions=3)
+    _small(ras_topics, 500)  # no announcement fits, compressed or not
     ras.start("ingest").wait_until_ready()
-    ras_topics.send(_MESSAGES)
-
-    reason = ras.start("publish").wait_for_health("degraded")
+    ras.start("project").wait_until_ready()
+    _ingested(ras_topics, store, _MESSAGES)
+    publisher = ras.start("publish", kafka_compression_type=codec)
+    reason = publisher.wait_for_health("degraded", saying="ras parked list", deadline_s=60)
 
     assert f"The topic {BATCH_RESULTS_READY} refuses the event" in reason
     assert "max.message.bytes" in reason
     assert "does not answer" not in reason
+    wait_until_settled(store, ras_topics, ras.transactional_id)
+    assert ras_topics.read([BATCH_RESULTS_READY]) == []
+    assert ras_topics.read()
+    assert {row["stream_id"] for row in _printed(ras, "parked", "list")} == {
+        stream_id for _, stream_id, _ in store.log() if stream_id.startswith("batch-")
+    }
+    assert any(BATCH_RESULTS_READY in warning for warning in _printed(ras, "status")["faults"])
+    assert any(BATCH_RESULTS_READY in warning for warning in _printed(ras, "init")["warnings"])
+    checked = _printed(ras, "check")
+    assert any("are parked" in note for note in checked["notes"])
+
+    publisher.kill()  # what is parked is found again, and what comes behind it waits too
+    publisher = ras.start("publish", kafka_compression_type=codec)
+    publisher.wait_for_health("degraded", saying="ras parked list", deadline_s=60)
+    _ingested(ras_topics, store, _LATER)
+    ras_topics.set(BATCH_RESULTS_READY, {"max.message.bytes": "10485760"})
+
+    publisher.wait_for_health("ok", deadline_s=60)
+    wait_until_settled(store, ras_topics, ras.transactional_id)
+    assert _printed(ras, "parked", "list") == []
+    check_published_once(store, ras_topics, ras.transactional_id)
+    assert _printed(ras, "check", "--incremental")["consistent"]

@@ -22,6 +22,8 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it does not list what it exports
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
     ConfigResource,
     NewPartitions,
     NewTopic,
@@ -119,6 +121,15 @@ class Topics:
         resource = ConfigResource(ResourceType.TOPIC, topic)
         described = self._admin.describe_configs([resource])[resource].result(_DEADLINE_S)
         return {name: entry.value for name, entry in described.items()}
+
+    def set(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Change settings of a topic."""
+        entries = [
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in settings.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        _done(self._admin.incremental_alter_configs([resource]))
 
     def drop_before(self, partition: Partition, offset: int) -> None:
         """Delete the records of a partition before `offset`, as retention does."""
