@@ -47,7 +47,7 @@ TABLES: Final[Mapping[str, Mapping[str, LiteralString]]] = MappingProxyType(
         },
         PUBLISH: {
             "stored_events": "SELECT",
-            "positions": "SELECT, INSERT, UPDATE",
+            "positions": "SELECT, INSERT, UPDATE, DELETE",
             "log_beginnings": "SELECT, INSERT",
             "role_status": "SELECT, INSERT, UPDATE",
         },
@@ -66,7 +66,11 @@ READS: Final = ("schema_version", "read_models")
 READ_ALL: Final = frozenset({SERVE, OPERATE})
 """These read every table of the service and of the read models."""
 OWN_POSITIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {INGEST: ("intake/", "ingester/"), PUBLISH: ("publisher/", "not-sent/"), PROJECT: ("projection/",)}
+    {
+        INGEST: ("intake/", "ingester/"),
+        PUBLISH: ("publisher/", "parked/", "not-sent/"),
+        PROJECT: ("projection/",),
+    }
 )
 """How the names of the positions begin that a role may write."""
 READ_MODEL: Final[Mapping[str, LiteralString]] = MappingProxyType(
