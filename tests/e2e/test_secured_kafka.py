@@ -9,10 +9,9 @@ from typing import Final
 import pytest
 from confluent_kafka.admin import AclOperation, ResourceType  # type: ignore[attr-defined]
 
-from application.topics import INPUT_TOPICS, OUTPUT_TOPICS, PUBLISHER_POSITION
 from infrastructure.demo.stream import stream
 from infrastructure.postgres.schema import initialise
-from tests.support import requirements
+from tests.support import kafka_acls, requirements
 from tests.support.accounts import all_is_published, taken_in
 from tests.support.kafka_choice import NoBrokerError, own_broker_parts
 from tests.support.kafka_jars import JarsUnavailableError
@@ -124,23 +123,24 @@ def test_a_client_certificate_opens_the_cluster_and_its_lack_and_a_wrong_authori
     assert "RAS_KAFKA_SSL_CAFILE: No such file or directory" in missing.output
 
 
-def _topic(name: str, operation: AclOperation) -> Grant:
-    return ResourceType.TOPIC, name, operation
+_RESOURCES: Final = {
+    "topic": ResourceType.TOPIC,
+    "group": ResourceType.GROUP,
+    "transactionalId": ResourceType.TRANSACTIONAL_ID,
+}
+_OPERATIONS: Final = {"Read": AclOperation.READ, "Write": AclOperation.WRITE}
+
+
+def _grants(acls: set[kafka_acls.Acl]) -> list[Grant]:
+    return [(_RESOURCES[kind], name, _OPERATIONS[operation]) for kind, name, operation in sorted(acls)]
 
 
 def _ingester(group: str) -> list[Grant]:
-    return [
-        *(_topic(topic, AclOperation.READ) for topic in INPUT_TOPICS),
-        (ResourceType.GROUP, group, AclOperation.READ),
-    ]
+    return _grants(kafka_acls.ingester(group))
 
 
 def _publisher(transactional_id: str) -> list[Grant]:
-    return [
-        *(_topic(topic, AclOperation.WRITE) for topic in (*OUTPUT_TOPICS, PUBLISHER_POSITION)),
-        _topic(PUBLISHER_POSITION, AclOperation.READ),
-        (ResourceType.TRANSACTIONAL_ID, transactional_id, AclOperation.WRITE),
-    ]
+    return _grants(kafka_acls.publisher(transactional_id))
 
 
 def _limited(secured: SecuredKafka) -> Mapping[str, str]:
