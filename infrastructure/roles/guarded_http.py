@@ -73,8 +73,8 @@ class _GuardedHttp(HttpToolsProtocol):
         if self._is_in_head:
             self._head_bytes += len(data)
         super().data_received(data)
-        if self.transport.is_closing():
-            return
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            return  # a WebSocket from here on, which waits as long as it likes between two frames
         # The parser does not report a field before its end, so bytes are counted here.
         if self._is_in_head and self._head_bytes > MOST_HEAD_BYTES:
             self._refuse_head()

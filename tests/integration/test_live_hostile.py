@@ -116,6 +116,21 @@ def test_what_a_peer_does_not_acknowledge_ends_its_connection_in_time() -> None:
     assert 0 < unacknowledged_ms <= 25_000  # with a heartbeat of 20 s at most: within 45 s
 
 
+def test_a_quiet_websocket_outlives_the_deadline_for_requests(live: Live) -> None:
+    with live.socket() as quiet, live.socket("teacher-0099") as other:
+        quiet.send('{"type":"resume"}')
+        assert received(quiet)["notification_type"] == "stream_ready"
+        host, _, port = live.api.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=60) as late:
+            late.sendall(b"GET / HTTP/1.1\r\n")
+            assert late.recv(100).startswith(
+                b"HTTP/1.1 408 "
+            )  # its deadline, and so that of both sockets, is over
+        for each in (quiet, other):
+            each.send('{"type":"ping"}')
+            assert each.recv(timeout=30) == '{"type":"pong"}'
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET /ws?token=x HTTP/1.1\r\nHost: x\r\nUpgrade: websock"])
 def test_a_thousand_half_open_connections_keep_nobody_out(live: Live, sent: bytes) -> None:
     host, _, port = live.api.url.removeprefix("http://").partition(":")
