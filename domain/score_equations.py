@@ -50,11 +50,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from domain.comparison_graph import FloatArray, PairCounts, connected_components, sums_by
 from domain.outcome_model import fit_tie_parameter, moments
+
+if TYPE_CHECKING:
+    from domain.sparse_correction import SparseCorrections
 
 EPSILON = 0.3
 WIDEST_GAP = 25.0
@@ -68,15 +72,6 @@ _LEAST_LEFT = 0.1
 _MOST_STEPS = 100
 APART = (1.5, 2.5)
 """Logits between two solutions: up to the first the usual one counts, from the second the balanced one."""
-_CONVERGED = 1e-10
-_LEAST_LEFT = 0.1
-"""A step leaves every item this part of its information: out where it has none, no step leads back."""
-_MOST_STEPS = 100
-FURTHEST = 2.0
-"""Logits between the gap of a judged pair and its gap by the balanced adjustment.
-
-In sessions drawn at random, with ten decisions a text, the two are 0.4 to 1.3 apart at most."""
-_HALVINGS = 40
 _SHORTEST_FRACTION = 1e-6
 _DENSE_UP_TO = 600
 """Items. Below it a dense solve takes at most 20 ms, and scipy (half a second to import) is not needed."""
@@ -153,24 +148,37 @@ def solve(counts: PairCounts, epsilon: float = EPSILON) -> Solution:
     return found
 
 
-def solve_with_advantage(counts: PairCounts, advantage: float, epsilon: float = EPSILON) -> Solution:
+def solve_with_advantage(
+    counts: PairCounts,
+    advantage: float,
+    epsilon: float = EPSILON,
+    *,
+    start: FloatArray | None = None,
+    balanced: bool = False,
+) -> Solution:
     """Scores when the low side of each pair has an `advantage` in logits (`domain.position_effect`).
 
-    A pair may occur twice, once in each direction.
+    A pair may occur twice, once in each direction. `start` is where the search begins; `balanced` asks for the
+    balanced adjustment at once, where the usual one is known to have no solution, or one far out.
     """
-    return _solve(counts, epsilon, _Model(low_advantage=advantage))
+    model = _Model(low_advantage=advantage)
+    if balanced:
+        return _solution(
+            _newton(counts, balanced_scores(counts, epsilon), model, start), model, balanced=True
+        )
+    return _solve(counts, epsilon, model, start)
 
 
-def _solve(counts: PairCounts, epsilon: float, model: _Model) -> Solution:
+def _solve(counts: PairCounts, epsilon: float, model: _Model, start: FloatArray | None = None) -> Solution:
     own = adjusted_scores(counts, epsilon)
     found: _State | None
     try:
-        found = _newton(counts, own, model)
+        found = _newton(counts, own, model, start)
     except NoFiniteSolutionError:
         found = None
     if found is not None and _wins_lead_everywhere(counts):
         return _solution(found, model, balanced=False)
-    inner = _newton(counts, balanced_scores(counts, epsilon), model, None if found is None else found.theta)
+    inner = _newton(counts, balanced_scores(counts, epsilon), model, start if found is None else found.theta)
     if found is None:
         return _solution(inner, model, balanced=True)
     moved = found.theta - inner.theta
@@ -211,8 +219,14 @@ def _newton(
         # Where sirt starts, too: what the share of wins says of an item among equals, drawn in a little.
         start = 0.8 * np.log(scores / (counts.comparisons_per_item() - scores))
     state = _evaluate(counts, scores, start, model)
+    corrections = None
+    if counts.n_items > _DENSE_UP_TO:
+        # Imported here because scipy is large and most jobs are not.
+        from domain.sparse_correction import SparseCorrections
+
+        corrections = SparseCorrections(counts)
     for _ in range(_MOST_STEPS):
-        correction = _linearised(counts, state)
+        correction = _linearised(counts, state, corrections)
         step = correction(state.residual)
         size = float(np.linalg.norm(step))
         if not np.isfinite(size):
@@ -270,7 +284,9 @@ def _falls_apart(counts: PairCounts, theta: FloatArray) -> bool:
     return bool(connected_components(counts.only_pairs(near)).max() > 0)
 
 
-def _linearised(counts: PairCounts, state: _State) -> Callable[[FloatArray], FloatArray]:
+def _linearised(
+    counts: PairCounts, state: _State, corrections: SparseCorrections | None
+) -> Callable[[FloatArray], FloatArray]:
     """The map from a residual to the correction of theta (mean 0) which the Jacobian at `state` asks for.
 
     With c as an unknown of its own the system is bordered and regular:
@@ -278,11 +294,8 @@ def _linearised(counts: PairCounts, state: _State) -> Callable[[FloatArray], Flo
     """
     tilt = state.surplus * state.pair_information * state.skew
     low_side, high_side = state.pair_information + tilt, state.pair_information - tilt
-    if counts.n_items > _DENSE_UP_TO:
-        # Imported here because it is large and most jobs are not.
-        from domain.sparse_correction import sparse_correction
-
-        return sparse_correction(counts, low_side, high_side, state.information)
+    if corrections is not None:
+        return corrections.at(low_side, high_side, state.information)
     n = counts.n_items
     # Added up, not assigned: a pair occurs twice where the two directions are distinguished.
     cells = np.concatenate([counts.low * (n + 1) + counts.high, counts.high * (n + 1) + counts.low])
