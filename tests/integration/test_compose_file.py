@@ -77,8 +77,11 @@ def test_no_secret_is_in_the_file() -> None:
 
 def test_data_lies_in_named_volumes() -> None:
     for name in ("postgres", "kafka"):
-        (volume,) = _SERVICES[name]["volumes"]
+        volume, *files = _SERVICES[name]["volumes"]
         assert volume.split(":")[0] in _COMPOSE["volumes"]
+        for file in files:
+            assert file.endswith(":ro")
+            assert (_ROOT / file.split(":")[0]).is_file()
 
 
 def test_only_loopback_is_published() -> None:

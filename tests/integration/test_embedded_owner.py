@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from application import topics
-from infrastructure.local.embedded_postgres import EmbeddedPostgres
+from infrastructure.local.embedded_postgres import EmbeddedPostgres, _programs
 from infrastructure.postgres.schema import initialise
 from tests.support.ingesting import Ingestion, dead_letter
 from tests.support.postgres_probe import opened_store
@@ -68,3 +71,32 @@ def test_a_folder_of_an_early_release_is_handed_over_and_works(tmp_path: Path) -
                 early, autocommit=True
             ) as connection:  # an address that was noted still works
                 assert connection.execute("SELECT one FROM public.of_somebody").fetchone() == (1,)
+
+
+def test_the_script_for_an_empty_volume_creates_an_owner_and_closes_the_superuser(tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "deploy" / "postgres" / "owner.sh"
+    with EmbeddedPostgres(tmp_path, database="another") as server:
+        superuser = conninfo_to_dict(server.superuser_url)
+        with psycopg.connect(server.superuser_url, autocommit=True) as connection:
+            connection.execute("DROP DATABASE another")
+            connection.execute("DROP ROLE ras")
+        password = 'it\'s a "test" $HOME'
+        subprocess.run(
+            ["sh", script],
+            env={
+                "PATH": f"{_programs() / 'bin'}:{os.environ['PATH']}",
+                "PGHOST": str(superuser["host"]),
+                "PGPORT": str(superuser["port"]),
+                "PGPASSWORD": str(superuser["password"]),
+                "POSTGRES_PASSWORD": password,
+            },
+            check=True,
+        )
+        owner = make_conninfo("", **{**superuser, "user": "ras", "dbname": "ras", "password": password})
+        initialise(owner)
+        with psycopg.connect(owner) as connection:
+            assert connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = 'ras'").fetchone() == (
+                False,
+            )
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(server.superuser_url)
