@@ -15,6 +15,7 @@ from application.ports import UnreadableEvents
 from domain.aggregate import DomainEvent
 from domain.assessment import AssessmentAggregate
 from domain.batch import BatchAggregate
+from domain.language_analysis import LanguageAnalysisAggregate
 from domain.parking import ParkableStream, UnreadableStream
 
 
@@ -26,7 +27,7 @@ class Load(Protocol):
     ) -> Mapping[str, list[DomainEvent] | UnreadableEvents]: ...
 
 
-Kind = type[BatchAggregate] | type[AssessmentAggregate]
+Kind = type[BatchAggregate] | type[AssessmentAggregate] | type[LanguageAnalysisAggregate]
 Streams = Mapping[str, Kind]
 """Stream ids, and what their events are folded into."""
 

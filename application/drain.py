@@ -32,12 +32,17 @@ from domain.assessment import ASSESSMENT_STREAMS, AssessmentAggregate
 from domain.batch import BATCH_STREAMS, BatchAggregate
 from domain.batch_events import DrainOutcome, MessageDrained, MessageParked
 from domain.dead_letters import Reason
+from domain.language_analysis import ANALYSIS_STREAMS, LanguageAnalysisAggregate
 from domain.parking import ParkableStream, UnreadableStream
 
 _AT_ONCE: Final = 500
 """Messages in one transaction: long enough to be fast, short enough that ingesters wait for the lock without notice."""
 
-_KINDS: Final[Mapping[str, Kind]] = {BATCH_STREAMS: BatchAggregate, ASSESSMENT_STREAMS: AssessmentAggregate}
+_KINDS: Final[Mapping[str, Kind]] = {
+    BATCH_STREAMS: BatchAggregate,
+    ASSESSMENT_STREAMS: AssessmentAggregate,
+    ANALYSIS_STREAMS: LanguageAnalysisAggregate,
+}
 
 STREAM_PREFIXES: Final = tuple(_KINDS)
 """How the names of the streams begin in which messages can wait."""

@@ -35,6 +35,10 @@ class Answer(Generic[_Body]):
         return Edition(self.generation, self.position)
 
 
+class SeveralTeachersError(Exception):
+    """The essay is in batches of more than one teacher: whose is asked for must be said."""
+
+
 class Edition(NamedTuple):
     """Two answers to one question are the same when they are of the same edition."""
 
@@ -69,8 +73,20 @@ class BatchQueries(Protocol):
         It begins behind `after`, and leaves out `offset` more.
         """
 
-    async def essay_analysis(self, essay_id: str) -> Answer[responses.EssayAnalysis] | None:
-        """Return everything known of an essay, in its newest batch; None if it is not known."""
+    async def essay_analysis(
+        self,
+        essay_id: str,
+        *,
+        batch_id: str | None = None,
+        teacher: str | None = None,
+        with_errors: bool = False,
+    ) -> Answer[responses.EssayAnalysis] | None:
+        """Return everything known of an essay in one batch, None if it is in none.
+
+        It is in the batch `batch_id`, or in one of `teacher`, where these are given; of several it is the one
+        registered last. Raises SeveralTeachersError where neither is given and the essay is in batches of more than
+        one teacher. `with_errors`: with the list of grammar errors.
+        """
 
 
 class InboxQueries(Protocol):

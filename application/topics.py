@@ -11,6 +11,7 @@ BATCH_PHASE_OUTCOME: Final = "huleedu.els.batch.phase.outcome.v1"
 ASSESSMENT_RESULT: Final = "huleedu.assessment.result.published.v1"
 BATCH_PIPELINE_COMPLETED: Final = "huleedu.batch.pipeline.completed.v1"
 COMPARISON_RESULT: Final = "huleedu.llm_provider.comparison_result.v1"
+ESSAY_NLP_COMPLETED: Final = "huleedu.essay.nlp.completed.v1"
 
 INPUT_TOPICS: Final = (
     BATCH_ESSAYS_REGISTERED,
@@ -20,6 +21,7 @@ INPUT_TOPICS: Final = (
     ASSESSMENT_RESULT,
     BATCH_PIPELINE_COMPLETED,
     COMPARISON_RESULT,
+    ESSAY_NLP_COMPLETED,
 )
 
 BATCH_RESULTS_READY: Final = "huleedu.ras.batch.results.ready.v1"

@@ -19,6 +19,7 @@ from application.messages import IncomingMessage
 from domain.assessment import AssessmentAggregate, Comparison, assessment_stream_id
 from domain.assessment_events import Side
 from domain.batch import BatchAggregate, batch_stream_id
+from domain.language_analysis import LanguageAnalysisAggregate, analysis_stream_id
 from domain.times import in_utc
 from domain.values import Causation, EssayResult, SpellcheckMetrics
 
@@ -258,6 +259,27 @@ def _pipeline_completed(
     return _on_batch(data.batch_id, at, causation, apply)
 
 
+def _analysed(
+    envelope: wire.Envelope[wire.EssayNlpCompleted], message: IncomingMessage, causation: Causation
+) -> TranslatedMessage:
+    data = envelope.data
+    at = _time(data.timestamp, envelope, message)
+
+    def apply(analyses: LanguageAnalysisAggregate) -> None:
+        analyses.record(
+            text_storage_id=data.text_storage_id,
+            metrics=data.nlp_metrics.model_dump(),
+            grammar=data.grammar_analysis.model_dump(exclude={"errors"}),
+            errors=tuple(error.model_dump() for error in data.grammar_analysis.errors),
+            is_dated=data.timestamp is not None,
+            happened_at=at,
+            causation=causation,
+        )
+
+    stream_id = analysis_stream_id(data.essay_id)
+    return TranslatedMessage(at, causation, (Command(stream_id, LanguageAnalysisAggregate, apply),))
+
+
 Translator = Callable[[Any, IncomingMessage, Causation], TranslatedMessage]
 
 READERS: Final[Mapping[str, tuple[type[wire.Envelope[Any]], Translator]]] = {
@@ -268,5 +290,6 @@ READERS: Final[Mapping[str, tuple[type[wire.Envelope[Any]], Translator]]] = {
     topics.ASSESSMENT_RESULT: (wire.Envelope[wire.AssessmentResult], _assessed),
     topics.BATCH_PIPELINE_COMPLETED: (wire.Envelope[wire.BatchPipelineCompleted], _pipeline_completed),
     topics.COMPARISON_RESULT: (wire.Envelope[wire.ComparisonResult], _judged),
+    topics.ESSAY_NLP_COMPLETED: (wire.Envelope[wire.EssayNlpCompleted], _analysed),
 }
 """For each input topic the model of its messages, and what makes a statement of one."""

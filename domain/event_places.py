@@ -23,6 +23,7 @@ from domain.dead_letters import (
     RetryOutcome,
 )
 from domain.inbox import NotificationRead, inbox_stream_id
+from domain.language_analysis import ANALYSIS_STREAMS, LanguageAnalysisRecorded
 
 _ASSESSMENT: Final = assessment_stream_id("")
 _DEAD_LETTER: Final = "dead-letter-"
@@ -32,8 +33,9 @@ _KINDS: Final[dict[type[DomainEvent], tuple[str, ...]]] = {
     JudgeDecisionRecorded: (_ASSESSMENT,),
     JudgeDecisionFailed: (_ASSESSMENT,),
     AssessmentResultRecorded: (_ASSESSMENT,),
-    MessageParked: (BATCH_STREAMS, _ASSESSMENT),
-    MessageDrained: (BATCH_STREAMS, _ASSESSMENT),
+    LanguageAnalysisRecorded: (ANALYSIS_STREAMS,),
+    MessageParked: (BATCH_STREAMS, _ASSESSMENT, ANALYSIS_STREAMS),
+    MessageDrained: (BATCH_STREAMS, _ASSESSMENT, ANALYSIS_STREAMS),
     MessageDeadLettered: (_DEAD_LETTER,),
     DeadLetterRetried: (_DEAD_LETTER,),
     DeadLetterReplaced: (_DEAD_LETTER,),

@@ -82,6 +82,7 @@ class Settings(KafkaSettings):
         "api-gateway-service",
         "admin-dashboard-service",
         "bff-teacher-service",
+        "ai-feedback-service",
     )
     operator_services: Annotated[tuple[str, ...], NoDecode] = ("admin-dashboard-service",)
     assessments_allowed_services: Annotated[tuple[str, ...], NoDecode] = (

@@ -282,6 +282,79 @@ class ComparisonResult(WireModel):
         return self
 
 
+Indices = Annotated[dict[str, float], Field(max_length=1_000)]
+Counts = Annotated[dict[str, Count], Field(max_length=1_000)]
+
+
+class NlpMetrics(WireModel):
+    """What was measured in a text."""
+
+    word_count: Count
+    sentence_count: Count
+    avg_sentence_length: float
+    language_detected: str
+    processing_time_ms: Count = 0
+    mean_zipf_frequency: float = 0.0
+    percent_tokens_zipf_below_3: float = 0.0
+    mtld_score: float = 0.0
+    hdd_score: float = 0.0
+    mean_dependency_distance: float = 0.0
+    phrasal_indices: Indices = Field(default_factory=dict)
+    clausal_indices: Indices = Field(default_factory=dict)
+    first_order_coherence: float = 0.0
+    second_order_coherence: float = 0.0
+    avg_bigram_pmi: float = 0.0
+    avg_trigram_pmi: float = 0.0
+    avg_bigram_npmi: float = 0.0
+    avg_trigram_npmi: float = 0.0
+
+
+class GrammarError(WireModel):
+    """One error; `context` is a piece of the essay's text, in which the error begins at `context_offset`."""
+
+    rule_id: str
+    message: str
+    short_message: str
+    offset: Count
+    length: Count
+    replacements: list[str] = Field(default_factory=list)
+    category: str
+    severity: str = "info"
+    category_id: str
+    category_name: str
+    context: str
+    context_offset: Count
+
+
+class GrammarAnalysis(WireModel):
+    """The errors of grammar and spelling in a text, and how many there are of each kind."""
+
+    error_count: Count
+    errors: list[GrammarError] = Field(default_factory=list)
+    language: str
+    processing_time_ms: Count = 0
+    grammar_category_counts: Counts | None = None
+    grammar_rule_counts: Counts | None = None
+
+
+class EssayNlpCompleted(WireModel):
+    """The language of an essay's text was analysed. It names no batch.
+
+    `processing_metadata` is not read: it may contain the whole text of the teacher's prompt.
+    """
+
+    event_name: ProcessingEvent = ProcessingEvent.ESSAY_NLP_COMPLETED
+    entity_id: str | None = None
+    entity_type: str | None = None
+    parent_id: str | None = None
+    timestamp: Timestamp | None = None
+    essay_id: Identifier
+    text_storage_id: Annotated[str, StringConstraints(max_length=255)]
+    nlp_metrics: NlpMetrics
+    grammar_analysis: GrammarAnalysis
+    processing_metadata: dict[str, Any] = Field(default_factory=dict)
+
+
 Data = TypeVar("Data", bound=WireModel)
 
 

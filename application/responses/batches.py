@@ -9,6 +9,12 @@ from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from application.responses.kinds import Count, FreeObject, Stage
+from application.responses.language import (
+    CjRanking,
+    GrammarAnalysis,
+    NlpMetrics,
+    SpellingError,
+)
 from domain.values import ClientStatus
 
 
@@ -108,8 +114,8 @@ class _CjAssessment(TypedDict):
     assessed_at: datetime | None
 
 
-class EssayAnalysis(TypedDict):
-    """Everything known of an essay."""
+class EssayInBatch(TypedDict):
+    """An essay in one of its batches."""
 
     essay_id: str
     batch_id: str
@@ -123,4 +129,26 @@ class EssayAnalysis(TypedDict):
     spellcheck: _Spellcheck
     cj_assessment: _CjAssessment
     last_updated: datetime
+
+
+class FeedbackMembers(TypedDict):
+    """An essay under the names of upstream's decision on AI feedback."""
+
+    owner_user_id: str
+    corrected_text_storage_id: str | None
+    original_text_storage_id: str | None
+    student_prompt_ref: FreeObject | None
+    word_count: Annotated[Count | None, Field(description="By the language analysis, else by the spellcheck")]
+    nlp_metrics: NlpMetrics | None
+    grammar_analysis: GrammarAnalysis | None
+    spelling_errors: Annotated[
+        list[SpellingError],
+        Field(description="The first 100. The spellcheck reports counts alone: `spellcheck`"),
+    ]
+    cj_ranking: CjRanking | None
+
+
+class EssayAnalysis(EssayInBatch, FeedbackMembers):
+    """Everything known of an essay, in one of its batches."""
+
     assessment: NotRequired[Assessment | AssessmentUnavailable]

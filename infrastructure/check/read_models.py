@@ -20,6 +20,7 @@ from domain.assessment import ASSESSMENT_STREAMS
 from domain.batch import BATCH_STREAMS
 from domain.batch_events import PUBLISHED_EVENTS
 from domain.inbox import inbox_stream_id
+from domain.language_analysis import ANALYSIS_STREAMS
 from domain.notifications import teacher_notification
 from infrastructure.check.announcements import Announcements
 from infrastructure.check.misplaced_events import Places
@@ -40,6 +41,7 @@ OWNERS: Final[dict[str, tuple[str, str]]] = {
     "teacher_inbox": ("batch_id", BATCH_STREAMS),
     "dead_letters": ("stream_id", ""),
     "assessments": ("job_id", ASSESSMENT_STREAMS),
+    "language_analyses": ("essay_id", ANALYSIS_STREAMS),
 }
 """For each projection the column that says whose a row is, and what makes a stream's id of it."""
 

@@ -18,6 +18,7 @@ SOURCES: Final = {
     topics.ASSESSMENT_RESULT: "cj_assessment_service",
     topics.BATCH_PIPELINE_COMPLETED: "batch_orchestrator_service",
     topics.COMPARISON_RESULT: "llm_provider_service",
+    topics.ESSAY_NLP_COMPLETED: "nlp_service",
 }
 """Which service writes to a topic, as it names itself in `source_service`."""
 

@@ -82,7 +82,8 @@ class BatchScript:
 
     Essays in `failed_essay_ids` fail their spellcheck for good; those in `rechecked_essay_ids` fail it
     first and pass it later. `assessed` tells a full pipeline from one that ends after spellcheck; where it
-    is `judged` too, every judge's answer is in the stream and not their result alone.
+    is `judged` too, every judge's answer is in the stream and not their result alone. `analysed`: the language of
+    each essay that comes through spellcheck is analysed.
     """
 
     seed: str
@@ -101,6 +102,7 @@ class BatchScript:
     assignment_id: str | None
     anchors: int
     judged: bool = False
+    analysed: bool = False
 
     @property
     def all_failed(self) -> bool:

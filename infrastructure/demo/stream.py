@@ -40,6 +40,7 @@ _BETWEEN_BATCHES_S: Final = (0.5, 3.5)
 """Far less than the minute or two that a batch takes, so that dozens are open at a time."""
 
 _SPELLCHECK_ONLY_SHARE: Final = 0.15
+_ANALYSED_SHARE: Final = 0.5
 _LARGEST_JUDGED_CLASS: Final = 30
 """Every pair is judged, so the answers grow with the square of the class."""
 
@@ -131,7 +132,9 @@ def stream(
         if judged and script.assessed and 2 <= len(script.surviving_essay_ids) <= _LARGEST_JUDGED_CLASS:
             script = replace(script, judged=True)
             judged -= 1
-        scripts.append(script)
+        # Drawn apart, so that the rest of a stream stays as it was.
+        analysed = seeded(seed, number, "analysed").random() < _ANALYSED_SHARE
+        scripts.append(replace(script, analysed=analysed))
         starts_at += timedelta(seconds=dice.uniform(*_BETWEEN_BATCHES_S))
     return Scenario(seed, tuple(scripts), disorder, repeats)
 

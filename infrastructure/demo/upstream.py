@@ -15,6 +15,7 @@ from application import topics
 from domain.values import BatchStatus, Phase
 from infrastructure.demo.answers import judging_messages
 from infrastructure.demo.judging import assessment_metadata, essay_results
+from infrastructure.demo.language import language_analysis
 from infrastructure.demo.message import SOURCES, Json, UpstreamMessage, enveloped, sent_again, wire_time
 from infrastructure.demo.script import BatchScript, draw_storage_id, draw_uuid, seeded
 
@@ -60,6 +61,11 @@ class _Writer:
             if script.failed_essay_ids
             else BatchStatus.COMPLETED_SUCCESSFULLY,
         )
+        if script.analysed:
+            for essay_id in script.surviving_essay_ids:
+                yield language_analysis(
+                    script, essay_id, self._corrected_text_ids[essay_id], begins=self._now
+                )
         if script.assessed:
             begins = self._now
             assessment, results = self._assessment()

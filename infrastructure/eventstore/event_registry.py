@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from domain import assessment_events, batch_events, dead_letters, inbox
+from domain import assessment_events, batch_events, dead_letters, inbox, language_analysis
 from domain.aggregate import DomainEvent
 from infrastructure.eventstore.codec import EventCodec
 from infrastructure.eventstore.upcasts import RETIRED
@@ -25,6 +25,7 @@ EVENT_CLASSES: Final[tuple[type[DomainEvent], ...]] = (
     assessment_events.JudgeDecisionRecorded,
     assessment_events.JudgeDecisionFailed,
     assessment_events.AssessmentResultRecorded,
+    language_analysis.LanguageAnalysisRecorded,
     dead_letters.MessageDeadLettered,
     dead_letters.DeadLetterRetried,
     dead_letters.DeadLetterReplaced,

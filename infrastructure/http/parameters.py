@@ -156,9 +156,14 @@ def path_parameter(name: str) -> dict[str, Any]:
     }
 
 
+def is_id(value: str) -> bool:
+    """Tell whether a text can be an identifier of upstream's."""
+    return 0 < len(value) <= _LONGEST_ID and "\0" not in value
+
+
 def id_of(request: Request, name: str, *, error: str) -> str:
     """Return an identifier from the path. Raises Problem 400 for one that cannot be any."""
     value = str(request.path_params[name])
-    if len(value) > _LONGEST_ID or "\0" in value:
+    if not is_id(value):
         raise Problem(400, f"This cannot be an identifier: {name}.", error=error)
     return value

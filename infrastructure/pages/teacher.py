@@ -192,8 +192,12 @@ class TeacherPages:
     async def one_essay(self, request: Request, identity: Identity) -> Response:
         """Everything known of an essay."""
         live_id = await self._hub.current_id()
-        answer = await self._batches.essay_analysis(id_of(request, "essay_id", error="Invalid essay ID"))
-        if answer is None or answer.body["user_id"] != identity.subject:
+        answer = await self._batches.essay_analysis(
+            id_of(request, "essay_id", error="Invalid essay ID"),
+            batch_id=request.query_params.get("batch") or None,
+            teacher=identity.subject,
+        )
+        if answer is None:
             raise Problem(404, "There is no such essay.")
         return self._renderer.page(
             request,

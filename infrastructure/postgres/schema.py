@@ -28,8 +28,8 @@ def initialise(database_url: str, *, upgrade: bool = True) -> dict[str, str]:
     """Create what is missing and, with `upgrade`, migrate what is old; running it again changes nothing.
 
     Returns what remains to be done for a read model, by its name: one that is missing is created empty only
-    while there are no events that it would lack, and one of another version is left as it is. `ras rebuild`
-    sees to both. Raises SchemaVersionError for tables of a newer release, and without `upgrade` for those of
+    while there are no events that it would lack (a new one of an upgrade has none), and one of another version is
+    left as it is. `ras rebuild` sees to both. Raises SchemaVersionError for tables of a newer release, and without `upgrade` for those of
     an older one.
     """
     check_sessions_last(database_url)
@@ -41,12 +41,10 @@ def initialise(database_url: str, *, upgrade: bool = True) -> dict[str, str]:
         if revision is not None and not (upgrade and schema_version.is_older(revision)):
             schema_version.check_revision(revision)
         _migrate(connection)
-        has_events = connection.execute(text("SELECT EXISTS (SELECT FROM ras.stored_events)")).scalar_one()
-        if not has_events:
-            found = versions(connection)
-            for projection in PROJECTIONS:
-                if projection.name not in found:
-                    _create_read_model(connection, projection)
+        found = versions(connection)
+        for projection in PROJECTIONS:
+            if projection.name not in found and not _has_events(connection, projection):
+                _create_read_model(connection, projection)
         if grants.are_granted(connection):
             grants.regrant(connection)
         return complaints(versions(connection))
@@ -76,6 +74,16 @@ def _migrate(connection: Connection) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _has_events(connection: Connection, projection: Projection) -> bool:
+    """Tell whether the log holds an event that the read model needs; a log without one is read to its end."""
+    every_version = [f"{topic.rpartition('.v')[0]}.v%" for topic in projection.topics]
+    found = connection.execute(
+        text("SELECT EXISTS (SELECT FROM ras.stored_events WHERE topic LIKE ANY(:topics))"),
+        {"topics": every_version},
+    )
+    return bool(found.scalar_one())
 
 
 def _create_read_model(connection: Connection, projection: Projection) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from application.batch_status import batch_status
 from application.list_cursor import ListCursor
-from application.queries import Answer, Edition, LetterFilter
+from application.queries import Answer, Edition, LetterFilter, SeveralTeachersError
 from application.responses.batches import BatchStatus, EssayAnalysis, UserBatches
 from application.responses.dead_letters import DeadLetter, DeadLetterPage, Parked
 from application.responses.inbox import Notifications
 from domain.dead_letters import LetterState
 from domain.values import BatchStatus as Status
+from infrastructure.postgres.read_models import ReadModelUnavailableError
 from infrastructure.queries.bodies import (
     dead_letter_body,
     dead_letter_summary,
@@ -23,6 +24,7 @@ from infrastructure.queries.bodies import (
     parked_stream,
     written,
 )
+from infrastructure.queries.essays import ANALYSIS_QUERY, COMPARISONS_QUERY, ESSAY_QUERY, feedback_members
 from infrastructure.queries.letters_by_id import Found, carriers
 from infrastructure.queries.read_model_queries import ReadModelQueries
 from infrastructure.queries.standings import LETTER, counted, standing_among
@@ -87,19 +89,6 @@ _USER_QUERY: Final = f"""
     ORDER BY b.registered_at DESC, b.batch_id
 """
 _USER_COUNT: Final = f"SELECT count(*) FROM ras_batch_results.batches b WHERE {_WANTED}"
-_ESSAY_QUERY: Final = f"""
-    SELECT b.user_id, b.class_id, b.course_code, b.assignment_id, b.status, b.position, b.assessed_at,
-        b.named_phases, {_OUTCOMES}, x.*,
-        r.rank, r.bt_score, r.normalized_score, r.letter_grade, r.confidence_score, r.confidence_label, r.job_id,
-        greatest(x.last_updated, r.assessed_at) AS changed_at, {LETTER} AS letter,
-        EXISTS (SELECT FROM ras_batch_results.essays y WHERE y.batch_id = b.batch_id
-            AND y.ordinal IS NOT NULL AND y.spellcheck_status IS NOT NULL) AS has_spellchecks,
-        (SELECT count(*) FROM ras_batch_results.rankings q JOIN ras_batch_results.essays y USING (batch_id, essay_id)
-         WHERE q.batch_id = b.batch_id AND y.ordinal IS NOT NULL) AS ranked
-    FROM {_RANKED_ESSAYS} JOIN ras_batch_results.batches b ON b.batch_id = x.batch_id
-    WHERE x.essay_id = %(essay_id)s AND x.ordinal IS NOT NULL AND b.user_id IS NOT NULL
-    ORDER BY b.registered_at DESC, b.batch_id LIMIT 1
-"""
 _NOTIFICATIONS: Final = """
     SELECT * FROM ras_teacher_inbox.notifications
     WHERE teacher_id = %(teacher_id)s AND (%(before)s ::bigint IS NULL OR position < %(before)s)
@@ -179,17 +168,44 @@ class PostgresQueries(ReadModelQueries):
             },
         }
 
-    async def essay_analysis(self, essay_id: str) -> Answer[EssayAnalysis] | None:
-        """Return everything known of an essay, in its newest batch."""
-        rows = await self._rows(_ESSAY_QUERY, essay_id=essay_id)
+    async def essay_analysis(
+        self,
+        essay_id: str,
+        *,
+        batch_id: str | None = None,
+        teacher: str | None = None,
+        with_errors: bool = False,
+    ) -> Answer[EssayAnalysis] | None:
+        """Return everything known of an essay in one batch, None if it is in none. Raises SeveralTeachersError."""
+        rows = await self._rows(ESSAY_QUERY, essay_id=essay_id, batch_id=batch_id, teacher=teacher)
         if not rows:
             return None
         row, standing = rows[0], standing_among(rows[0])
+        if batch_id is None and teacher is None and row["is_shared"]:
+            raise SeveralTeachersError
+        own_texts = [row["text_storage_id"], row["spellcheck_corrected_text_id"]]
+        analyses = await self._rows(
+            ANALYSIS_QUERY,
+            essay_id=essay_id,
+            texts=own_texts if row["has_strangers"] else None,
+            with_errors=with_errors,
+        )
+        analysis = analyses[0] if analyses else None
         stands = {
             "standing": standing.standing(essay_id, row["letter"]).state.value,
             "cj_status": standing.judged(essay_id, row["letter"]),
         }
-        return Answer(essay_body({**row, **stands}), row["position"])
+        comparisons = None if row["rank"] is None else await self._comparisons(row["job_id"], essay_id)
+        body = {**essay_body({**row, **stands}), **feedback_members(row, analysis, comparisons)}
+        position = max(row["position"], analysis["position"] if analysis else 0)
+        return Answer(cast("EssayAnalysis", body), position)
+
+    async def _comparisons(self, job_id: str, essay_id: str) -> int | None:
+        try:
+            rows = await self._rows(COMPARISONS_QUERY, job_id=job_id, essay_id=essay_id)
+        except ReadModelUnavailableError:
+            return None  # the rest of the answer does not need this read model
+        return int(rows[0]["judged"])
 
     async def notifications(
         self, teacher_id: str, *, limit: int, before: int | None, unread: bool

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import orjson
 
-from application.responses.batches import EssayAnalysis, EssayResult
+from application.responses.batches import EssayInBatch, EssayResult
 from application.responses.dead_letters import DeadLetter, DeadLetterSummary, ParkedStream
 from application.responses.inbox import Notification
 from domain.values import CLIENT_STATUS
@@ -19,8 +19,8 @@ def written(essays: str) -> list[EssayResult]:
     return cast("list[EssayResult]", orjson.Fragment(essays))
 
 
-def essay_body(row: Mapping[str, Any]) -> EssayAnalysis:
-    """Return everything known of an essay."""
+def essay_body(row: Mapping[str, Any]) -> EssayInBatch:
+    """Return an essay in its batch."""
     return {
         "essay_id": row["essay_id"],
         "batch_id": row["batch_id"],

@@ -26,6 +26,7 @@ from application.topics import (
     BATCH_PHASE_OUTCOME,
     BATCH_PIPELINE_COMPLETED,
     COMPARISON_RESULT,
+    ESSAY_NLP_COMPLETED,
     ESSAY_SLOT_ASSIGNED,
     INPUT_TOPICS,
     SPELLCHECK_RESULTS,
@@ -48,6 +49,7 @@ MODELS: dict[str, type[wire.Envelope[Any]]] = {
     ASSESSMENT_RESULT: wire.Envelope[wire.AssessmentResult],
     BATCH_PIPELINE_COMPLETED: wire.Envelope[wire.BatchPipelineCompleted],
     COMPARISON_RESULT: wire.Envelope[wire.ComparisonResult],
+    ESSAY_NLP_COMPLETED: wire.Envelope[wire.EssayNlpCompleted],
 }
 
 REFUSED_THOUGH_VALID = {

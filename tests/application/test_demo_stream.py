@@ -142,9 +142,25 @@ def test_without_disorder_messages_arrive_as_they_are_sent() -> None:
 def test_disorder_turns_topics_of_one_batch_around() -> None:
     first_topics: dict[str, str] = {}
     for message in stream(7, 30, disorder=0.5, repeats=0.0):
-        first_topics.setdefault(batch_of(message.topic, message.value), message.topic)
+        if message.topic != topics.ESSAY_NLP_COMPLETED:  # it names no batch
+            first_topics.setdefault(batch_of(message.topic, message.value), message.topic)
     assert topics.BATCH_ESSAYS_REGISTERED in first_topics.values()
     assert set(first_topics.values()) - {topics.BATCH_ESSAYS_REGISTERED}
+
+
+def test_the_language_of_every_essay_of_an_analysed_class_is_analysed_unless_its_spellcheck_failed(
+    scenario: Scenario,
+) -> None:
+    expected = {
+        essay_id for script in scenario.scripts if script.analysed for essay_id in script.surviving_essay_ids
+    }
+    analysed = {
+        message.key.decode()
+        for message in scenario
+        if message.topic == topics.ESSAY_NLP_COMPLETED and message.key is not None
+    }
+    assert analysed == expected
+    assert len({script.analysed for script in scenario.scripts}) == 2
 
 
 def test_judges_answer_each_pair_of_a_judged_class_and_mostly_as_the_result_has_it(
@@ -252,7 +268,11 @@ def test_bulk_of_no_batches_is_empty() -> None:
 
 def most_open(stream_of_records: Sequence[Record]) -> int:
     """Return how many batches are at most between their first and last message at one time."""
-    named = [batch_of(topic, value) for topic, _, value in stream_of_records]
+    named = [
+        batch_of(topic, value)
+        for topic, _, value in stream_of_records
+        if topic != topics.ESSAY_NLP_COMPLETED  # it names no batch
+    ]
     last = {batch_id: position for position, batch_id in enumerate(named)}
     opened: set[str] = set()
     most = 0

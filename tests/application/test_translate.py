@@ -16,6 +16,7 @@ from application.topics import (
     BATCH_PHASE_OUTCOME,
     BATCH_PIPELINE_COMPLETED,
     COMPARISON_RESULT,
+    ESSAY_NLP_COMPLETED,
     ESSAY_SLOT_ASSIGNED,
     INPUT_TOPICS,
     SPELLCHECK_RESULTS,
@@ -41,6 +42,8 @@ from domain.batch_events import (
     PipelineCompleted,
 )
 from domain.dead_letters import Reason
+from domain.language_analysis import LanguageAnalysisAggregate, LanguageAnalysisRecorded
+from domain.parking import ParkableStream
 from domain.values import BatchStatus, SpellcheckMetrics
 from tests.support.deciding import batch_id_in, decide
 from tests.support.upstream import (
@@ -62,8 +65,12 @@ OWN_TIME: dict[str, Place] = {
     ASSESSMENT_RESULT: ("data", "assessed_at"),
     BATCH_PIPELINE_COMPLETED: ("data", "metadata", "timestamp"),
     COMPARISON_RESULT: ("data", "completed_at"),
+    ESSAY_NLP_COMPLETED: ("data", "timestamp"),
 }
 """Where each payload bears its own time; a phase outcome has none."""
+
+WITHOUT_BATCH = (COMPARISON_RESULT, ESSAY_NLP_COMPLETED)
+"""What is for a judging job or an essay, and no batch."""
 
 
 def statement(topic: str, value: dict[str, Any]) -> TranslatedMessage:
@@ -85,7 +92,7 @@ def recorded(topic: str, value: dict[str, Any]) -> DomainEvent:
 # What each topic's message asks for.
 
 
-@pytest.mark.parametrize("topic", [topic for topic in INPUT_TOPICS if topic != COMPARISON_RESULT])
+@pytest.mark.parametrize("topic", [topic for topic in INPUT_TOPICS if topic not in WITHOUT_BATCH])
 def test_a_message_is_for_the_batch_that_its_payload_names(topic: str) -> None:
     member = "entity_id" if topic == BATCH_ESSAYS_REGISTERED else "batch_id"
 
@@ -212,6 +219,60 @@ def test_an_assessment_is_for_its_batch_and_for_its_job() -> None:
     assert concluded.batch_id == data["batch_id"]
     for shared in ("assignment_id", "method", "model_used", "model_provider", "results", "metadata"):
         assert getattr(concluded, shared) == getattr(ranked, shared)
+
+
+def test_an_analysis_is_for_its_essay_and_for_no_batch() -> None:
+    data = FULLEST[ESSAY_NLP_COMPLETED]["data"]
+    told = statement(ESSAY_NLP_COMPLETED, FULLEST[ESSAY_NLP_COMPLETED])
+
+    assert [(command.stream_id, command.kind) for command in told.commands] == [
+        (f"analysis-{data['essay_id']}", LanguageAnalysisAggregate)
+    ]
+    [event] = decide(told, {})
+    assert isinstance(event, LanguageAnalysisRecorded)
+    assert event.metrics == data["nlp_metrics"]
+    assert [*event.errors] == data["grammar_analysis"]["errors"]
+    assert {**event.grammar, "errors": [*event.errors]} == data["grammar_analysis"]
+
+
+def test_the_text_of_the_prompt_is_not_recorded() -> None:
+    prompt = FULLEST[ESSAY_NLP_COMPLETED]["data"]["processing_metadata"]["student_prompt_text"]
+
+    [event] = decide(statement(ESSAY_NLP_COMPLETED, FULLEST[ESSAY_NLP_COMPLETED]), {})
+
+    assert prompt
+    assert prompt not in str(vars(event))
+
+
+def test_an_analysis_sent_again_without_a_time_of_its_own_is_a_repeat() -> None:
+    message = altered(ESSAY_NLP_COMPLETED, ("data", "timestamp"))
+    analyses: dict[str, ParkableStream] = {}
+    assert decide(statement(ESSAY_NLP_COMPLETED, message), analyses)
+
+    message["event_timestamp"] = "2026-03-07T20:00:00Z"
+    assert not decide(statement(ESSAY_NLP_COMPLETED, message), analyses)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("data", "essay_id"), ""),
+        (("data", "essay_id"), "x" * 256),
+        (("data", "text_storage_id"), "x" * 256),
+        (("data", "nlp_metrics", "word_count"), -1),
+        (("data", "nlp_metrics", "phrasal_indices"), {str(n): 0.0 for n in range(1001)}),
+        (("data", "grammar_analysis", "grammar_category_counts"), {"TYPOS": -1}),
+        (("data", "grammar_analysis", "error_count"), 2**31),
+    ],
+)
+def test_an_analysis_that_cannot_be_true_is_refused(place: Place, value: Any) -> None:
+    read = translate(
+        record(ESSAY_NLP_COMPLETED, altered(ESSAY_NLP_COMPLETED, place, value)), received_at=RECEIVED_AT
+    )
+
+    assert isinstance(read, Rejection)
+    assert read.reason is Reason.CONTRACT_VIOLATION
+    assert str(place[-1]) in read.detail
 
 
 DECISION = {"winner": "Essay B", "justification": "clearer", "confidence": 4, "error_detail": None}

@@ -31,7 +31,7 @@ _SCENARIOS: Final = (
         "out-of-order",
         "duplicates",
     ),
-    *("superseded", "critical-failure", "comparisons-120"),
+    *("superseded", "critical-failure", "comparisons-120", "language-analysis"),
 )
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _UNTOUCHED: Final = 0.35

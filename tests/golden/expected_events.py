@@ -42,6 +42,7 @@ from domain.dead_letters import (
     RetryOutcome,
 )
 from domain.inbox import NotificationRead
+from domain.language_analysis import LanguageAnalysisRecorded
 from domain.values import BatchStatus, Causation, EssayResult, PhaseResult, Ranking, SpellcheckMetrics
 
 _BATCH: Final = "batch-3f0c2a9e-5c1d-4f7e-9b61-0f6a4d2c8e11"
@@ -299,6 +300,56 @@ EXPECTED: Final[dict[str, DomainEvent]] = {
         key="ZXNzYXktYQ==",
         value="eyJldmVudF90eXBlIjogIngifQ==",
         headers=(("event_id", "OGIwZjdjNTI="),),
+    ),
+    "ras.analysis.language-analysis-recorded.v1": LanguageAnalysisRecorded(
+        originator_id="analysis-essay-a",
+        originator_version=1,
+        happened_at=_HAPPENED_AT,
+        causation=_causation("huleedu.essay.nlp.completed.v1", 12),
+        text_storage_id="text-2",
+        metrics={
+            "word_count": 311,
+            "sentence_count": 20,
+            "avg_sentence_length": 15.55,
+            "language_detected": "sv",
+            "processing_time_ms": 812,
+            "mean_zipf_frequency": 5.1,
+            "percent_tokens_zipf_below_3": 0.0,
+            "mtld_score": 88.25,
+            "hdd_score": 0.0,
+            "mean_dependency_distance": 2.4,
+            "phrasal_indices": {"noun_phrase_length": 2.5},
+            "clausal_indices": {},
+            "first_order_coherence": 0.5,
+            "second_order_coherence": 0.25,
+            "avg_bigram_pmi": -1.5,
+            "avg_trigram_pmi": 0.0,
+            "avg_bigram_npmi": 0.0,
+            "avg_trigram_npmi": 0.0,
+        },
+        grammar={
+            "error_count": 1,
+            "language": "sv-SE",
+            "processing_time_ms": 0,
+            "grammar_category_counts": {"TYPOS": 1},
+            "grammar_rule_counts": None,
+        },
+        errors=(
+            {
+                "rule_id": "MORFOLOGIK_RULE_SV_SE",
+                "message": "Möjligt stavfel hittat.",
+                "short_message": "Stavfel",
+                "offset": 17,
+                "length": 11,
+                "replacements": ["räksmörgås"],
+                "category": "misspelling",
+                "severity": "info",
+                "category_id": "TYPOS",
+                "category_name": "Möjliga stavfel",
+                "context": "åt en räksmörgåss",
+                "context_offset": 6,
+            },
+        ),
     ),
     "ras.assessment.judge-decision-recorded.v1": JudgeDecisionRecorded(
         originator_id="assessment-1207",

@@ -159,11 +159,19 @@ def test_without_include_nobody_is_asked_and_nothing_changes(school: School, app
 @pytest.mark.parametrize(
     "query", ["include=essays", "include=assessment,essays", "include=assessment&include=x"]
 )
-@pytest.mark.parametrize("path", ["/batches/judged/status", "/essays/e1/aggregated-analysis"])
-def test_anything_else_to_include_is_a_bad_request(school: School, path: str, query: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "choices"),
+    [
+        ("/batches/judged/status", "assessment"),
+        ("/essays/e1/aggregated-analysis", "assessment or grammar_errors"),
+    ],
+)
+def test_anything_else_to_include_is_a_bad_request(
+    school: School, path: str, choices: str, query: str
+) -> None:
     response = school.api.get(f"/internal/v1{path}?{query}")
     assert (response.status_code, response.headers["Content-Type"]) == (400, PROBLEM_JSON)
-    assert response.json()["detail"] == "include can only be assessment."
+    assert response.json()["detail"] == f"include can only be {choices}."
 
 
 def test_the_app_is_not_asked_about_what_ras_does_not_know(school: School, app: AssessmentServer) -> None:

@@ -76,6 +76,27 @@ def test_everything_known_of_an_essay(school: School) -> None:
             "assessed_at": "2026-03-07T08:20:00Z",
         },
         "last_updated": "2026-03-07T08:20:00Z",
+        "owner_user_id": "teacher-0007",
+        "corrected_text_storage_id": "text-2",
+        "original_text_storage_id": "text-1",
+        "student_prompt_ref": None,
+        "word_count": 100,
+        "nlp_metrics": None,
+        "grammar_analysis": None,
+        "spelling_errors": [],
+        "cj_ranking": {
+            "job_id": "job-9",
+            "rank": 3,
+            "ranked_essays": 2,
+            "percentile": 0.0,
+            "score": 0.7,
+            "letter_grade": "C",
+            "confidence_score": 0.9,
+            "confidence_label": "HIGH",
+            "comparison_count": 0,
+            "relative_strengths": [],
+            "relative_weaknesses": [],
+        },
     }
 
 
@@ -121,13 +142,15 @@ def test_an_essay_that_failed_in_a_phase_without_results_of_its_own_has_failed(
     assert school.analysis(bad)["essay_status"] == "failed"
 
 
-def test_an_essay_in_two_batches_answers_from_the_newest(school: School) -> None:
+def test_an_essay_in_two_batches_of_a_teacher_answers_from_the_newest(school: School) -> None:
     school.hear("newer", registered("twice", at=30), spellchecked("twice", at=31, corrections=2))
     school.hear("older", registered("twice", at=0), spellchecked("twice", at=40, corrections=9))
     school.hear("unregistered", spellchecked("twice", at=50))
 
     body = school.analysis("twice")
     assert (body["batch_id"], body["spellcheck"]["correction_count"]) == ("newer", 2)
+    older = school.analysis("twice", "?batch_id=older")
+    assert (older["batch_id"], older["spellcheck"]["correction_count"]) == ("older", 9)
 
 
 def test_an_essay_that_no_registration_names_is_not_found(school: School) -> None:

@@ -15,6 +15,7 @@ from alembic.script import ScriptDirectory
 from eventsourcing.persistence import StoredEvent
 from sqlalchemy.schema import CreateSchema
 
+from domain.batch_events import BatchRegistered
 from domain.dead_letters import MessageDeadLettered
 from infrastructure.postgres import schema_version
 from infrastructure.postgres.connections import maintenance_engine
@@ -193,18 +194,35 @@ def test_check_says_what_is_wrong_and_what_to_do(database_url: str, change: str,
         check(database_url)
 
 
-def test_a_read_model_that_would_lack_events_is_left_to_a_rebuild(database_url: str) -> None:
+@pytest.mark.parametrize(
+    "topic", [MessageDeadLettered.topic, MessageDeadLettered.topic.replace(".v1", ".v99")]
+)
+def test_a_read_model_that_would_lack_events_is_left_to_a_rebuild(database_url: str, topic: str) -> None:
     initialise(database_url)
     with probe(database_url) as database:
         database.execute("DROP SCHEMA ras_dead_letters CASCADE")
         database.execute("DELETE FROM ras.read_models WHERE name = 'dead_letters'")
-        database.put(StoredEvent("batch-1", 1, "some-topic", b"{}"))
+        database.put(StoredEvent("letter-1", 1, topic, b"{}"))
 
         assert initialise(database_url) == {
             "dead_letters": "The read model dead_letters does not exist yet: run `ras rebuild dead_letters`."
         }
 
         assert "ras_dead_letters.letters" not in tables(database)
+
+
+def test_a_read_model_that_is_new_in_this_release_is_created_beside_the_events_of_others(
+    database_url: str,
+) -> None:
+    initialise(database_url)
+    with probe(database_url) as database:
+        database.put(StoredEvent("batch-1", 1, BatchRegistered.topic, b"{}"))
+        database.execute("DROP SCHEMA ras_language_analyses CASCADE")
+        database.execute("DELETE FROM ras.read_models WHERE name = 'language_analyses'")
+
+        assert initialise(database_url) == {}
+
+        assert "ras_language_analyses.analyses" in tables(database)
 
 
 def test_initialise_brings_back_a_missing_read_model_and_leaves_another_version_alone(

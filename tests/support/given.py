@@ -85,12 +85,13 @@ class SlotAssigned(Message):
 
     essay_id: str
     file_name: str = "essay-01.docx"
+    text_id: str = "text-1"
 
     def tell(self, batch: BatchAggregate, causation: Causation) -> None:
         batch.assign_slot(
             essay_id=self.essay_id,
             file_upload_id="upload-1",
-            text_storage_id="text-1",
+            text_storage_id=self.text_id,
             original_file_name=self.file_name,
             happened_at=self.at,
             causation=causation,
@@ -209,9 +210,11 @@ def registered(
     return Registered(essay_ids, user_id, class_id, org_id, course_code, at=minute(at))
 
 
-def slot_assigned(essay_id: str, file_name: str = "essay-01.docx", *, at: int = 1) -> Message:
+def slot_assigned(
+    essay_id: str, file_name: str = "essay-01.docx", *, at: int = 1, text_id: str = "text-1"
+) -> Message:
     """A file took the essay's place."""
-    return SlotAssigned(essay_id, file_name, at=minute(at))
+    return SlotAssigned(essay_id, file_name, text_id, at=minute(at))
 
 
 def spellchecked(essay_id: str, *, at: int = 10, corrections: int = 3) -> Message:

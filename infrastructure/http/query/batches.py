@@ -11,17 +11,18 @@ from starlette.routing import Route
 from application.batch_status import STATUS_FILTERS, statuses_for
 from application.enrichment import Assessments, batch_member, essay_member, with_member
 from application.json_text import json_bytes
-from application.queries import BatchQueries
+from application.queries import BatchQueries, SeveralTeachersError
 from application.responses import batches as responses
 from infrastructure.http.operation import Operation
-from infrastructure.http.parameters import BATCH_CURSOR, Parameter, Whole, id_of, limit
+from infrastructure.http.parameters import BATCH_CURSOR, Parameter, Whole, id_of, is_id, limit
 from infrastructure.http.problems import Problem
-from infrastructure.http.query.enrichment import ASSESSMENT, INCLUDE, wants_assessment
+from infrastructure.http.query.enrichment import ASSESSMENT, GRAMMAR_ERRORS, INCLUDE, INCLUDE_OF_ESSAY
 from infrastructure.http.query.history import AS_OF, BY, INVALID_BATCH_ID, Past, asks_for_the_past
 from infrastructure.http.response_cache import KEPT_BYTES, KeptAnswer, KeptAnswers
 from infrastructure.http.responses import NOT_MODIFIED, json_response
 from infrastructure.http.waiting import AFTER, POSITION, PREFER, WAIT, Waiting, asks_to_wait
 from projections.batch_results import batch_results
+from projections.language_analyses import language_analyses
 
 LIMIT: Final = limit(20, 100)
 OFFSET: Final = Whole("offset", "Leave out this many", default=0, lowest=0, highest=2**31)
@@ -30,6 +31,10 @@ OF_STATUS: Final = Parameter(
     "Only batches of this status: one of `overall_status`, or one of upstream's. One that RAS gives no batch finds what"
     " clients see under the same status: `content_ingestion_failed` finds failed batches. Empty: all",
     {"type": "string", "enum": [*STATUS_FILTERS, ""]},
+)
+
+BATCH_ID: Final = Parameter(
+    "batch_id", "The batch in which the essay is meant", {"type": "string", "minLength": 1, "maxLength": 255}
 )
 
 STATUS: Final = Operation(
@@ -49,8 +54,10 @@ ANALYSIS: Final = Operation(
     "/internal/v1/essays/{essay_id}/aggregated-analysis",
     "Everything known of an essay",
     answer=responses.EssayAnalysis,
-    parameters=[INCLUDE, AFTER],
-    problems=[404],
+    parameters=[INCLUDE_OF_ESSAY, BATCH_ID, AFTER],
+    problems=[404, 409],
+    description="An answer is about one batch, and has nothing of another teacher's. Without `batch_id` it is the batch"
+    " registered last; 409 where the essay is in batches of more than one teacher.",
 )
 BATCH_OPERATIONS: Final = (STATUS, BATCHES_OF, ANALYSIS)
 
@@ -77,7 +84,7 @@ def batch_routes(
 
     async def status(request: Request) -> Response:
         batch_id = id_of(request, "batch_id", error=INVALID_BATCH_ID)
-        enriched = wants_assessment(request)
+        enriched = ASSESSMENT in INCLUDE.of(request)
         if asks_for_the_past(request):
             if enriched:
                 raise Problem(
@@ -137,13 +144,29 @@ def batch_routes(
 
     async def analysis(request: Request) -> Response:
         essay_id = id_of(request, "essay_id", error="Invalid essay ID")
-        enriched = wants_assessment(request)
-        await waiting.catch_up(request, batch_results.name)
-        answer = await queries.essay_analysis(essay_id)
+        include = INCLUDE_OF_ESSAY.of(request)
+        batch_id = BATCH_ID.text(request)
+        if batch_id is not None and not is_id(batch_id):
+            raise Problem(400, "batch_id cannot be the id of a batch.", error="Invalid batch ID")
+        for read_model in (batch_results, language_analyses):
+            await waiting.catch_up(request, read_model.name)
+        try:
+            answer = await queries.essay_analysis(
+                essay_id, batch_id=batch_id, with_errors=GRAMMAR_ERRORS in include
+            )
+        except SeveralTeachersError as error:
+            raise Problem(
+                409,
+                "This essay is in batches of more than one teacher. Say which batch is meant: ?batch_id=",
+                error="Several batches",
+            ) from error
         if answer is None:
-            raise Problem(404, "No batch with this essay has been registered.", error="Essay not found")
+            detail = "No batch with this essay has been registered."
+            if batch_id is not None:
+                detail = "No batch of this id with this essay has been registered."
+            raise Problem(404, detail, error="Essay not found")
         position = {POSITION: str(answer.position)}
-        if enriched:
+        if ASSESSMENT in include:
             assessment = await assessments.of_batch(
                 answer.body["batch_id"], correlation_id=request.scope["correlation_id"]
             )
