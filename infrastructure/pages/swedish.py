@@ -151,6 +151,9 @@ SWEDISH: Final[Mapping[str, str]] = {
     "What happened": "Vad som hänt",
     "Why it is discarded": "Varför det kasseras",
     "Words": "Ord",
+    "Language": "Språk",
+    "Sentences": "Meningar",
+    "Language errors": "Språkfel",
     "You have no batches yet. A batch appears here as soon as it is registered.": (
         "Du har inga omgångar än. En omgång visas här så snart den registrerats."
     ),

@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from pydantic import SecretStr
 
 from tests.support.given import assessed, ranked, registered, slot_assigned, spellchecked
 from tests.support.http import OPERATORS
+from tests.support.people import SECRET, token_for
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 from tests.support.school import MISSPELT, School, school_on
 
@@ -18,7 +20,7 @@ PATH = "/internal/v1/essays/shared/aggregated-analysis"
 @pytest.fixture(scope="module")
 def school(postgres_server: PostgresServerUnderTest) -> Iterator[School]:
     """An essay that is in a batch of each of two teachers, each with a text, results and an analysis of its own."""
-    with fresh_database(postgres_server.url) as url, school_on(url) as running:
+    with fresh_database(postgres_server.url) as url, school_on(url, jwt_secret=SecretStr(SECRET)) as running:
         for number, corrections in ((1, 11), (2, 22)):
             running.hear(
                 f"batch-of-{number}",
@@ -110,3 +112,26 @@ def test_operators_may_look_at_both(school: School) -> None:
     for number in (1, 2):
         response = school.api.get(f"{PATH}?batch_id=batch-of-{number}", service=OPERATORS)
         assert response.status_code == 200
+
+
+@pytest.mark.parametrize(("number", "other"), [(1, 2), (2, 1)])
+def test_each_teachers_page_of_the_essay_is_of_their_own_batch(
+    school: School, number: int, other: int
+) -> None:
+    signed_in = school.api.send("POST", "/sign-in", data={"token": token_for(f"teacher-000{number}")})
+    assert signed_in.status_code == 303
+
+    own = [f"/essays/shared?batch=batch-of-{number}", "/essays/shared", f"/batches/batch-of-{number}"]
+    for path in own:
+        page = school.api.send("GET", path)
+        assert page.status_code == 200
+        assert f"file-of-{number}.docx" in page.text
+        for word in ("batch-of-", "file-of-", "class-"):
+            assert f"{word}{other}" not in page.text, path
+    assert f"/essays/shared?batch=batch-of-{number}" in page.text
+    for path in (
+        f"/essays/shared?batch=batch-of-{other}",
+        f"/essays/own-{other}",
+        f"/batches/batch-of-{other}",
+    ):
+        assert school.api.send("GET", path).status_code == 404
