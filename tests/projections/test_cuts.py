@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy import Connection
 from domain.assessment_events import Side
 from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
 from domain.inbox import InboxNotification, inbox_stream_id
+from domain.language_analysis import LanguageAnalysisRecorded
 from domain.notifications import teacher_notification
 from domain.values import BatchStatus
 from infrastructure.demo.stream import stream
@@ -84,12 +86,19 @@ def eventful() -> list[Recorded]:
         job.fails("e2", "e3", request="r3"),
         job.ends("e2", "e1", "ANCHOR_1", at=60),
     ]
+    analysed = EXPECTED[LanguageAnalysisRecorded.topic]
+    log += [
+        analysed,
+        replace(analysed, originator_version=2, happened_at=minute(600), errors=()),
+        replace(analysed, originator_version=3, happened_at=minute(500), text_storage_id="another"),
+    ]
     log += [
         EXPECTED["ras.dead-letter.message-dead-lettered.v1"],
         EXPECTED["ras.batch.message-parked.v1"],
         EXPECTED["ras.dead-letter.retried.v1"],
         EXPECTED["ras.batch.message-drained.v1"],
         EXPECTED["ras.dead-letter.discarded.v1"],
+        replace(EXPECTED["ras.dead-letter.replaced.v1"], originator_version=4),
     ]
     return numbered(log)
 
