@@ -87,6 +87,7 @@ def eventful() -> list[Recorded]:
         job.ends("e2", "e1", "ANCHOR_1", at=60),
     ]
     analysed = EXPECTED[LanguageAnalysisRecorded.topic]
+    assert isinstance(analysed, LanguageAnalysisRecorded)
     log += [
         analysed,
         replace(analysed, originator_version=2, happened_at=minute(600), errors=()),
