@@ -32,6 +32,7 @@ _ADDRESSES = {
     "database_write_url": addresses.database_url,
     "kafka_bootstrap_servers": addresses.kafka_servers,
     "assessments_url": addresses.web_address,
+    "orchestrator_url": addresses.web_address,
 }
 
 
@@ -66,6 +67,18 @@ class Settings(KafkaSettings):
         5.0, gt=0, le=600, description="how long it is left alone after repeated failures"
     )
     assessments_max_bytes: int = Field(8_000_000, ge=1024, description="of one answer of the assessment app")
+    orchestrator_url: str | None = Field(
+        None, description="asked about batches that are not registered here; nobody is when not set"
+    )
+    orchestrator_deadline_s: float = Field(
+        2.0, gt=0, le=30, description="for asking the orchestrator, retries included"
+    )
+    orchestrator_pause_s: float = Field(
+        5.0, gt=0, le=600, description="how long it is left alone after repeated failures"
+    )
+    orchestrator_kept_s: float = Field(
+        2.0, ge=0, le=60, description="how long what it says of a batch is kept"
+    )
     longest_wait_s: float = Field(
         30.0, ge=0, le=600, description="how long a request may wait by ?wait=, Prefer: wait, ?after="
     )
@@ -219,6 +232,7 @@ class Settings(KafkaSettings):
         "kafka_bootstrap_servers",
         "internal_api_key",
         "assessments_url",
+        "orchestrator_url",
         "health_port",
         "service_keys_file",
         "jwt_secret",
@@ -239,6 +253,7 @@ class Settings(KafkaSettings):
         "database_write_url",
         "kafka_bootstrap_servers",
         "assessments_url",
+        "orchestrator_url",
     )
     @classmethod
     def _usable_address(cls, value: str | None, info: ValidationInfo) -> str | None:

@@ -17,6 +17,9 @@ from application.responses.language import (
 )
 from domain.values import ClientStatus
 
+ShownPhase = Literal["spellcheck", "cj_assessment", "nlp", "ai_feedback"]
+"""A phase in which a batch can be; of the last two only the orchestrator tells."""
+
 
 class EssayResult(TypedDict):
     """An essay in its batch's answer."""
@@ -62,7 +65,7 @@ class BatchStatus(TypedDict):
     completed_essay_count: Count
     failed_essay_count: Count
     requested_pipeline: str | None
-    current_phase: Literal["spellcheck", "cj_assessment"] | None
+    current_phase: ShownPhase | None
     essays: list[EssayResult]
     created_at: datetime
     last_updated: datetime

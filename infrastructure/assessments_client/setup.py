@@ -7,10 +7,9 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from infrastructure.assessments_client.call import AssessmentCalls
-from infrastructure.assessments_client.client import HttpAssessments
-from infrastructure.assessments_client.kept_replies import KeptReplies
-from infrastructure.assessments_client.metrics import AssessmentMetrics
+from infrastructure.assessments_client.client import ASSESSMENT_APP, HttpAssessments, assessment_metrics
+from infrastructure.neighbours.call import Calls
+from infrastructure.neighbours.kept_replies import KeptReplies
 from infrastructure.resilience import CircuitBreaker
 from infrastructure.settings import Settings
 
@@ -25,7 +24,8 @@ def assessments_client(
     if settings.assessments_url is None:
         return None
     breaker = CircuitBreaker(failures=FAILURES_IN_A_ROW, reset_after_s=settings.assessments_pause_s)
-    calls = AssessmentCalls(
+    calls = Calls(
+        ASSESSMENT_APP,
         settings.assessments_url,
         api_key=api_key.get_secret_value(),
         deadline_s=settings.assessments_deadline_s,
@@ -35,5 +35,5 @@ def assessments_client(
         calls,
         breaker=breaker,
         kept=KeptReplies(_KEPT_BYTES),
-        metrics=AssessmentMetrics(registry, breaker),
+        metrics=assessment_metrics(registry, breaker),
     )

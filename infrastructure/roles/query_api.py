@@ -18,6 +18,7 @@ from application.enrichment import NoAssessments
 from application.explanation import ExplainReadiness
 from application.history import BatchHistory
 from application.inbox import MarkNotificationRead
+from application.pipeline_state import NoOrchestrator
 from application.responses.check import Check
 from application.settle import SettleDeadLetters
 from domain.narrative_swedish import swedish_sentence_for
@@ -33,6 +34,7 @@ from infrastructure.http.query.history import Past
 from infrastructure.http.service_keys import read_service_keys
 from infrastructure.http.waiting import Waiting
 from infrastructure.operations.outbox import Outbox, read_outbox
+from infrastructure.orchestrator_client.setup import orchestrator_client
 from infrastructure.postgres import faults
 from infrastructure.postgres.sessions import READ_LIMITS
 from infrastructure.queries.batches import PostgresQueries
@@ -86,6 +88,7 @@ def query_app(
         return DrainParked(store.get(), future_tolerance=tolerance)
 
     assessments = assessments_client(settings, api_key, registry)
+    orchestrator = orchestrator_client(settings, api_key, registry)
     check_runs = CheckRuns(servers, settings)
     stopping = stopping or asyncio.Event()
     watch = ReadModelWatch(reads.rows, listener(servers, settings), stopping)
@@ -102,6 +105,8 @@ def query_app(
         await hub.close()
         if assessments is not None:
             await assessments.close()
+        if orchestrator is not None:
+            await orchestrator.close()
         await reads.close()
         await asyncio.to_thread(store.close)
         await asyncio.to_thread(streams.close)
@@ -136,9 +141,12 @@ def query_app(
     health.register("database", database)
     if assessments is not None:
         health.register("assessments", assessments.health)
+    if orchestrator is not None:
+        health.register("orchestrator", orchestrator.health)
     return create_app(
         batches=queries,
         assessments=assessments or NoAssessments(),
+        orchestrator=orchestrator or NoOrchestrator(),
         past=Past(history, explain, queries),
         waiting=Waiting(watch, queries.head, longest_s=settings.longest_wait_s),
         inbox=queries,

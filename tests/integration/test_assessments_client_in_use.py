@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from application.enrichment import Assessment
-from infrastructure.assessments_client.kept_replies import KeptReplies
-from infrastructure.assessments_client.outcomes import Reply
 from infrastructure.health import Health
+from infrastructure.neighbours.kept_replies import KeptReplies
+from infrastructure.neighbours.outcomes import Reply
 from tests.support.assessment_server import (
     AssessmentServer,
     answering,

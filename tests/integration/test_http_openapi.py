@@ -103,6 +103,7 @@ def test_every_route_is_described_with_its_methods(school: School) -> None:
     app = create_app(
         batches=unused,
         assessments=unused,
+        orchestrator=unused,
         past=Past(unused, unused, unused),
         waiting=unused,
         inbox=unused,

@@ -12,7 +12,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from infrastructure.assessments_client.metrics import AssessmentMetrics
+from infrastructure.assessments_client.client import assessment_metrics
 from infrastructure.http.assessments.metrics import JudgingMetrics
 from infrastructure.http.middleware import MetricsMiddleware
 from infrastructure.resilience import CircuitBreaker
@@ -39,7 +39,7 @@ def shown_by_roles() -> dict[str, frozenset[str]]:
     registry = CollectorRegistry()
     RoleMetrics(registry)
     MetricsMiddleware(None, registry=registry)  # type: ignore[arg-type]  # asked for nothing here
-    AssessmentMetrics(registry, CircuitBreaker(failures=1, reset_after_s=1))
+    assessment_metrics(registry, CircuitBreaker(failures=1, reset_after_s=1))
     JudgingMetrics(registry)
     shown: dict[str, frozenset[str]] = {}
     for metric in registry._collector_to_names:

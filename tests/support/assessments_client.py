@@ -11,10 +11,9 @@ import orjson
 from prometheus_client import CollectorRegistry
 
 from application.enrichment import Assessment, AssessmentSummary, AssessmentUnavailable
-from infrastructure.assessments_client.call import AssessmentCalls
-from infrastructure.assessments_client.client import HttpAssessments
-from infrastructure.assessments_client.kept_replies import KeptReplies
-from infrastructure.assessments_client.metrics import AssessmentMetrics
+from infrastructure.assessments_client.client import ASSESSMENT_APP, HttpAssessments, assessment_metrics
+from infrastructure.neighbours.call import Calls
+from infrastructure.neighbours.kept_replies import KeptReplies
 from infrastructure.resilience import CircuitBreaker
 from tests.support.assessment_server import AssessmentServer
 from tests.support.clock import Clock
@@ -42,12 +41,17 @@ class Client:
         self.runner = asyncio.Runner()
         breaker = CircuitBreaker(failures=failures, reset_after_s=10, clock=self.clock)
         self.under_test = HttpAssessments(
-            AssessmentCalls(
-                url, api_key="key", deadline_s=deadline_s, max_bytes=max_bytes, connections=connections
+            Calls(
+                ASSESSMENT_APP,
+                url,
+                api_key="key",
+                deadline_s=deadline_s,
+                max_bytes=max_bytes,
+                connections=connections,
             ),
             breaker=breaker,
             kept=KeptReplies(1_000),
-            metrics=AssessmentMetrics(self.registry, breaker),
+            metrics=assessment_metrics(self.registry, breaker),
         )
 
     def ask(self, *batch_ids: str) -> list[Assessment]:

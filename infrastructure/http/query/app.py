@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from application.enrichment import Assessments
+from application.pipeline_state import Orchestrator
 from application.queries import BatchQueries, DeadLetterQueries, InboxQueries
 from infrastructure.check.background_runs import CheckRuns
 from infrastructure.health import HealthChecks
@@ -47,6 +48,7 @@ def create_app(
     *,
     batches: BatchQueries,
     assessments: Assessments,
+    orchestrator: Orchestrator,
     past: Past,
     waiting: Waiting,
     inbox: InboxQueries,
@@ -70,7 +72,7 @@ def create_app(
 
     return assembled(
         [
-            *batch_routes(batches, assessments, past, waiting),
+            *batch_routes(batches, assessments, orchestrator, past, waiting),
             *history_routes(past),
             *inbox_routes(inbox, mark_read, waiting),
             *dead_letter_routes(dead_letters, actions, waiting),

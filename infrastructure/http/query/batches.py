@@ -11,6 +11,7 @@ from starlette.routing import Route
 from application.batch_status import STATUS_FILTERS, statuses_for
 from application.enrichment import Assessments, batch_member, essay_member, with_member
 from application.json_text import json_bytes
+from application.pipeline_state import CannotAsk, Known, Orchestrator
 from application.queries import BatchQueries, SeveralTeachersError
 from application.responses import batches as responses
 from infrastructure.http.operation import Operation
@@ -36,6 +37,8 @@ OF_STATUS: Final = Parameter(
 BATCH_ID: Final = Parameter(
     "batch_id", "The batch in which the essay is meant", {"type": "string", "minLength": 1, "maxLength": 255}
 )
+SOURCE: Final = "RAS-Source"
+"""`orchestrator` on an answer about a batch that is not registered here."""
 
 STATUS: Final = Operation(
     "/internal/v1/batches/{batch_id}/status",
@@ -43,6 +46,8 @@ STATUS: Final = Operation(
     answer=responses.BatchStatus,
     parameters=[INCLUDE, AS_OF, BY, AFTER, WAIT, PREFER],
     problems=[404, 500],
+    description="A batch that is not registered yet is asked of the orchestrator, where RAS knows one: then there are no"
+    f" essays, `wait` does not wait, and the header `{SOURCE}` is `orchestrator`. 503 where the orchestrator cannot be asked.",
 )
 BATCHES_OF: Final = Operation(
     "/internal/v1/batches/user/{user_id}",
@@ -68,6 +73,7 @@ _FORM: Final = 2
 def batch_routes(
     queries: BatchQueries,
     assessments: Assessments,
+    orchestrator: Orchestrator,
     past: Past,
     waiting: Waiting,
     *,
@@ -95,15 +101,18 @@ def batch_routes(
             return await past.status_at(request, batch_id)
         waited_s = await waiting.catch_up(request, batch_results.name)
         known = await _known_status(batch_id)
+        if known is None:
+            return await _unregistered(request, batch_id, enriched=enriched)
         response = await _told(request, batch_id, known, enriched=enriched)
         if response.status_code == NOT_MODIFIED:
             heeded = await waiting.for_another(request, batch_id, known.edition, waited_s=waited_s)
             if heeded is not None:
-                response = await _told(request, batch_id, await _known_status(batch_id), enriched=enriched)
+                known = await _known_status(batch_id) or known
+                response = await _told(request, batch_id, known, enriched=enriched)
                 response.headers.update(heeded)
         return response
 
-    async def _known_status(batch_id: str) -> KeptAnswer:
+    async def _known_status(batch_id: str) -> KeptAnswer | None:
         known = kept.find(batch_id)
         if known is None or await queries.edition(batch_id) != known.edition:
             return await _new_status(batch_id)
@@ -112,17 +121,29 @@ def batch_routes(
     async def _told(request: Request, batch_id: str, known: KeptAnswer, *, enriched: bool) -> Response:
         position = {POSITION: str(known.edition.position)}
         if enriched:
-            assessment = await assessments.of_batch(batch_id, correlation_id=request.scope["correlation_id"])
-            body = with_member(known.content, ASSESSMENT, batch_member(assessment))
-            return json_response(request, body, headers=position)
+            return json_response(request, await _enriched(request, batch_id, known.content), headers=position)
         etag = f"{_FORM}.{batch_results.version}-{known.edition}"
         return json_response(request, known.content, etag=etag, headers=position)
 
-    async def _new_status(batch_id: str) -> KeptAnswer:
+    async def _enriched(request: Request, batch_id: str, content: bytes) -> bytes:
+        assessment = await assessments.of_batch(batch_id, correlation_id=request.scope["correlation_id"])
+        return with_member(content, ASSESSMENT, batch_member(assessment))
+
+    async def _unregistered(request: Request, batch_id: str, *, enriched: bool) -> Response:
+        told = await orchestrator.status(batch_id, correlation_id=request.scope["correlation_id"])
+        if isinstance(told, Known):
+            body = await _enriched(request, batch_id, told.content) if enriched else told.content
+            return json_response(request, body, headers={SOURCE: "orchestrator"})
+        if isinstance(told, CannotAsk):
+            detail = f"No batch of this id has been registered here, and whether there is one is not known. {told.reason}"
+            raise Problem(503, detail, error="Internal server error", Retry_After="1")
+        raise Problem(404, "No batch of this id has been registered.", error="Batch not found")
+
+    async def _new_status(batch_id: str) -> KeptAnswer | None:
         answer = await queries.status(batch_id)
         if answer is None:
             kept.drop(batch_id)
-            raise Problem(404, "No batch of this id has been registered.", error="Batch not found")
+            return None
         written = KeptAnswer(json_bytes(answer.body), answer.edition)
         kept.keep(batch_id, written)
         return written

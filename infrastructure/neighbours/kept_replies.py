@@ -1,13 +1,13 @@
-"""Keeps replies with their ETags, so that an unchanged summary is not sent again.
+"""Keeps replies with their ETags, so that an unchanged answer is not sent again.
 
-Nothing is answered from here alone: the app is asked each time, and only its 304 makes a kept reply good.
+Nothing is answered from here alone: the neighbour is asked each time, and only its 304 makes a kept reply good.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
-from infrastructure.assessments_client.outcomes import Reply
+from infrastructure.neighbours.outcomes import Reply
 
 
 class KeptReplies:

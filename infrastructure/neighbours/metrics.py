@@ -1,4 +1,4 @@
-"""Metrics of the calls of the assessment app."""
+"""Metrics of the calls of a neighbour."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from infrastructure.assessments_client.outcomes import CallResult, Outcome
+from infrastructure.neighbours.outcomes import CallResult, Outcome
 from infrastructure.resilience import BreakerState, CircuitBreaker
 
 _SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
-class AssessmentMetrics:
+class CallMetrics:
     """Calls with their outcome and time, tries beyond the first, what went without a call, the breaker."""
 
-    def __init__(self, registry: CollectorRegistry, breaker: CircuitBreaker) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, breaker: CircuitBreaker, *, prefix: str, what: str
+    ) -> None:
         self._seconds = Histogram(
-            "ras_assessments_call_seconds",
-            "Time of a call of the assessment app, with all its tries.",
+            f"{prefix}_call_seconds",
+            f"Time of a call of the {what}, with all its tries.",
             ["outcome"],
             buckets=_SECONDS,
             registry=registry,
         )
         for outcome in Outcome:
             self._seconds.labels(outcome.value)
-        self._retries = Counter(
-            "ras_assessments_retries", "Tries of a call beyond its first.", registry=registry
-        )
+        self._retries = Counter(f"{prefix}_retries", "Tries of a call beyond its first.", registry=registry)
         self.joined = Counter(
-            "ras_assessments_joined",
+            f"{prefix}_joined",
             "Requests that shared a call already under way for their batch.",
             registry=registry,
         )
         self.not_asked = Counter(
-            "ras_assessments_not_asked",
+            f"{prefix}_not_asked",
             "Requests answered without a call because the circuit breaker was open.",
             registry=registry,
         )
         state_is = Gauge(
-            "ras_assessments_breaker",
+            f"{prefix}_breaker",
             "State of the circuit breaker: 1 at the state that it is in.",
             ["state"],
             registry=registry,

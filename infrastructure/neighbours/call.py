@@ -1,8 +1,8 @@
-"""One call of the assessment app, with as many tries as its deadline allows.
+"""One call of a neighbour, with as many tries as its deadline allows.
 
 The deadline is one for everything: waiting for a connection, all tries, the pauses between them, and
 reading the body, however it drips. Only what is harmless to repeat and likely to pass is tried again: a
-connection that was refused or reset (an idle one that the app has closed just now shows as this), and the
+connection that was refused or reset (an idle one that the server has closed just now shows as this), and the
 statuses that say "not now". A pause that would outlast the deadline ends the call at once instead.
 
 Connections are bounded by our own semaphore while httpx's pool is unbounded. Cancelling a request that
@@ -15,6 +15,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
@@ -22,8 +24,7 @@ import httpx
 import orjson
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from application.enrichment import summary_of
-from infrastructure.assessments_client.outcomes import CallFailedError, CallResult, Outcome, Reply
+from infrastructure.neighbours.outcomes import CallFailedError, CallResult, Outcome, Reply
 from infrastructure.resilience import Backoff
 
 SERVICE_ID: Final = "result_aggregator_service"
@@ -33,19 +34,44 @@ _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 0.5
 _CONNECTIONS: Final = 50
 _KEEP_ALIVE_S: Final = 4.0
-"""Less than uvicorn's 5 s, so that mostly we and not the app close an idle connection."""
+"""Less than uvicorn's 5 s, so that mostly we and not the server close an idle connection."""
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 _NOT_NOW: Final = frozenset({502, 503, 504})
 _LONGEST_ETAG: Final = 255
 
 
-class AssessmentCalls:
-    """Asks one app at `url`. `deadline_s` is for a whole call, `max_bytes` for a body."""
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """What is peculiar to a service that is asked about batches.
+
+    `name` begins sentences. `path` has `{}` for the batch id. `read` takes the id and the JSON of an answer, and
+    returns what to keep of it, None where the service does not know the batch; it raises ValueError with what is
+    wrong. `unknown` is the sentence for a batch that it does not know, which it answers by a 404 of the media type
+    `unknown_type`: any other 404 comes from something else at its address.
+    """
+
+    name: str
+    path: str
+    read: Callable[[str, object], bytes | None]
+    unknown: str
+    unknown_type: str
+
+
+class Calls:
+    """Asks one service at `url`. `deadline_s` is for a whole call, `max_bytes` for a body."""
 
     def __init__(
-        self, url: str, *, api_key: str, deadline_s: float, max_bytes: int, connections: int = _CONNECTIONS
+        self,
+        neighbour: Neighbour,
+        url: str,
+        *,
+        api_key: str,
+        deadline_s: float,
+        max_bytes: int,
+        connections: int = _CONNECTIONS,
     ) -> None:
+        self.neighbour = neighbour
         self._url = url.rstrip("/")
         self._deadline_s = deadline_s
         self._max_bytes = max_bytes
@@ -67,8 +93,8 @@ class AssessmentCalls:
             },
         )
 
-    async def summary(self, batch_id: str, *, correlation_id: str, kept: Reply | None) -> CallResult:
-        """Ask for a batch's summary; `kept` is what an earlier call got. Never raises but when cancelled."""
+    async def ask(self, batch_id: str, *, correlation_id: str, kept: Reply | None) -> CallResult:
+        """Ask about a batch; `kept` is what an earlier call got. Never raises but when cancelled."""
         headers = {"X-Correlation-ID": correlation_id}
         if kept is not None and kept.etag is not None:
             headers["If-None-Match"] = kept.etag
@@ -89,7 +115,7 @@ class AssessmentCalls:
                             return CallResult(failed.outcome, reason=failed.reason, tries=tries)
                         await asyncio.sleep(pause_s)
         except TimeoutError:
-            reason = f"The assessment app did not answer within {self._deadline_s:g} s."
+            reason = f"{self.neighbour.name} did not answer within {self._deadline_s:g} s."
             return CallResult(Outcome.TIMED_OUT, reason=reason, tries=tries)
 
     async def close(self) -> None:
@@ -99,7 +125,7 @@ class AssessmentCalls:
     def _address(self, batch_id: str) -> str:
         # A segment of dots alone would be taken as a way up the path.
         segment = quote(batch_id, safe="") if batch_id.strip(".") else batch_id.replace(".", "%2E")
-        return f"{self._url}/internal/v1/assessments/{segment}/summary"
+        return self._url + self.neighbour.path.format(segment)
 
     async def _try(self, request: httpx.Request, batch_id: str, kept: Reply | None, tries: int) -> CallResult:
         try:
@@ -109,15 +135,13 @@ class AssessmentCalls:
             finally:
                 await response.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise CallFailedError(
-                Outcome.UNREACHABLE, "The assessment app cannot be reached.", again=True
-            ) from error
+            reason = f"{self.neighbour.name} cannot be reached."
+            raise CallFailedError(Outcome.UNREACHABLE, reason, again=True) from error
         except httpx.DecodingError as error:
-            raise _unreadable("its encoding is broken") from error
+            raise self._unreadable("its encoding is broken") from error
         except httpx.HTTPError as error:
-            raise CallFailedError(
-                Outcome.BROKEN_OFF, "The assessment app broke the connection off.", again=True
-            ) from error
+            reason = f"{self.neighbour.name} broke the connection off."
+            raise CallFailedError(Outcome.BROKEN_OFF, reason, again=True) from error
 
     async def _read(
         self, response: httpx.Response, batch_id: str, kept: Reply | None, tries: int
@@ -125,19 +149,21 @@ class AssessmentCalls:
         if response.status_code == httpx.codes.NOT_MODIFIED and kept is not None:
             return CallResult(Outcome.NOT_MODIFIED, reply=kept, tries=tries)
         if response.status_code != httpx.codes.OK:
-            raise _failure_of(response)
+            raise self._failure_of(response)
         if _media_type(response) != "application/json":
-            raise _unreadable("it is not JSON")
+            raise self._unreadable("it is not JSON")
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise _unreadable("it is compressed, which was not asked for")
+            raise self._unreadable("it is compressed, which was not asked for")
         body = await self._body(response)
         try:
-            summary = summary_of(batch_id, orjson.loads(body))
+            content = self.neighbour.read(batch_id, orjson.loads(body))
         except orjson.JSONDecodeError as error:
-            raise _unreadable("it is not JSON") from error
+            raise self._unreadable("it is not JSON") from error
         except ValueError as error:
-            raise _unreadable(str(error)) from error
-        return CallResult(Outcome.ANSWERED, reply=Reply(summary.content, _etag(response)), tries=tries)
+            raise self._unreadable(str(error)) from error
+        if content is None:
+            return CallResult(Outcome.UNKNOWN_BATCH, reason=self.neighbour.unknown, tries=tries)
+        return CallResult(Outcome.ANSWERED, reply=Reply(content, _etag(response)), tries=tries)
 
     async def _body(self, response: httpx.Response) -> bytes:
         promised = response.headers.get("Content-Length", "0")
@@ -151,30 +177,28 @@ class AssessmentCalls:
                 return bytes(body)
         raise CallFailedError(
             Outcome.TOO_LARGE,
-            f"The assessment app's answer is larger than RAS takes ({self._max_bytes:,} bytes).",
+            f"{self.neighbour.name}'s answer is larger than RAS takes ({self._max_bytes:,} bytes).",
         )
 
+    def _failure_of(self, response: httpx.Response) -> CallFailedError:
+        status, name = response.status_code, self.neighbour.name
+        if status in {401, 403}:
+            return CallFailedError(
+                Outcome.NOT_ACCEPTED, f"{name} does not accept RAS's key or service id ({status})."
+            )
+        if status == httpx.codes.NOT_FOUND and _media_type(response) == self.neighbour.unknown_type:
+            return CallFailedError(Outcome.UNKNOWN_BATCH, self.neighbour.unknown)
+        if status in _NOT_NOW:
+            return CallFailedError(
+                Outcome.FAILING,
+                f"{name} cannot answer just now ({status}).",
+                again=True,
+                after_s=_retry_after_s(response),
+            )
+        return CallFailedError(Outcome.FAILING, f"{name} answers with status {status}.")
 
-def _failure_of(response: httpx.Response) -> CallFailedError:
-    status = response.status_code
-    if status in {401, 403}:
-        return CallFailedError(
-            Outcome.NOT_ACCEPTED, f"The assessment app does not accept RAS's key or service id ({status})."
-        )
-    if status == httpx.codes.NOT_FOUND and _media_type(response) == "application/problem+json":
-        return CallFailedError(Outcome.UNKNOWN_BATCH, "The assessment app knows no judging of this batch.")
-    if status in _NOT_NOW:
-        return CallFailedError(
-            Outcome.FAILING,
-            f"The assessment app cannot answer just now ({status}).",
-            again=True,
-            after_s=_retry_after_s(response),
-        )
-    return CallFailedError(Outcome.FAILING, f"The assessment app answers with status {status}.")
-
-
-def _unreadable(fault: str) -> CallFailedError:
-    return CallFailedError(Outcome.UNREADABLE, f"The assessment app's answer cannot be used: {fault}.")
+    def _unreadable(self, fault: str) -> CallFailedError:
+        return CallFailedError(Outcome.UNREADABLE, f"{self.neighbour.name}'s answer cannot be used: {fault}.")
 
 
 def _media_type(response: httpx.Response) -> str:

@@ -1,4 +1,4 @@
-"""How a call of the assessment app can end, and what each end says about the app."""
+"""How a call of a neighbour can end, and what each end says about it."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ class Outcome(StrEnum):
     UNREADABLE = "unreadable"
 
     @property
-    def counts_against_the_app(self) -> bool:
-        """Whether the circuit breaker counts it: the app is in no state to answer anybody.
+    def counts_against_it(self) -> bool:
+        """Whether the circuit breaker counts it: it is in no state to answer anybody.
 
-        A batch that it does not know, one whose summary is too large, a key that it does not take: it is up
+        A batch that it does not know, one whose answer is too large, a key that it does not take: it is up
         and says so at once, and leaving it alone would help nobody.
         """
-        return self not in _APP_IS_UP
+        return self not in _IT_IS_UP
 
     @property
     def concerns_every_batch(self) -> bool:
         """Whether the next call, for whatever batch, is likely to end alike: what health tells operators."""
-        return self.counts_against_the_app or self is Outcome.NOT_ACCEPTED
+        return self.counts_against_it or self is Outcome.NOT_ACCEPTED
 
 
-_APP_IS_UP: Final = frozenset(
+_IT_IS_UP: Final = frozenset(
     {
         Outcome.ANSWERED,
         Outcome.NOT_MODIFIED,
@@ -49,7 +49,7 @@ _APP_IS_UP: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A summary as bytes of JSON, and the ETag to ask with next time, if the app gave one."""
+    """What was kept of an answer, as bytes of JSON, and the ETag to ask with next time, if there was one."""
 
     content: bytes
     etag: str | None
