@@ -12,6 +12,7 @@ from application.list_cursor import ListCursor
 from application.responses import batches as responses
 from application.responses.dead_letters import DeadLetter, DeadLetterPage, Parked
 from application.responses.inbox import Notifications
+from application.responses.organisations import OrganisationSummary
 from domain.values import BatchStatus
 
 _Body = TypeVar("_Body")
@@ -87,6 +88,24 @@ class BatchQueries(Protocol):
         registered last. Raises SeveralTeachersError where neither is given and the essay is in batches of more than
         one teacher. `with_errors`: with the list of grammar errors.
         """
+
+
+class OrganisationQueries(Protocol):
+    """Organisations, as registrations name them."""
+
+    async def batches_of_organisation(
+        self,
+        org_id: str,
+        *,
+        limit: int,
+        offset: int,
+        statuses: Sequence[BatchStatus],
+        after: ListCursor | None,
+    ) -> responses.UserBatches:
+        """Return a page of an organisation's batches, as `BatchQueries.batches_of` does of a user's."""
+
+    async def organisation_summary(self, org_id: str) -> OrganisationSummary:
+        """Return how many batches an organisation has, none where no registration names it."""
 
 
 class InboxQueries(Protocol):

@@ -83,7 +83,7 @@ class _Pagination(TypedDict):
 
 
 class UserBatches(TypedDict):
-    """A page of a user's batches."""
+    """A page of batches, newest first."""
 
     batches: list[BatchStatus]
     pagination: _Pagination

@@ -13,6 +13,7 @@ from application.queries import Answer, Edition, LetterFilter, SeveralTeachersEr
 from application.responses.batches import BatchStatus, EssayAnalysis, UserBatches
 from application.responses.dead_letters import DeadLetter, DeadLetterPage, Parked
 from application.responses.inbox import Notifications
+from application.responses.organisations import OrganisationSummary
 from domain.dead_letters import LetterState
 from domain.values import BatchStatus as Status
 from infrastructure.postgres.read_models import ReadModelUnavailableError
@@ -26,6 +27,7 @@ from infrastructure.queries.bodies import (
 )
 from infrastructure.queries.essays import ANALYSIS_QUERY, COMPARISONS_QUERY, ESSAY_QUERY, feedback_members
 from infrastructure.queries.letters_by_id import Found, carriers
+from infrastructure.queries.organisations import ALIKE, summary_of
 from infrastructure.queries.read_model_queries import ReadModelQueries
 from infrastructure.queries.standings import LETTER, counted, standing_among
 
@@ -74,13 +76,13 @@ _EDITION: Final = f"""
     WHERE batch_id = %(batch_id)s AND user_id IS NOT NULL
 """
 _WANTED: Final = """
-    b.user_id = %(user_id)s AND (%(statuses)s ::text[] IS NULL OR b.status = ANY (%(statuses)s))
+    b.{owner} = %(owner)s AND (%(statuses)s ::text[] IS NULL OR b.status = ANY (%(statuses)s))
 """
 _BEHIND: Final = """
     (%(after_time)s ::timestamptz IS NULL OR b.registered_at <= %(after_time)s
         AND (b.registered_at < %(after_time)s OR b.batch_id > %(after_id)s))
 """
-_USER_QUERY: Final = f"""
+_PAGE: Final = f"""
     WITH page AS (
         SELECT b.*, count(*) OVER () AS matches FROM ras_batch_results.batches b WHERE {_WANTED} AND {_BEHIND}
         ORDER BY registered_at DESC, batch_id LIMIT %(limit)s OFFSET %(offset)s
@@ -88,7 +90,13 @@ _USER_QUERY: Final = f"""
     SELECT b.*, {_OUTCOMES}, s.* FROM page b CROSS JOIN LATERAL ({_ESSAYS}) s
     ORDER BY b.registered_at DESC, b.batch_id
 """
-_USER_COUNT: Final = f"SELECT count(*) FROM ras_batch_results.batches b WHERE {_WANTED}"
+_COUNT: Final = f"SELECT count(*) FROM ras_batch_results.batches b WHERE {_WANTED}"
+_USERS, _ORGANISATIONS = "user_id", "org_id"
+_LISTS: Final = {
+    owner: (_PAGE.replace("{owner}", owner), _COUNT.replace("{owner}", owner))
+    for owner in (_USERS, _ORGANISATIONS)
+}
+"""The page and the count of a list, by the column that says whose batches it has."""
 _NOTIFICATIONS: Final = """
     SELECT * FROM ras_teacher_inbox.notifications
     WHERE teacher_id = %(teacher_id)s AND (%(before)s ::bigint IS NULL OR position < %(before)s)
@@ -153,11 +161,36 @@ class PostgresQueries(ReadModelQueries):
         self, user_id: str, *, limit: int, offset: int, statuses: Sequence[Status], after: ListCursor | None
     ) -> UserBatches:
         """Return a page of a user's batches, newest first."""
-        wanted = {"user_id": user_id, "statuses": list(statuses) or None}
+        return await self._list(_USERS, user_id, limit=limit, offset=offset, statuses=statuses, after=after)
+
+    async def batches_of_organisation(
+        self, org_id: str, *, limit: int, offset: int, statuses: Sequence[Status], after: ListCursor | None
+    ) -> UserBatches:
+        """Return a page of an organisation's batches, newest first."""
+        return await self._list(
+            _ORGANISATIONS, org_id, limit=limit, offset=offset, statuses=statuses, after=after
+        )
+
+    async def organisation_summary(self, org_id: str) -> OrganisationSummary:
+        """Return how many batches an organisation has, by status, course and month."""
+        return summary_of(org_id, await self._rows(ALIKE, org_id=org_id))
+
+    async def _list(
+        self,
+        column: str,
+        owner: str,
+        *,
+        limit: int,
+        offset: int,
+        statuses: Sequence[Status],
+        after: ListCursor | None,
+    ) -> UserBatches:
+        page, count = _LISTS[column]
+        wanted = {"owner": owner, "statuses": list(statuses) or None}
         behind = {"after_time": after and after.registered_at, "after_id": after and after.batch_id}
-        rows = await self._rows(_USER_QUERY, **wanted, **behind, limit=limit, offset=offset)
+        rows = await self._rows(page, **wanted, **behind, limit=limit, offset=offset)
         matches = rows[0]["matches"] if rows else 0
-        total = matches if rows and after is None else (await self._rows(_USER_COUNT, **wanted))[0]["count"]
+        total = matches if rows and after is None else (await self._rows(count, **wanted))[0]["count"]
         return {
             "batches": [batch_status(row, written(row["essays"])) for row in map(counted, rows)],
             "pagination": {

@@ -150,6 +150,7 @@ def query_app(
         past=Past(history, explain, queries),
         waiting=Waiting(watch, queries.head, longest_s=settings.longest_wait_s),
         inbox=queries,
+        organisations=queries,
         mark_read=mark_read,
         dead_letters=queries,
         actions=actions,

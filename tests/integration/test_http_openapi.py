@@ -107,6 +107,7 @@ def test_every_route_is_described_with_its_methods(school: School) -> None:
         past=Past(unused, unused, unused),
         waiting=unused,
         inbox=unused,
+        organisations=unused,
         mark_read=unused,
         dead_letters=unused,
         actions=unused,

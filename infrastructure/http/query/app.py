@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 
 from application.enrichment import Assessments
 from application.pipeline_state import Orchestrator
-from application.queries import BatchQueries, DeadLetterQueries, InboxQueries
+from application.queries import BatchQueries, DeadLetterQueries, InboxQueries, OrganisationQueries
 from infrastructure.check.background_runs import CheckRuns
 from infrastructure.health import HealthChecks
 from infrastructure.http.application import assembled
@@ -24,6 +24,7 @@ from infrastructure.http.operators.parked import PARKED_OPERATIONS, parked_route
 from infrastructure.http.query.batches import BATCH_OPERATIONS, batch_routes
 from infrastructure.http.query.history import HISTORY_OPERATIONS, Past, history_routes
 from infrastructure.http.query.inbox import INBOX_OPERATIONS, MarkRead, inbox_routes
+from infrastructure.http.query.organisations import ORGANISATION_OPERATIONS, organisation_routes
 from infrastructure.http.service_keys import ServiceKeys
 from infrastructure.http.waiting import Waiting
 
@@ -37,6 +38,7 @@ def openapi_document() -> dict[str, Any]:
             *BATCH_OPERATIONS,
             *HISTORY_OPERATIONS,
             *INBOX_OPERATIONS,
+            *ORGANISATION_OPERATIONS,
             *DEAD_LETTER_OPERATIONS,
             *PARKED_OPERATIONS,
             *ACCOUNT_OPERATIONS,
@@ -52,6 +54,7 @@ def create_app(
     past: Past,
     waiting: Waiting,
     inbox: InboxQueries,
+    organisations: OrganisationQueries,
     mark_read: MarkRead,
     dead_letters: DeadLetterQueries,
     actions: OperatorActions,
@@ -75,6 +78,7 @@ def create_app(
             *batch_routes(batches, assessments, orchestrator, past, waiting),
             *history_routes(past),
             *inbox_routes(inbox, mark_read, waiting),
+            *organisation_routes(organisations, waiting),
             *dead_letter_routes(dead_letters, actions, waiting),
             *parked_routes(dead_letters, actions, waiting),
             *account_routes(read_outbox, check, check_runs),

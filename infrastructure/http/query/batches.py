@@ -14,6 +14,7 @@ from application.json_text import json_bytes
 from application.pipeline_state import CannotAsk, Known, Orchestrator
 from application.queries import BatchQueries, SeveralTeachersError
 from application.responses import batches as responses
+from domain.values import BatchStatus as Status
 from infrastructure.http.operation import Operation
 from infrastructure.http.parameters import BATCH_CURSOR, Parameter, Whole, id_of, is_id, limit
 from infrastructure.http.problems import Problem
@@ -68,6 +69,14 @@ BATCH_OPERATIONS: Final = (STATUS, BATCHES_OF, ANALYSIS)
 
 _FORM: Final = 2
 """Of how a status is written. Raise it with each change of that, or clients keep the old form of an unchanged batch."""
+
+
+def statuses_asked(request: Request) -> tuple[Status, ...]:
+    """Return the statuses of the batches asked for, none for all. Raises Problem 400 for what is no status."""
+    wanted = OF_STATUS.text(request) or ""
+    if wanted and wanted not in STATUS_FILTERS:
+        raise Problem(400, f"status must be one of {', '.join(STATUS_FILTERS)}.")
+    return statuses_for(wanted)
 
 
 def batch_routes(
@@ -149,16 +158,14 @@ def batch_routes(
         return written
 
     async def batches_of(request: Request) -> Response:
-        wanted = OF_STATUS.text(request) or ""
-        if wanted and wanted not in STATUS_FILTERS:
-            raise Problem(400, f"status must be one of {', '.join(STATUS_FILTERS)}.")
+        statuses = statuses_asked(request)
         user_id = id_of(request, "user_id", error="Invalid user ID")
         await waiting.catch_up(request, batch_results.name)
         body = await queries.batches_of(
             user_id,
             limit=LIMIT.of(request),
             offset=OFFSET.of(request),
-            statuses=statuses_for(wanted),
+            statuses=statuses,
             after=BATCH_CURSOR.of(request),
         )
         return BATCHES_OF.answered(request, body)
