@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import NoDecode
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from infrastructure import addresses
 from infrastructure.errors import OperatorError
 from infrastructure.input_files import require_file
 from infrastructure.kafka_settings import KafkaSettings
+from infrastructure.secret_files import SUFFIX, SecretFileError, SecretFiles, settings_with_files
 from infrastructure.unknown_settings import unknown_settings
 
 DEMO_API_KEY = "ras-demo-key"
@@ -85,11 +86,23 @@ class Settings(KafkaSettings):
     http_deadline_s: float = Field(
         15.0, gt=0, le=600, description="how long a client may take to send a request, or to go on reading"
     )
-    http_max_connections: int = Field(4_000, ge=1, le=1_000_000, description="of one process")
+    http_keep_alive_s: int = Field(
+        130,
+        ge=1,
+        le=3600,
+        description="how long a connection without a request stays open: longer than a proxy's",
+    )
+    http_max_connections: int = Field(10_000, ge=1, le=1_000_000, description="of one process")
     health_port: int | None = Field(
         None, ge=0, le=65535, description="health and metrics of a role without API"
     )
     internal_api_key: SecretStr | None = Field(None, description="the key that callers of the API must send")
+    internal_api_key_secondary: SecretStr | None = Field(
+        None, description="accepted as well, while callers change from one key to the other"
+    )
+    assessments_api_key: SecretStr | None = Field(
+        None, description="what RAS sends to the assessment app; RAS_INTERNAL_API_KEY when not set"
+    )
     service_keys_file: Path | None = Field(None, description="hashed keys and scopes of each service, TOML")
     allowed_services: Annotated[tuple[str, ...], NoDecode] = (
         "api-gateway-service",
@@ -176,6 +189,19 @@ class Settings(KafkaSettings):
     log_level: str = "info"
     log_format: str = Field("auto", pattern="^(auto|json|text)$")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used: a folder for all settings
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from. Files stand before variables: a blank one, as in a template, is none."""
+        files = SecretFiles(settings_cls, env_settings, dotenv_settings)
+        return init_settings, files, env_settings, dotenv_settings
+
     @field_validator(
         "allowed_services",
         "operator_services",
@@ -195,7 +221,7 @@ class Settings(KafkaSettings):
     @classmethod
     def _split_secrets(cls, value: object) -> object:
         return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
+            tuple(part.strip() for line in value.splitlines() for part in line.split(",") if part.strip())
             if isinstance(value, str)
             else value
         )
@@ -231,6 +257,8 @@ class Settings(KafkaSettings):
         "database_write_url",
         "kafka_bootstrap_servers",
         "internal_api_key",
+        "internal_api_key_secondary",
+        "assessments_api_key",
         "assessments_url",
         "orchestrator_url",
         "health_port",
@@ -259,7 +287,7 @@ class Settings(KafkaSettings):
     def _usable_address(cls, value: str | None, info: ValidationInfo) -> str | None:
         return None if value is None else _ADDRESSES[str(info.field_name)](value)
 
-    @field_validator("internal_api_key")
+    @field_validator("internal_api_key", "internal_api_key_secondary", "assessments_api_key")
     @classmethod
     def _fits_in_a_header(cls, value: SecretStr | None) -> SecretStr | None:
         # Such a key is there, and no caller can send it (RFC 9110, section 5.5).
@@ -285,22 +313,30 @@ class Settings(KafkaSettings):
             raise ValueError("RAS_ASSESSMENTS_ALLOWED_SERVICES must name at least one service")
         return self
 
-    def require_api_key(self) -> SecretStr:
-        """Return the API key, or raise SettingsError: there is no default, and the demo's is for the demo."""
-        if self.internal_api_key is None:
+    def shared_api_key(self) -> SecretStr | None:
+        """Return the key that services share, None where each has its own. Raises SettingsError without any key."""
+        keys = {
+            "RAS_INTERNAL_API_KEY": self.internal_api_key,
+            "RAS_INTERNAL_API_KEY_SECONDARY": self.internal_api_key_secondary,
+        }
+        if not any(keys.values()) and self.service_keys_file is None:
             raise SettingsError(
-                "RAS_INTERNAL_API_KEY is not set: choose a long random text, callers send it too."
+                "RAS_INTERNAL_API_KEY is not set: choose a long random text, callers send it too. Or give each "
+                "service its own key: RAS_SERVICE_KEYS_FILE."
             )
-        is_demo = self.environment == DEMO_ENVIRONMENT
-        if self.internal_api_key.get_secret_value() == DEMO_API_KEY and not is_demo:
-            raise SettingsError("RAS_INTERNAL_API_KEY is the public key of the demo: choose another one.")
+        for name, key in keys.items():
+            is_public = key is not None and key.get_secret_value() == DEMO_API_KEY
+            if is_public and self.environment != DEMO_ENVIRONMENT:
+                raise SettingsError(f"{name} is the public key of the demo: choose another one.")
         return self.internal_api_key
 
 
 def warnings() -> list[str]:
     """Return a sentence for each `RAS_*` variable, of the environment or of `.env`, that is not a setting."""
     given = [*os.environ, *dotenv_values(".env")]
-    return list(unknown_settings(given, (f"RAS_{name}" for name in Settings.model_fields)))
+    fields = Settings.model_fields
+    known = [*fields, *(name + SUFFIX for name in settings_with_files(fields))]
+    return list(unknown_settings(given, (f"RAS_{name}" for name in known)))
 
 
 def _is_safe_place(url: str) -> bool:
@@ -323,6 +359,8 @@ def load_settings() -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(f"The file .env cannot be read: {reason}.") from error
+    except SecretFileError as error:
+        raise SettingsError(str(error)) from error
     except ValidationError as error:
         sentences = []
         for problem in error.errors(include_input=False, include_url=False):

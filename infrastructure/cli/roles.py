@@ -34,7 +34,7 @@ def serve() -> None:
     """Run the query API."""
     settings = _prepared_role("serve")
     servers = servers_from(settings, kafka=False)
-    key = settings.require_api_key()
+    key = settings.shared_api_key()
     sockets = listening(settings.api_host, settings.api_port, port_setting="RAS_API_PORT")
     from infrastructure.roles.query_api import query_app  # the other roles need no web framework
 
@@ -47,7 +47,7 @@ def serve_assessments() -> None:
     """Run the assessment app."""
     settings = _prepared_role("serve-assessments")
     servers = servers_from(settings, kafka=False)
-    key = settings.require_api_key()
+    key = settings.shared_api_key()
     sockets = listening(settings.api_host, settings.assessments_port, port_setting="RAS_ASSESSMENTS_PORT")
     # Read by numpy when it is imported. Its matrices here are small: a second thread would double the work
     # and gain no time, and the order of a sum should not depend on how many there are.

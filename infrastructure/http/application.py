@@ -11,14 +11,16 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 
+from infrastructure.http.compression import CompressionMiddleware
 from infrastructure.http.middleware import (
     AuthenticationMiddleware,
     CorrelationMiddleware,
     MetricsMiddleware,
 )
+from infrastructure.http.on_behalf import Binding
 from infrastructure.http.openapi import documentation_routes
 from infrastructure.http.problems import HANDLERS
-from infrastructure.http.service_keys import ServiceKeys
+from infrastructure.http.service_keys import ServiceKeysFile
 from infrastructure.tracing.requests import TracingMiddleware
 from infrastructure.tracing.setup import current_tracer
 
@@ -31,11 +33,12 @@ def assembled(
     routes: Sequence[Route],
     *,
     described: dict[str, Any],
-    api_key: str,
+    api_keys: Sequence[str],
     allowed_services: Sequence[str],
     services_setting: str = "RAS_ALLOWED_SERVICES",
     operators: Sequence[str] = (),
-    service_keys: ServiceKeys | None = None,
+    service_keys: ServiceKeysFile | None = None,
+    binding: Binding | None = None,
     registry: CollectorRegistry,
     on_shutdown: Callable[[], Awaitable[None]],
     more: Sequence[BaseRoute] = (),
@@ -52,7 +55,7 @@ def assembled(
 
     tracer = current_tracer()
     tracing = [Middleware(TracingMiddleware, prefix=PREFIX, tracer=tracer)] if tracer is not None else []
-    return Starlette(
+    app = Starlette(
         routes=[*routes, *documentation_routes(described), *more],
         middleware=[
             *tracing,
@@ -61,14 +64,19 @@ def assembled(
             Middleware(
                 AuthenticationMiddleware,
                 prefix=PREFIX,
-                api_key=api_key,
+                api_keys=api_keys,
                 services=allowed_services,
                 services_setting=services_setting,
                 operations=OPERATIONS,
                 operators=operators,
                 service_keys=service_keys,
+                binding=binding,
             ),
+            Middleware(CompressionMiddleware),
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
+    # An address with a slash at the end is another address. A redirect would name `http://` behind a proxy with TLS.
+    app.router.redirect_slashes = False
+    return app

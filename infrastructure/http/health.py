@@ -14,6 +14,7 @@ from starlette.routing import Route
 from application.responses.service import Health as HealthBody
 from infrastructure.health import Health, HealthChecks, overall
 from infrastructure.http.operation import OpenOperation
+from infrastructure.http.problems import HANDLERS
 
 HEALTHZ: Final = OpenOperation("/healthz", "Health, as upstream asks for it", answer=HealthBody, also=[503])
 LIVE: Final = OpenOperation("/healthz/live", "The process lives", answer=HealthBody)
@@ -73,4 +74,6 @@ def health_routes(
 
 def health_app(checks: HealthChecks, registry: CollectorRegistry) -> Starlette:
     """Return the whole HTTP side of a role without API."""
-    return Starlette(routes=health_routes(checks, registry))
+    app = Starlette(routes=health_routes(checks, registry), exception_handlers=HANDLERS)
+    app.router.redirect_slashes = False
+    return app

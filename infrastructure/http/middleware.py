@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as HttpScope
 
+from infrastructure.http.on_behalf import BOUND, HEADER, Binding
 from infrastructure.http.problems import Problem, problem_response
-from infrastructure.http.service_keys import Scope, ServiceKeys
+from infrastructure.http.service_keys import Grant, Scope, ServiceKeysFile
 
 _LONGEST_CORRELATION_ID: Final = 128
 _NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
@@ -61,47 +62,63 @@ class AuthenticationMiddleware:
         app: ASGIApp,
         *,
         prefix: str,
-        api_key: str,
+        api_keys: Sequence[str],
         services: Sequence[str],
         services_setting: str,
         operations: str,
         operators: Sequence[str],
-        service_keys: ServiceKeys | None,
+        service_keys: ServiceKeysFile | None,
+        binding: Binding | None,
     ) -> None:
         self._app = app
         self._setting = services_setting
         self._prefix = prefix
-        self._api_key = api_key.encode()
+        self._api_keys = [key.encode() for key in api_keys]
         self._services = [service.encode() for service in (*services, *operators)]
         self._operations = operations
         self._operators = frozenset(service.encode() for service in operators)
         self._service_keys = service_keys
+        self._binding = binding
 
     async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] == "http" and scope["path"].startswith(self._prefix):
-            key, service = _header(scope, b"x-internal-api-key"), _header(scope, b"x-service-id")
-            own = None if self._service_keys is None else self._service_keys.scopes(service, key)
-            refusal = self._refusal(key, service) if own is None else None
-            if refusal is None:
-                refusal = self._beyond(scope, self._shared_scopes(service) if own is None else own)
-            if refusal is not None:
+            try:
+                await self._admit(scope)
+            except Problem as refusal:
                 await problem_response(Request(scope), refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _shared_scopes(self, service: bytes) -> frozenset[Scope]:
+    async def _admit(self, scope: HttpScope) -> None:
+        """Note in `scope` for which teacher a request is. Raises Problem for one that is not admitted."""
+        key, service = _header(scope, b"x-internal-api-key"), _header(scope, b"x-service-id")
+        own = None if self._service_keys is None else self._service_keys.grant(service, key)
+        if own is None and (refusal := self._refusal(key, service)) is not None:
+            raise refusal
+        grant = self._shared_grant(service) if own is None else own
+        if (beyond := self._beyond(scope, grant.scopes)) is not None:
+            raise beyond
+        bound = None if self._binding is None else await self._binding.of(Request(scope))
+        if bound is None and grant.names_teacher:
+            raise Problem(403, f"This service must say for which teacher it asks: send {HEADER}, or a token.")
+        if bound is not None:
+            if scope["path"].startswith(self._operations):
+                raise Problem(403, f"What is for operators is about all teachers: send it without {HEADER}.")
+            scope[BOUND] = bound
+
+    def _shared_grant(self, service: bytes) -> Grant:
         """Return what a service may do with the shared key: read, once services have keys of their own."""
         if self._service_keys is not None:
-            return frozenset({Scope.READ})
+            return Grant(frozenset({Scope.READ}))
         everybody = {Scope.READ, Scope.ACT_FOR_TEACHERS}
-        return frozenset(everybody | {Scope.OPERATE} if service in self._operators else everybody)
+        return Grant(frozenset(everybody | {Scope.OPERATE} if service in self._operators else everybody))
 
     def _beyond(self, scope: HttpScope, allowed: frozenset[Scope]) -> Problem | None:
         if scope["path"].startswith(self._operations):
             needed = Scope.OPERATE
         else:
-            needed = Scope.READ if scope["method"] in {"GET", "HEAD"} else Scope.ACT_FOR_TEACHERS
+            needed = Scope.READ if scope["method"] in _SAFE else Scope.ACT_FOR_TEACHERS
         if needed in allowed:
             return None
         if self._service_keys is not None:
@@ -114,10 +131,10 @@ class AuthenticationMiddleware:
             return Problem(401, detail, error="Missing authentication", WWW_Authenticate="ApiKey")
         # Every name is compared, so that time tells nothing.
         known = [hmac.compare_digest(service, name) for name in self._services]
-        right = hmac.compare_digest(key, self._api_key)
-        if right and any(known):
+        right = [hmac.compare_digest(key, each) for each in self._api_keys]
+        if any(right) and any(known):
             return None
-        if right:  # anyone who has the key may know which setting to change
+        if any(right):  # anyone who has the key may know which setting to change
             return Problem(
                 403,
                 f"The key is right. {self._setting} does not name the service {service.decode('latin-1')[:100]!r}.",
@@ -175,7 +192,8 @@ class MetricsMiddleware:
         return found
 
 
-_METHODS: Final = frozenset({"GET", "HEAD", "POST"})
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_METHODS: Final = frozenset({*_SAFE, "POST"})
 
 
 def _header(scope: HttpScope, name: bytes) -> bytes:

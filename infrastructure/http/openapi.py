@@ -15,9 +15,15 @@ from starlette.routing import Route
 from application.responses.service import Problem
 from infrastructure.http.health import HEALTH_OPERATIONS
 from infrastructure.http.json_schema import components
+from infrastructure.http.on_behalf import HEADER
 from infrastructure.http.operation import Operation
 from infrastructure.http.parameters import Header
 
+_ON_BEHALF_OF = Header(
+    HEADER,
+    "The teacher for whom the service asks: what is another's is answered with 403 or 404. The teacher's token in"
+    " `Authorization: Bearer` does the same",
+)
 _CORRELATION = Header("X-Correlation-ID", "Taken over where sane, made up where missing, and answered")
 
 
@@ -39,7 +45,10 @@ def document(
         "paths": paths,
         "components": {
             "schemas": components([*answers, *also, Problem]),
-            "parameters": {"CorrelationId": _CORRELATION.described()},
+            "parameters": {
+                "CorrelationId": _CORRELATION.described(),
+                "OnBehalfOf": _ON_BEHALF_OF.described(),
+            },
             "securitySchemes": {
                 "key": {"type": "apiKey", "in": "header", "name": "X-Internal-API-Key"},
                 "service": {"type": "apiKey", "in": "header", "name": "X-Service-ID"},

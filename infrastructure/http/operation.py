@@ -100,6 +100,7 @@ class Operation(Generic[_T]):
                 *(path_parameter(name) for name in re.findall(r"{(\w+)}", self.path)),
                 *([_ETAG.described()] if self._is_kept else ()),
                 *(each.described() for each in self._parameters),
+                {"$ref": "#/components/parameters/OnBehalfOf"},
                 {"$ref": "#/components/parameters/CorrelationId"},
             ],
             "responses": self._responses(),

@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from application.responses.service import Problem as ProblemBody
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
@@ -71,12 +72,28 @@ async def on_problem(request: Request, error: Exception) -> Response:
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Answer unknown routes and methods."""
+    """Answer unknown routes and methods; OPTIONS, which no route handles, with what an address takes."""
     assert isinstance(error, HTTPException)
+    allowed = {"Allow": _allowed(request)} if error.status_code == 405 else {}
+    if allowed and request.method == "OPTIONS":
+        return Response(status_code=204, headers=allowed)
     details = {404: "There is nothing at this address.", 405: "This address does not take this method."}
     problem = Problem(error.status_code, details.get(error.status_code, error.detail))
-    problem.headers.update(error.headers or {})
+    problem.headers.update(allowed or error.headers or {})
     return problem_response(request, problem)
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods of all routes at the address (RFC 9110, section 10.2.1), not of the first one alone."""
+    scope = {
+        **request.scope,
+        "root_path": request.scope.get("app_root_path", ""),
+    }  # a mounted folder changes it
+    found = {"OPTIONS"}
+    for route in request.app.routes:
+        if route.matches(scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or {"GET", "HEAD"}  # a folder of files
+    return ", ".join(sorted(found))
 
 
 async def on_database_error(request: Request, error: Exception) -> Response:

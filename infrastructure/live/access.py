@@ -21,6 +21,8 @@ class Access:
     async def identity(self, connection: HTTPConnection) -> Identity:
         """Return who connects. Raises InvalidTokenError, and psycopg's errors where a ticket cannot be looked up."""
         if (ticket := connection.query_params.get("ticket")) is not None:
+            if connection.scope.get("method") == "HEAD":  # it is for the GET that follows
+                return self._tickets.look_at(STREAM, ticket)
             return await self._tickets.use(STREAM, ticket)
         return await self.without_ticket(connection, token=connection.query_params.get("token"))
 

@@ -56,6 +56,10 @@ def live_routes(hub: Hub, access: Access, *, heartbeat_s: float) -> list[BaseRou
 
     async def events(request: Request) -> Response:
         identity = await _identity(request)
+        if request.method == "HEAD":
+            described = Response(headers=_STREAM_HEADERS, media_type=_EventStream.media_type)
+            del described.headers["content-length"]  # the stream has none
+            return described
         last_id = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
         try:
             stream = await hub.open(identity.subject)
@@ -95,6 +99,10 @@ def live_routes(hub: Hub, access: Access, *, heartbeat_s: float) -> list[BaseRou
 _TOO_MANY_TEXT: Final = "You have too many live streams open. Close a window and try again."
 
 
+# A proxy that collects an answer before it passes it on would hold every message back.
+_STREAM_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
 class _EventStream(Response):
     """Server-sent events (WHATWG HTML, section 9.2) until the client has gone, does not read, or has to leave."""
 
@@ -103,8 +111,7 @@ class _EventStream(Response):
     def __init__(
         self, hub: Hub, stream: Stream, identity: Identity, first: list[Message], heartbeat_s: float
     ) -> None:
-        # A proxy that collects an answer before it passes it on would hold every message back.
-        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        super().__init__(headers=_STREAM_HEADERS)
         del self.headers["content-length"]
         self._hub = hub
         self._stream = stream

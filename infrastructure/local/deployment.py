@@ -320,10 +320,12 @@ def _role(name: str, arguments: list[str], deployment: Deployment, settings: Set
         address = f"http://127.0.0.1:{port}"
         environment["RAS_HEALTH_PORT"] = str(port)
         environment["RAS_API_HOST"] = "127.0.0.1"
+    # What is said here is not to be contradicted by a file that our own environment names.
+    without_files = {f"{variable}_FILE": "" for variable in environment}
     return _RoleProcess(
         name,
         arguments,
-        environment,
+        without_files | environment,
         f"{address}/healthz/ready",
         deployment.logs / f"{name}.log",
         settings.shutdown_timeout_s + 5,

@@ -9,10 +9,10 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
 
 from infrastructure.http.identity import EXAMINER, OPERATOR, Identity, TokenVerifier
 from infrastructure.http.sessions import SIGN_IN, Sessions, Tickets
+from infrastructure.http.static_files import TaggedFiles
 from infrastructure.live.access import is_same_origin
 from infrastructure.pages.openid import CALLBACK, COOKIE, OpenIdSignIn, ProviderUnavailableError
 from infrastructure.pages.rendering import Renderer
@@ -98,7 +98,7 @@ def sign_in_routes(
         Route("/sign-in", sign_in, methods=["GET", "POST"]),
         Route("/sign-out", sign_out, methods=["POST"]),
         *(() if provider is None else openid_routes(provider)),
-        Mount("/static", StaticFiles(directory=_STATIC)),
+        Mount("/static", TaggedFiles(directory=_STATIC)),
     ]
 
 

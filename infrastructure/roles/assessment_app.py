@@ -16,10 +16,15 @@ from infrastructure.http.assessments.answers import KEPT_BYTES, JudgingAnswers
 from infrastructure.http.assessments.metrics import JudgingMetrics
 from infrastructure.http.assessments.routes import assessment_routes, assessments_document
 from infrastructure.http.health import health_routes
-from infrastructure.http.service_keys import read_service_keys
+from infrastructure.http.identity import user_tokens
+from infrastructure.http.on_behalf import Binding
+from infrastructure.http.service_keys import service_keys_file
 from infrastructure.postgres import faults
 from infrastructure.postgres.connections import read_model_engine
 from infrastructure.queries.assessments import PostgresAssessments
+from infrastructure.queries.ownership import OwnershipOverEngine
+from infrastructure.queries.read_model_queries import EngineReads
+from infrastructure.roles.accepted_keys import accepted_keys
 from infrastructure.settings import Servers, Settings
 from projections.assessments import assessments
 
@@ -29,7 +34,7 @@ _POOL_SIZE = 5
 def assessment_app(
     servers: Servers,
     settings: Settings,
-    api_key: SecretStr,
+    api_key: SecretStr | None,
     *,
     registry: CollectorRegistry = REGISTRY,
     kept_bytes: int = KEPT_BYTES,
@@ -54,6 +59,10 @@ def assessment_app(
         answers.close()
         await engine.dispose()
 
+    owners = OwnershipOverEngine(EngineReads(engine).rows)
+    service_keys = service_keys_file(settings.service_keys_file)
+    if service_keys is not None:
+        health.register("service_keys", service_keys.health)
     health.register("database", database)
     return assembled(
         [
@@ -63,10 +72,11 @@ def assessment_app(
             ),
         ],
         described=assessments_document(),
-        api_key=api_key.get_secret_value(),
+        api_keys=accepted_keys(settings, api_key),
         allowed_services=settings.assessments_allowed_services,
         services_setting="RAS_ASSESSMENTS_ALLOWED_SERVICES",
-        service_keys=read_service_keys(settings.service_keys_file),
+        service_keys=service_keys,
+        binding=Binding(user_tokens(settings), owners),
         registry=registry,
         on_shutdown=close,
     )

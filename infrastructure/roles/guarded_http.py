@@ -3,9 +3,11 @@
 uvicorn limits neither the size of a request's head nor the time that a client takes to send it. Here:
 
 - A head of more than 64 KB or 100 fields is answered with 431, before any of the application runs.
+- A WebSocket's first request that the WebSocket library does not accept is answered with 414, 431 or 400. uvicorn
+  would leave its connection open and silent.
 - A request that has not arrived within the deadline, head and body, is answered with 408.
-- Between two requests uvicorn's own keep-alive timer runs; one that is stopped by a byte without a request is
-  replaced by the deadline.
+- Between two requests uvicorn's own keep-alive timer runs (`RAS_HTTP_KEEP_ALIVE_S`); one that is stopped by a byte
+  without a request is replaced by the deadline.
 - A client that does not read its answer for as long loses the connection.
 - Connections beyond the limit of the process are answered with 503.
 
@@ -23,15 +25,20 @@ from typing import Any, Final, cast
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import MAX_LINE_LENGTH
 
 MOST_HEAD_BYTES: Final = 65_536
 MOST_FIELDS: Final = 100
 
 _TITLES: Final = {
+    400: b"Bad Request",
     408: b"Request Timeout",
+    414: b"URI Too Long",
     431: b"Request Header Fields Too Large",
     503: b"Service Unavailable",
 }
+_TRANSIENT: Final = frozenset({408, 503})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,7 @@ class ConnectionLimits:
     """Of one process. `deadline_s`: for a request to arrive, and for a client to go on reading its answer."""
 
     deadline_s: float = 15.0
-    connections: int = 4_000
+    connections: int = 10_000
 
 
 def guarded_http(limits: ConnectionLimits) -> type[asyncio.Protocol]:
@@ -107,15 +114,25 @@ class _GuardedHttp(HttpToolsProtocol):
         self._is_arriving = False
         super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - ours has the form of all problems
         if self._is_too_large:
             self._refuse_head()
         else:
-            super().send_400_response(msg)
+            self._refuse(400, "This is not a valid HTTP request.")
 
     def handle_websocket_upgrade(self) -> None:
         self._stop_arrival()
+        request_line = len(self.scope["method"]) + len(self.url) + len("  HTTP/1.1\r\n")
+        if request_line > MAX_LINE_LENGTH:
+            self._refuse(414, f"The request line of a WebSocket may have {MAX_LINE_LENGTH:,} bytes at most.")
+            return
+        if any(len(name) + len(value) + len(": \r\n") > MAX_LINE_LENGTH for name, value in self.headers):
+            self._refuse(431, f"A field of a WebSocket's request may have {MAX_LINE_LENGTH:,} bytes at most.")
+            return
         super().handle_websocket_upgrade()
+        opened = self.transport.get_protocol()
+        if isinstance(opened, WebSocketsSansIOProtocol) and not opened.handshake_initiated:
+            self._refuse(400, "This is not a valid request for a WebSocket.")
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -170,9 +187,10 @@ class _GuardedHttp(HttpToolsProtocol):
             )
             head = (
                 b"HTTP/1.1 %d %b\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n"
-                b"retry-after: 5\r\nconnection: close\r\n\r\n"
+                b"%bconnection: close\r\n\r\n"
             )
-            self.transport.write(head % (status, title, len(body)) + body)
+            again = b"retry-after: 5\r\n" if status in _TRANSIENT else b""
+            self.transport.write(head % (status, title, len(body), again) + body)
         self.transport.close()
 
     def _later(self, then: Callable[[], None]) -> TimerHandle:

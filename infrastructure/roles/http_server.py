@@ -5,17 +5,25 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import structlog
 import uvicorn
 from prometheus_client.core import REGISTRY
+from starlette.applications import Starlette
 
 from infrastructure.health import HealthChecks
 from infrastructure.http.health import health_app
 from infrastructure.role_status import RoleStatus
 from infrastructure.roles.guarded_http import ConnectionLimits, guarded_http
+from infrastructure.roles.open_files import connections_that_fit
+from infrastructure.settings import Settings
 
 _log = structlog.get_logger(__name__)
+
+_LARGEST_FRAME: Final = 64 * 1024
+"""Clients of the live stream say little."""
+_HEALTH_CONNECTIONS: Final = 200
 
 
 class EmbeddedServer(uvicorn.Server):
@@ -33,12 +41,36 @@ class EmbeddedServer(uvicorn.Server):
         await self.serve(sockets=list(sockets))
 
 
-def health_server(statuses: Sequence[RoleStatus]) -> EmbeddedServer:
+def api_server(app: Starlette, settings: Settings) -> EmbeddedServer:
+    """Return the server of an application, with as many connections as the settings and the system allow."""
+    return _server(app, settings, connections_that_fit(settings.http_max_connections), lifespan=True)
+
+
+def health_server(statuses: Sequence[RoleStatus], settings: Settings) -> EmbeddedServer:
     """Return the server of health and metrics for a role without an API."""
     checks = HealthChecks()
     for status in statuses:
         checks.register_role(status)
     app = health_app(checks, REGISTRY)
+    return _server(app, settings, _HEALTH_CONNECTIONS, lifespan=False)
+
+
+def _server(app: Starlette, settings: Settings, connections: int, *, lifespan: bool) -> EmbeddedServer:
     return EmbeddedServer(
-        uvicorn.Config(app, log_config=None, access_log=False, http=guarded_http(ConnectionLimits()))
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="on" if lifespan else "off",
+            http=guarded_http(ConnectionLimits(settings.http_deadline_s, connections)),
+            timeout_keep_alive=settings.http_keep_alive_s,
+            # The guarded protocol knows this one's handshake.
+            ws="websockets-sansio",
+            # Compression costs 64 KiB for each connection; a dead peer is found by its missing pong, within two heartbeats.
+            ws_per_message_deflate=False,
+            ws_max_size=_LARGEST_FRAME,
+            ws_ping_interval=settings.stream_heartbeat_s,
+            ws_ping_timeout=settings.stream_heartbeat_s,
+            timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
+        )
     )

@@ -27,19 +27,23 @@ from infrastructure.check.background_runs import CheckRuns
 from infrastructure.check.check import CheckUnderWayError, check
 from infrastructure.eventstore.store import EventStore
 from infrastructure.health import CheckResult, Health, HealthChecks
+from infrastructure.http.identity import user_tokens
+from infrastructure.http.on_behalf import Binding
 from infrastructure.http.operators.actions import OperatorActions
 from infrastructure.http.problems import Problem
 from infrastructure.http.query.app import create_app
 from infrastructure.http.query.history import Past
-from infrastructure.http.service_keys import read_service_keys
+from infrastructure.http.service_keys import service_keys_file
 from infrastructure.http.waiting import Waiting
 from infrastructure.operations.outbox import Outbox, read_outbox
 from infrastructure.orchestrator_client.setup import orchestrator_client
 from infrastructure.postgres import faults
 from infrastructure.postgres.sessions import READ_LIMITS
 from infrastructure.queries.batches import PostgresQueries
+from infrastructure.queries.ownership import Ownership
 from infrastructure.queries.read_pool import ReadConnections
 from infrastructure.queries.watch import ReadModelWatch
+from infrastructure.roles.accepted_keys import accepted_keys
 from infrastructure.roles.bootstrap import event_store, listener, stream_reader
 from infrastructure.roles.people import Work, people_routes
 from infrastructure.settings import Servers, Settings
@@ -50,7 +54,7 @@ _POOL_SIZE = 20
 def query_app(
     servers: Servers,
     settings: Settings,
-    api_key: SecretStr,
+    api_key: SecretStr | None,
     *,
     registry: CollectorRegistry = REGISTRY,
     stopping: asyncio.Event | None = None,
@@ -138,6 +142,9 @@ def query_app(
     )
     hub, people = people_routes(servers, settings, queries, reads.rows, work, registry, stopping)
 
+    service_keys = service_keys_file(settings.service_keys_file)
+    if service_keys is not None:
+        health.register("service_keys", service_keys.health)
     health.register("database", database)
     if assessments is not None:
         health.register("assessments", assessments.health)
@@ -158,10 +165,11 @@ def query_app(
         check=accounts,
         check_runs=check_runs,
         health=health,
-        api_key=api_key.get_secret_value(),
+        api_keys=accepted_keys(settings, api_key),
         allowed_services=settings.allowed_services,
         operators=settings.operator_services,
-        service_keys=read_service_keys(settings.service_keys_file),
+        service_keys=service_keys,
+        binding=Binding(user_tokens(settings), Ownership(reads.rows)),
         registry=registry,
         environment=settings.environment,
         on_shutdown=close,

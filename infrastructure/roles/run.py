@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_LARGEST_FRAME = 64 * 1024
-"""Clients of the live stream say little."""
-
 _BEYOND_REQUESTS_S = 2.0
 """uvicorn ends requests at the same time limit; what comes after needs a moment."""
 
@@ -111,30 +108,14 @@ async def serve(
 
     `stopping` is set when the end is asked for, before requests under way are waited for.
     """
-    import uvicorn
-
-    from infrastructure.roles.guarded_http import ConnectionLimits, guarded_http
-    from infrastructure.roles.http_server import EmbeddedServer
+    from infrastructure.roles.http_server import api_server
 
     # It reports each WebSocket with its address, and so with the token in it.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     with contextlib.suppress(*_DATABASE_AWAY):
         await asyncio.to_thread(schema_version.check, servers.database_url)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        lifespan="on",
-        http=guarded_http(ConnectionLimits(settings.http_deadline_s, settings.http_max_connections)),
-        # Compression costs 64 KiB for each connection; a dead peer is found by its missing pong, in 40 s at most.
-        ws_per_message_deflate=False,
-        ws_max_size=_LARGEST_FRAME,
-        ws_ping_interval=settings.stream_heartbeat_s,
-        ws_ping_timeout=settings.stream_heartbeat_s,
-        timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
-    )
     # uvicorn by itself raises the signal again once it has stopped: an asked-for end would look like a crash.
-    server = EmbeddedServer(config)
+    server = api_server(app, settings)
     loop = asyncio.get_running_loop()
 
     def on_signal(number: signal.Signals) -> None:
@@ -247,7 +228,7 @@ def _serving_health(
     from infrastructure.roles.http_server import health_server
 
     sockets = listening(settings.api_host, settings.health_port, port_setting="RAS_HEALTH_PORT")
-    server = health_server(statuses)
+    server = health_server(statuses, settings)
     return server, asyncio.ensure_future(server.answer(sockets))
 
 

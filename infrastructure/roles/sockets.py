@@ -71,7 +71,8 @@ def _bound(made: socket.socket, address: tuple[object, ...]) -> socket.socket:
         # Inherited by each connection: a client whose network has gone is found out by what it does not acknowledge.
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
         if made.family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # `::` stands for every address of the machine, IPv4 included; any other is taken at its word.
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
         made.bind(address)
         # Until somebody listens, another process with the same option may bind to the port too.
         made.listen()
@@ -88,7 +89,7 @@ def _refusal(host: str, port: int, port_setting: str, error: OSError) -> Setting
         )
     return SettingsError(
         f"RAS_API_HOST: {host} is no address of this machine ({_words(error)}). 127.0.0.1 takes callers from "
-        "here, 0.0.0.0 from everywhere."
+        "here, 0.0.0.0 from everywhere over IPv4, :: also over IPv6."
     )
 
 

@@ -23,6 +23,7 @@ from tests.support.given import (
     spellcheck_failed,
     spellchecked,
 )
+from tests.support.http import API_KEY, GATEWAY
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 from tests.support.rest_contract import check_error
 from tests.support.school import School, school_on
@@ -203,11 +204,31 @@ def test_the_etag_changes_with_every_change_and_only_then(school: School) -> Non
         (lambda etag: f"W/{etag}", 304),
         (lambda etag: f'"other", {etag}', 304),
         (lambda etag: "*", 304),
+        (lambda etag: f'{etag[:-1]}-gzip"', 304),
+        (lambda etag: f'W/{etag[:-1]}-br"', 304),
+        (lambda etag: f'{etag[:-1]}--gzip"', 304),
+        (lambda etag: f"{etag}-gzip", 304),
+        (lambda etag: f'{etag[:-1]}-gzip-other"', 200),
+        (lambda etag: f'{etag[:-1]}gzip"', 200),
         (lambda etag: etag.strip('"'), 200),
         (lambda etag: '"other"', 200),
         (lambda etag: "", 200),
     ],
-    ids=["same", "weak", "one of two", "any", "unquoted", "other", "empty"],
+    ids=[
+        "same",
+        "weak",
+        "one of two",
+        "any",
+        "marked by Apache",
+        "weak and marked",
+        "marked by Jetty",
+        "marked behind the quotes",
+        "marked by nobody",
+        "longer",
+        "unquoted",
+        "other",
+        "empty",
+    ],
 )
 def test_if_none_match_is_read_as_the_standard_says(
     school: School, form: Callable[[str], str], status: int
@@ -217,6 +238,18 @@ def test_if_none_match_is_read_as_the_standard_says(
     etag = school.api.get(path).headers["ETag"]
 
     assert school.api.get(path, If_None_Match=form(etag)).status_code == status
+
+
+def test_if_none_match_may_come_in_several_lines(school: School) -> None:
+    school.hear("matched-in-lines", registered("e1"))
+    path = "/internal/v1/batches/matched-in-lines/status"
+    etag = school.api.get(path).headers["ETag"]
+    accepted = [(b"X-Internal-API-Key", API_KEY.encode()), (b"X-Service-ID", GATEWAY.encode())]
+    lines = [(b"If-None-Match", each.encode()) for each in ('"other"', etag, '"third"')]
+
+    response = school.api.send("GET", path, [*accepted, *lines])
+
+    assert (response.status_code, response.headers["ETag"]) == (304, etag)
 
 
 def test_head_answers_with_the_headers_alone(school: School) -> None:

@@ -169,6 +169,40 @@ def test_a_request_that_does_not_arrive_loses_its_connection(sent: bytes) -> Non
         assert answer == b"" or status_of(answer) in {200, 408}
 
 
+UPGRADE = (
+    b"Connection: Upgrade",
+    b"Upgrade: websocket",
+    b"Sec-WebSocket-Version: 13",
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (head(*UPGRADE, target=b"/ws?token=" + b"x" * 8192), 414),
+        (head(*UPGRADE, target=b"/ws?token=" + b"x" * 30_000), 414),
+        (head(*UPGRADE, b"X-Long: " + b"x" * 8192), 431),
+        (head(*UPGRADE).replace(b"GET", b"POST"), 400),
+        (head(*UPGRADE[:2]), 426),
+        (head(*UPGRADE[:3]), 400),
+    ],
+    ids=["a line too long", "much too long", "a field too long", "another method", "no version", "no key"],
+)
+def test_a_websocket_that_cannot_be_opened_is_answered_and_closed(sent: bytes, status: int) -> None:
+    with serving(PATIENT) as server:
+        assert status_of(server.answer(sent + b"\r\n")) == status
+        wait_until(lambda: not server.connections, what="the connection is forgotten", deadline_s=30)
+
+
+def test_what_is_not_http_is_answered_with_a_problem() -> None:
+    with serving(PATIENT) as server:
+        answer = server.answer(b"GET / HTTP/1.1\r\nBroken header\r\n\r\n")
+
+        assert status_of(answer) == 400
+        assert b"application/problem+json" in answer
+
+
 def test_a_client_that_does_not_read_its_answer_loses_its_connection() -> None:
     with serving(SHORT) as server, closing(server.connect()) as connection:
         connection.sendall(head(target=b"/large") + b"\r\n")

@@ -115,7 +115,7 @@ def test_every_route_is_described_with_its_methods(school: School) -> None:
         check=unused,
         check_runs=unused,
         health=unused,
-        api_key="key",
+        api_keys=["key"],
         allowed_services=(),
         operators=(),
         registry=unused,

@@ -51,6 +51,18 @@ def test_a_name_is_bound_at_all_its_addresses_under_one_port() -> None:
     close(sockets)
 
 
+def test_two_colons_stand_for_every_address_of_both_kinds() -> None:
+    try:
+        sockets = listening("::", 0, port_setting=_SETTING)
+        port = sockets[0].getsockname()[1]
+        socket.create_connection(("::1", port), timeout=10).close()
+    except (OSError, SettingsError):
+        pytest.skip("this machine has no IPv6")
+
+    socket.create_connection(("127.0.0.1", port), timeout=10).close()
+    close(sockets)
+
+
 def test_a_taken_port_is_named_with_its_setting(taken: int) -> None:
     with pytest.raises(PortTakenError, match=f"Port {taken} of 127.0.0.1 is taken .* RAS_API_PORT"):
         listening("127.0.0.1", taken, port_setting=_SETTING)

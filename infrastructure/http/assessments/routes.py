@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -18,6 +18,7 @@ from application.assessments import Outcome, PageRequest
 from application.responses.judging import DecisionPage, Detailed, Summary
 from infrastructure.http.assessments.answers import Computed, JudgingAnswers
 from infrastructure.http.assessments.csv_tables import Table, summary_table, table_of
+from infrastructure.http.negotiation import weights
 from infrastructure.http.openapi import document
 from infrastructure.http.operation import JSON, Operation
 from infrastructure.http.parameters import CURSOR, Choice, Flag, id_of, limit
@@ -179,18 +180,7 @@ def _as_csv(request: Request) -> bool:
     """Whether the address ends in .csv, or `Accept` prefers CSV to JSON (RFC 9110, section 12.5.1)."""
     if request.url.path.endswith(".csv"):
         return True
-    ranges: dict[str, float] = {}
-    for part in request.headers.get("accept", "*/*").split(","):
-        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        ranges[name] = _quality(parameters)
+    ranges = weights(request.headers.get("accept", "*/*"))
     csv = next((ranges[name] for name in ("text/csv", "text/*", "*/*") if name in ranges), 0.0)
     json = next((ranges[name] for name in (JSON, "application/*", "*/*") if name in ranges), 0.0)
     return csv > json
-
-
-def _quality(parameters: Sequence[str]) -> float:
-    given = next((each.removeprefix("q=") for each in parameters if each.startswith("q=")), "1")
-    try:
-        return float(given)
-    except ValueError:
-        return 0.0

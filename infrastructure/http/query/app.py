@@ -16,6 +16,7 @@ from infrastructure.check.background_runs import CheckRuns
 from infrastructure.health import HealthChecks
 from infrastructure.http.application import assembled
 from infrastructure.http.health import health_routes
+from infrastructure.http.on_behalf import Binding
 from infrastructure.http.openapi import document
 from infrastructure.http.operators.accounts import ACCOUNT_OPERATIONS, ReadOutbox, RunCheck, account_routes
 from infrastructure.http.operators.actions import OperatorActions
@@ -25,7 +26,7 @@ from infrastructure.http.query.batches import BATCH_OPERATIONS, batch_routes
 from infrastructure.http.query.history import HISTORY_OPERATIONS, Past, history_routes
 from infrastructure.http.query.inbox import INBOX_OPERATIONS, MarkRead, inbox_routes
 from infrastructure.http.query.organisations import ORGANISATION_OPERATIONS, organisation_routes
-from infrastructure.http.service_keys import ServiceKeys
+from infrastructure.http.service_keys import ServiceKeysFile
 from infrastructure.http.waiting import Waiting
 
 
@@ -62,10 +63,11 @@ def create_app(
     check: RunCheck,
     check_runs: CheckRuns,
     health: HealthChecks,
-    api_key: str,
+    api_keys: Sequence[str],
     allowed_services: Sequence[str],
     operators: Sequence[str],
-    service_keys: ServiceKeys | None = None,
+    service_keys: ServiceKeysFile | None = None,
+    binding: Binding | None = None,
     registry: CollectorRegistry,
     environment: str,
     on_shutdown: Callable[[], Awaitable[None]],
@@ -85,10 +87,11 @@ def create_app(
             *health_routes(health, registry, environment=environment),
         ],
         described=openapi_document(),
-        api_key=api_key,
+        api_keys=api_keys,
         allowed_services=allowed_services,
         operators=operators,
         service_keys=service_keys,
+        binding=binding,
         registry=registry,
         on_shutdown=on_shutdown,
         more=more,

@@ -1,0 +1,95 @@
+"""Requests that a service makes for one teacher: what is another's is not known to them.
+
+`X-On-Behalf-Of: TEACHER` says for whom, or the teacher's own token in `Authorization: Bearer`, which proves it. Such a
+request reaches the teacher's batches, essays, judging jobs and notifications, and nothing else: an address that names
+none of these is refused, so that a new route is closed until somebody thought of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from starlette.requests import HTTPConnection
+
+from infrastructure.http.identity import OPERATOR, InvalidTokenError, TokenVerifier, bearer_token
+from infrastructure.http.problems import Problem
+
+HEADER: Final = "X-On-Behalf-Of"
+BOUND: Final = "ras.bound"
+"""In the scope of a request that is for one teacher."""
+
+_LONGEST_NAME: Final = 255
+_TEACHERS: Final = ("user_id", "teacher_id")
+_THINGS: Final = {
+    "batch_id": "No batch of this id has been registered.",
+    "essay_id": "No batch with this essay has been registered.",
+    "job_id": "No judging job of this id is known.",
+}
+
+
+class Owners(Protocol):
+    """Whose things are."""
+
+    async def is_of(self, teacher: str, kind: str, name: str) -> bool:
+        """Whether a thing (`kind`: `batch_id`, `essay_id`, `job_id`) is known and the teacher's alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A request for one teacher."""
+
+    teacher: str
+    owners: Owners
+
+    async def check(self, path_params: Mapping[str, Any], batch_id: str | None) -> None:
+        """Raise Problem 403 for what is said to be another's, 404 for what is not this teacher's.
+
+        `batch_id` is the batch that a query names beside an essay.
+        """
+        named = [path_params[name] for name in _TEACHERS if name in path_params]
+        if any(name != self.teacher for name in named):
+            raise Problem(403, f"This request is for the teacher that {HEADER} or the token names.")
+        things = [(kind, path_params[kind]) for kind in _THINGS if kind in path_params]
+        if not named and not things:
+            raise Problem(
+                403, f"This is not about one teacher: send it without {HEADER} and without a token."
+            )
+        if batch_id is not None and "essay_id" in path_params:
+            things = [("batch_id", batch_id)]
+        for kind, name in things:
+            if "\0" in name or not await self.owners.is_of(self.teacher, kind, name):
+                raise Problem(404, _THINGS[kind], error="Not found")
+
+
+class Binding:
+    """Finds out for whom a request is."""
+
+    def __init__(self, verifier: TokenVerifier, owners: Owners) -> None:
+        self._verifier = verifier
+        self._owners = owners
+
+    async def of(self, connection: HTTPConnection) -> Bound | None:
+        """Return for whom the request is, None for one that says nothing.
+
+        A token with the role operator binds to nobody. Raises Problem 400 for a header that makes no sense, 401 for a
+        token that proves nothing, and 403 where header and token name two teachers.
+        """
+        given = connection.headers.getlist(HEADER)
+        token = bearer_token(connection)
+        if not given and token is None:
+            return None
+        said = given[0].strip() if given else None
+        if len(given) > 1 or said == "" or (said is not None and len(said) > _LONGEST_NAME):
+            raise Problem(400, f"{HEADER} must name one teacher.")
+        if token is not None:
+            try:
+                identity = await self._verifier.verify(token)
+            except InvalidTokenError as error:
+                raise Problem(401, str(error), WWW_Authenticate="Bearer") from error
+            if OPERATOR not in identity.roles:
+                if said not in (None, identity.subject):
+                    raise Problem(403, f"{HEADER} and the token name two teachers.")
+                said = identity.subject
+        return None if said is None else Bound(said, self._owners)
