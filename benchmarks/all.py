@@ -16,6 +16,7 @@ BENCHMARKS = (
     "publish",
     "relay",
     "latency",
+    "live",
     "status_route",
     "bradley_terry",
     "history",

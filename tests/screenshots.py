@@ -10,7 +10,7 @@ from typing import Final
 from infrastructure.local.embedded_postgres import EmbeddedPostgres
 from tests.support.browsing import chromium, signed_in
 from tests.support.ingesting import messages_of, small_batch
-from tests.support.live import TEACHER, live_on
+from tests.support.live import TEACHER, judging_messages, live_on
 
 _FOLDER: Final = Path(__file__).parent.parent / "docs" / "images"
 _PAGES: Final = {
@@ -21,9 +21,11 @@ _PAGES: Final = {
     "status": "/operator",
     "dead-letters": "/operator/letters",
     "outbox": "/operator/outbox",
+    "checks": "/operator/checks",
     "search": "/operator/search?q={batch}",
     "judging-jobs": "/examiner",
     "judging-job": "/examiner/jobs/{job}",
+    "judging-figures": "/examiner/jobs/{judged}/figures",
 }
 _DESK: Final = {"width": 1100, "height": 760}
 _PHONE: Final = {"width": 390, "height": 780}
@@ -42,8 +44,10 @@ def main() -> None:
             live.tell(begun[: len(begun) // 2])
             whole = small_batch("class-8c", essays=12)
             live.tell(messages_of(whole))
+            live.tell(judging_messages("4711", note="Clearer, and closer to the text."))
             live.inbox()
             ids = {
+                "judged": "4711",
                 "batch": done.batch_id,
                 "essay": whole.essay_ids[0],
                 "job": done.job_id,
@@ -63,10 +67,15 @@ def main() -> None:
                     locale=locale,
                 ) as (_, page):
                     for name, path in _PAGES.items():
-                        page.goto(path.format(**ids))
+                        page.goto(path.format(**ids), timeout=120_000)
                         page.wait_for_load_state("load")
                         page.screenshot(path=_FOLDER / f"{name}{suffix}.png", full_page=False)
                         sys.stdout.write(f"docs/images/{name}{suffix}.png\n")
+                    if not suffix:
+                        page.goto(_PAGES["batch"].format(**ids))
+                        page.emulate_media(media="print")
+                        page.screenshot(path=_FOLDER / "batch-print.png", full_page=True)
+                        sys.stdout.write("docs/images/batch-print.png\n")
 
 
 if __name__ == "__main__":

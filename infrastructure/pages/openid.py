@@ -168,6 +168,8 @@ class OpenIdSignIn:
     def _described(self, content: Mapping[str, Any]) -> _Provider:
         if content["issuer"] != self._issuer:
             raise ValueError("the document is of another issuer")  # section 4.3
+        if not str(content["jwks_uri"]).startswith(("https://", "http://")):
+            raise ValueError("the keys are not at an address")
         verifier = TokenVerifier(
             KeySet(reader(content["jwks_uri"])),
             audience=self._client_id,

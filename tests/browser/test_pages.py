@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.browsing import signed_in, ticket_link
 from tests.support.ingesting import messages_of, small_batch
 from tests.support.live import TEACHER, Live, judging_messages
+from tests.support.postgres_probe import probe
 
 MARKUP = '<img src=x onerror="document.title=1"><b>&amp;.docx'
 
@@ -49,7 +50,17 @@ def test_a_teacher_watches_a_batch_from_registration_to_results_although_the_ser
         live.tell(rest)
         live.api = live.serve_again()
         expect(card.locator(".badge")).to_have_text("Done, with failures", timeout=60_000)
+        with probe(live.ras.database_url) as database:  # as a restart of the database does
+            database.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        after = live.batch("watched-after-the-database")
+        expect(page.locator(".card", has_text=after).locator(".badge")).to_have_text("Done", timeout=60_000)
         assert page.evaluate("window.stays") == loads
+        page.goto("/notifications")
+        for each in (script.batch_id, after):
+            expect(page.locator(f'.inbox a[href="/batches/{each}"]')).to_have_count(2)
 
 
 def test_seven_windows_of_one_teacher_are_live_and_another_teacher_sees_nothing(
@@ -222,6 +233,34 @@ def test_the_keyboard_alone_opens_a_batch(live: Live, browser: Browser, batch_id
                 break
         page.keyboard.press("Enter")
         expect(page.locator(".lead")).to_be_visible()
+
+
+def focused_by_keyboard(page: Page, text: str) -> None:
+    """Press Tab until what has a text has the focus."""
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        if page.locator(":focus").text_content() == text:
+            return
+    raise AssertionError(f"the keyboard does not reach {text!r}")
+
+
+def test_the_keyboard_alone_marks_notifications_signs_out_and_begins_a_check(
+    live: Live, browser: Browser, batch_id: str
+) -> None:
+    live.batch("by-keyboard")
+    live.inbox()
+    with signed_in(browser, live.api.url, TEACHER, "operator") as (_, page):
+        page.goto("/notifications")
+        focused_by_keyboard(page, "Mark all as read")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name="Mark all as read")).to_be_hidden()
+        page.goto("/operator/checks")
+        focused_by_keyboard(page, "Check everything")
+        page.keyboard.press("Enter")
+        page.wait_for_load_state("load")
+        focused_by_keyboard(page, "Sign out")
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(f"{live.api.url}/sign-in")
 
 
 PAGES = (
