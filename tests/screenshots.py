@@ -11,6 +11,7 @@ from infrastructure.local.embedded_postgres import EmbeddedPostgres
 from tests.support.browsing import chromium, signed_in
 from tests.support.ingesting import messages_of, small_batch
 from tests.support.live import TEACHER, judging_messages, live_on
+from tests.support.postgres_server import GivenPostgres
 
 _FOLDER: Final = Path(__file__).parent.parent / "docs" / "images"
 _PAGES: Final = {
@@ -37,7 +38,7 @@ def main() -> None:
     with TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "postgres") as server:
         logs = Path(folder) / "logs"
         logs.mkdir()
-        with live_on(server, logs) as live, chromium() as browser:
+        with live_on(GivenPostgres(server.superuser_url), logs) as live, chromium() as browser:
             done = small_batch("class-9b", essays=24, failed=2)
             live.tell(messages_of(done))
             begun = messages_of(small_batch("class-9a", essays=8))

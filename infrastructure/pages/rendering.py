@@ -51,7 +51,9 @@ def _environment(language: str) -> Environment:
     made.globals["_"] = lambda text, **values: translated(language, text).format(**values)
     made.filters["moment"] = lambda value: _moment(value, language)
     made.filters["number"] = lambda value, digits=0: (
-        _NOTHING if value is None else format_decimal(round(value, digits), locale=language)
+        _NOTHING
+        if value is None
+        else format_decimal(value, f"#,##0.{'0' * digits}" if digits else "#,##0", locale=language)
     )
     made.filters["percent"] = lambda value: format_percent(value, locale=language)
     return made

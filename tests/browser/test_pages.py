@@ -15,6 +15,7 @@ from tests.support.browsing import signed_in, ticket_link
 from tests.support.ingesting import messages_of, small_batch
 from tests.support.live import TEACHER, Live, judging_messages
 from tests.support.postgres_probe import probe
+from tests.support.waiting import wait_until
 
 MARKUP = '<img src=x onerror="document.title=1"><b>&amp;.docx'
 
@@ -173,6 +174,11 @@ def test_an_examiner_sees_the_figures_of_a_job_and_takes_the_report_along(
     judged = judging_messages("4711", note=MARKUP)
     live.tell(judged)
     with signed_in(browser, live.api.url, "examiner-0001", "examiner", locale="sv") as (context, page):
+        wait_until(
+            lambda: context.request.get("/examiner/jobs/4711").status == 200,
+            what="the job is in the read model",
+            deadline_s=60,
+        )
         page.goto("/examiner/jobs/4711")
         expect(page.locator("blockquote").first).to_contain_text("<img src=x")
         page.get_by_role("link", name="Figurer").click()
