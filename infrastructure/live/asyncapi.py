@@ -31,6 +31,7 @@ _KEYS: Final = {
     topics.BATCH_PHASE_OUTCOME: "the batch's id",
     topics.ASSESSMENT_RESULT: "the judging job's id, an integer as text",
     topics.BATCH_PIPELINE_COMPLETED: "the batch's id",
+    topics.ESSAY_NLP_COMPLETED: "the essay's id",
     topics.BATCH_RESULTS_READY: "the batch's id",
     topics.BATCH_ASSESSMENT_COMPLETED: "the batch's id",
     topics.TEACHER_NOTIFICATION_REQUESTED: "the teacher's id",
