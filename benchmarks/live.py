@@ -292,7 +292,7 @@ _GROWN: Final = (
 def _pages(url: str, port: int) -> list[dict[str, Any]]:
     with psycopg.connect(url, autocommit=True) as database:
         for statement in _GROWN:
-            database.execute(statement)  # type: ignore[arg-type]
+            database.execute(statement)
         [(small,)] = database.execute("SELECT batch_id FROM ras_batch_results.batches LIMIT 1").fetchall()
     cookie = session_cookie([SESSION_KEY], Identity("teacher-big", roles_in([]), 2**33))
     key = {"X-Internal-API-Key": _KEY, "X-Service-ID": "api-gateway-service"}
