@@ -15,7 +15,7 @@ RUN uv build --wheel --build-constraint requirements.lock --require-hashes --out
     && uv pip install --python /opt/ras/bin/python --no-deps dist/*.whl
 
 FROM python:3.11.14-slim-bookworm
-RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/ras ras
+RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/ras ras && chmod 0700 /var/lib/ras
 COPY --from=build /opt/ras /opt/ras
 ENV PATH="/opt/ras/bin:$PATH" PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 RAS_HOME=/var/lib/ras
 WORKDIR /var/lib/ras

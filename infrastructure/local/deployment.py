@@ -25,6 +25,7 @@ import structlog
 from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.positions import back_to_the_end, forget_intake, read_position
 from infrastructure.eventstore.publisher_position import publisher_position
+from infrastructure.input_files import LARGEST_SETTINGS_BYTES, read_input
 from infrastructure.intake.log_identity import MESSAGES_GONE
 from infrastructure.kafka import clients
 from infrastructure.kafka.topics import create_missing_topics, partitions_by_topic
@@ -236,9 +237,16 @@ async def deployed(
 def kept_key(home: Path) -> str:
     """Return the key of the last start in `home`, a new one at the first: what was pasted goes on working."""
     kept = home / "internal-api-key"
-    with contextlib.suppress(FileNotFoundError):
-        if key := kept.read_text(encoding="ascii").strip():
+    try:
+        if key := read_input(kept, most=LARGEST_SETTINGS_BYTES).decode("ascii").strip():
             return key
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not ASCII text"
+        raise SettingsError(
+            f"RAS_HOME: {kept} cannot be read: {reason}. Remove it to get a new key."
+        ) from error
     key = secrets.token_urlsafe(32)
     kept.touch(mode=0o600)
     kept.write_text(key, encoding="ascii")

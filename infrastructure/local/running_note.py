@@ -17,6 +17,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from infrastructure.input_files import open_input
 from infrastructure.settings import Servers, Settings, SettingsError, servers_from
 
 _NOTE: Final = "running.json"
@@ -104,7 +105,7 @@ def kafka_to_send_to(settings: Settings) -> tuple[str, Running | None]:
 def running(home: Path) -> Running | None:
     """Return what the note says, None where there is none, or none of ours, or its writer is gone."""
     try:
-        with (home / _NOTE).open("rb") as lock:
+        with open_input(home / _NOTE) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:

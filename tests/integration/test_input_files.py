@@ -24,7 +24,8 @@ from infrastructure.http.service_keys import read_service_keys
 from infrastructure.input_files import LARGEST_SETTINGS_BYTES, open_input, read_input
 from infrastructure.kafka import clients
 from infrastructure.kafka_settings import KafkaSettings
-from infrastructure.local.deployment import _made, _make_private
+from infrastructure.local.deployment import _made, _make_private, kept_key
+from infrastructure.local.running_note import running
 from infrastructure.settings import Settings, SettingsError, load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -179,6 +180,20 @@ def test_a_home_that_is_not_a_folder_is_a_sentence(kind: str, tmp_path: Path) ->
 
     with pytest.raises(SettingsError, match=r"^RAS_HOME: the folder .* cannot be made: File exists"):
         _made(home)
+
+
+def test_files_that_ras_keeps_in_its_home_are_not_waited_for(
+    unreadable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(input_files, "_WRITER_DEADLINE_S", 0.2)
+    home = unreadable.parent
+    unreadable.rename(home / "running.json")
+
+    assert running(home) is None
+
+    (home / "running.json").rename(home / "internal-api-key")
+    with pytest.raises(SettingsError, match=r"^RAS_HOME: .*internal-api-key cannot be read: "):
+        kept_key(home)
 
 
 def test_a_pipe_without_a_writer_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
