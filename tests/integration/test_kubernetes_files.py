@@ -94,7 +94,17 @@ def _pods() -> dict[str, Json]:
 
 
 def _environment(pod: Json) -> dict[str, str]:
-    return {each["name"]: each["value"] for each in pod["containers"][0].get("env", [])}
+    return {each["name"]: each.get("value", "") for each in pod["containers"][0].get("env", [])}
+
+
+def _secrets(pod: Json) -> dict[str, tuple[str, str]]:
+    """The Secret and the key of each variable that has one."""
+    references = {
+        each["name"]: each["valueFrom"]["secretKeyRef"]
+        for each in pod["containers"][0].get("env", [])
+        if "valueFrom" in each
+    }
+    return {name: (reference["name"], reference["key"]) for name, reference in references.items()}
 
 
 @pytest.mark.parametrize("name", _RESOURCES)
@@ -152,7 +162,7 @@ def test_the_example_is_built_and_what_comes_out_is_valid() -> None:
     ]
     assert "replicas" not in ingest["spec"]
     variables = {each["name"] for each in ingest["spec"]["template"]["spec"]["containers"][0]["env"]}
-    assert {"RAS_DATABASE_URL_FILE", "RAS_KAFKA_SASL_PASSWORD_FILE"} <= variables
+    assert {"RAS_DATABASE_URL", "RAS_KAFKA_SASL_PASSWORD"} <= variables
 
 
 def test_every_setting_that_is_used_exists() -> None:
@@ -168,10 +178,16 @@ def test_every_setting_that_is_used_exists() -> None:
             names |= {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
     settings = {f"RAS_{name}".upper() for name in Settings.model_fields}
     assert len(names) > 12
-    for name in names:
-        assert name in settings or name.removesuffix("_FILE") in settings, name
-    secret = {"RAS_DATABASE_URL", "RAS_INTERNAL_API_KEY", "RAS_SESSION_KEYS", "RAS_KAFKA_SASL_PASSWORD"}
-    assert not names & secret, "secrets come from files"
+    assert names <= settings
+
+
+def test_no_secret_is_written_out_and_no_service_looks_like_a_setting() -> None:
+    bodies = [*_pods().values(), *(_pod(patch) for patches in _patches().values() for patch in patches)]
+    for pod in bodies:
+        for name, value in _environment(pod).items():
+            if any(word in name for word in ("PASSWORD", "SECRET", "KEY", "DATABASE")):
+                assert not value, name
+    assert all(pod["enableServiceLinks"] is False for pod in _pods().values())
 
 
 @pytest.mark.parametrize("name", _DEPLOYMENTS)
@@ -229,16 +245,14 @@ def test_a_pod_has_no_privileges_and_writes_nowhere(name: str) -> None:
         }
 
 
-def test_the_secrets_that_are_mounted_are_those_that_the_documents_tell_to_create() -> None:
-    mounted: dict[str, set[str]] = {}
+def test_the_secrets_that_are_used_are_those_that_the_documents_tell_to_create() -> None:
+    used: dict[str, set[str]] = {}
     bodies = [*_pods().values(), *(_pod(patch) for patches in _patches().values() for patch in patches)]
     for pod in bodies:
-        for volume in pod.get("volumes", []):
-            secret = volume.get("secret", {})
-            if secret.get("secretName", "ras-database") in _SECRETS and "items" in secret:
-                keys = mounted.setdefault(secret.get("secretName", "ras-database"), set())
-                keys |= {item["key"] for item in secret["items"]}
-    assert mounted == _SECRETS
+        for name, key in _secrets(pod).values():
+            used.setdefault(name, set()).add(key)
+    of_kafka = {each["metadata"]["name"] for each in _RESOURCES.values() if each["kind"] == "KafkaUser"}
+    assert used == _SECRETS | {name: {"password"} for name in of_kafka}
     document = (_ROOT / "docs/operations.md").read_text(encoding="utf-8")
     for name, keys in _SECRETS.items():
         assert f"create secret generic {name}" in document
@@ -248,18 +262,16 @@ def test_the_secrets_that_are_mounted_are_those_that_the_documents_tell_to_creat
 
 def test_each_process_connects_as_its_own_database_user() -> None:
     assert {
-        name: [item["key"] for item in volume["secret"]["items"]]
+        name: {variable: key for variable, (secret, key) in _secrets(pod).items() if secret == "ras-database"}
         for name, pod in _pods().items()
-        for volume in pod["volumes"]
-        if volume["name"] == "database"
     } == {
-        "Deployment/ras-ingest": ["ingest"],
-        "Deployment/ras-publish": ["publish"],
-        "Deployment/ras-project": ["project"],
-        "Deployment/ras-serve": ["serve", "operate"],
-        "Deployment/ras-serve-assessments": ["serve"],
-        "Job/ras-init": ["owner"],
-        "CronJob/ras-check": ["operate"],
+        "Deployment/ras-ingest": {"RAS_DATABASE_URL": "ingest"},
+        "Deployment/ras-publish": {"RAS_DATABASE_URL": "publish"},
+        "Deployment/ras-project": {"RAS_DATABASE_URL": "project"},
+        "Deployment/ras-serve": {"RAS_DATABASE_URL": "serve", "RAS_DATABASE_WRITE_URL": "operate"},
+        "Deployment/ras-serve-assessments": {"RAS_DATABASE_URL": "serve"},
+        "Job/ras-init": {"RAS_DATABASE_URL": "owner"},
+        "CronJob/ras-check": {"RAS_DATABASE_URL": "operate"},
     }
     cluster = _RESOURCES["Cluster/ras-postgres"]["spec"]
     roles = cluster["managed"]["roles"]
