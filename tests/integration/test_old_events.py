@@ -66,7 +66,8 @@ def test_old_tables_are_refused_until_their_upgrade_is_asked_for(database_url: s
         to_rebuild = schema.initialise(database_url)
 
         schema_version.check(database_url, read_models={})
-        assert set(to_rebuild) == {p.name for p in PROJECTIONS}, "an old log is not shown by empty tables"
+        concerned = {p.name for p in PROJECTIONS if V2 in p.topics}
+        assert set(to_rebuild) == concerned != set(), "an old log is not shown by empty tables"
         assert schema.initialise(database_url, upgrade=False) == to_rebuild
         assert database.stored() == before
 
