@@ -79,24 +79,30 @@ _WANTED: Final = """
     b.{owner} = %(owner)s AND (%(statuses)s ::text[] IS NULL OR b.status = ANY (%(statuses)s))
 """
 _BEHIND: Final = """
-    (%(after_time)s ::timestamptz IS NULL OR b.registered_at <= %(after_time)s
-        AND (b.registered_at < %(after_time)s OR b.batch_id > %(after_id)s))
+    AND b.registered_at <= %(after_time)s AND (b.registered_at < %(after_time)s OR b.batch_id > %(after_id)s)
 """
+"""A range of the list's index; in a statement of its own, because a plan for any parameters could not use it."""
+
 _PAGE: Final = f"""
-    WITH page AS (
-        SELECT b.*, count(*) OVER () AS matches FROM ras_batch_results.batches b WHERE {_WANTED} AND {_BEHIND}
-        ORDER BY registered_at DESC, batch_id LIMIT %(limit)s OFFSET %(offset)s
+    WITH found AS MATERIALIZED (
+        SELECT * FROM ras_batch_results.batches b WHERE {_WANTED} {{behind}}
+        ORDER BY registered_at DESC, batch_id LIMIT %(limit)s + 1 OFFSET %(offset)s
     )
-    SELECT b.*, {_OUTCOMES}, s.* FROM page b CROSS JOIN LATERAL ({_ESSAYS}) s
-    ORDER BY b.registered_at DESC, b.batch_id
+    SELECT b.*, (SELECT count(*) FROM found) AS found, {_OUTCOMES}, s.*
+    FROM (SELECT * FROM found ORDER BY registered_at DESC, batch_id LIMIT %(limit)s) b
+    CROSS JOIN LATERAL ({_ESSAYS}) s ORDER BY b.registered_at DESC, b.batch_id
 """
+"""A page, and whether there is one more."""
+
 _COUNT: Final = f"SELECT count(*) FROM ras_batch_results.batches b WHERE {_WANTED}"
 _USERS, _ORGANISATIONS = "user_id", "org_id"
-_LISTS: Final = {
-    owner: (_PAGE.replace("{owner}", owner), _COUNT.replace("{owner}", owner))
+_COUNTS: Final = {owner: _COUNT.replace("{owner}", owner) for owner in (_USERS, _ORGANISATIONS)}
+_PAGES: Final = {
+    (owner, is_first): _PAGE.replace("{owner}", owner).replace("{behind}", "" if is_first else _BEHIND)
     for owner in (_USERS, _ORGANISATIONS)
+    for is_first in (True, False)
 }
-"""The page and the count of a list, by the column that says whose batches it has."""
+"""By the column that says whose batches a list has, and by whether the page begins where the list does."""
 _NOTIFICATIONS: Final = """
     SELECT * FROM ras_teacher_inbox.notifications
     WHERE teacher_id = %(teacher_id)s AND (%(before)s ::bigint IS NULL OR position < %(before)s)
@@ -185,19 +191,17 @@ class PostgresQueries(ReadModelQueries):
         statuses: Sequence[Status],
         after: ListCursor | None,
     ) -> UserBatches:
-        page, count = _LISTS[column]
         wanted = {"owner": owner, "statuses": list(statuses) or None}
         behind = {"after_time": after and after.registered_at, "after_id": after and after.batch_id}
-        rows = await self._rows(page, **wanted, **behind, limit=limit, offset=offset)
-        matches = rows[0]["matches"] if rows else 0
-        total = matches if rows and after is None else (await self._rows(count, **wanted))[0]["count"]
+        rows = await self._rows(_PAGES[column, after is None], **wanted, **behind, limit=limit, offset=offset)
+        more = bool(rows) and rows[0]["found"] > limit
         return {
             "batches": [batch_status(row, written(row["essays"])) for row in map(counted, rows)],
             "pagination": {
                 "limit": limit,
                 "offset": offset,
-                "total": total,
-                "next_cursor": str(ListCursor.behind(rows[-1])) if matches > offset + len(rows) else None,
+                "total": (await self._rows(_COUNTS[column], **wanted))[0]["count"],
+                "next_cursor": str(ListCursor.behind(rows[-1])) if more else None,
             },
         }
 
