@@ -18,6 +18,7 @@ from domain.batch_events import (
     AssessmentCompleted,
     AssessmentFailed,
     BatchAssessmentCompleted,
+    BatchProgressed,
     BatchRegistered,
     BatchResultsReady,
     EssaySlotAssigned,
@@ -40,7 +41,7 @@ _RESULTS: Final = (
     AssessmentCompleted,
     AssessmentFailed,
 )
-_SHOWN_NOWHERE: Final = (BatchAssessmentCompleted, MessageParked, MessageDrained)
+_SHOWN_NOWHERE: Final = (BatchAssessmentCompleted, BatchProgressed, MessageParked, MessageDrained)
 
 
 class BatchAt:

@@ -26,7 +26,7 @@ from application.kept_message import message_of
 from application.ports import EventStorePort, StoreTransaction, UnreadableEvents, UnstorableError
 from application.responses import dead_letters as responses
 from application.translate import Rejection, translate
-from application.translated_messages import READERS
+from application.translated_messages import READERS, carry_out
 from domain.aggregate import DomainEvent
 from domain.assessment import ASSESSMENT_STREAMS, AssessmentAggregate
 from domain.batch import BATCH_STREAMS, BatchAggregate
@@ -80,8 +80,11 @@ class _Stretch:
 class DrainParked:
     """The use case. Blocks: keep it off the event loop."""
 
-    def __init__(self, store: EventStorePort, *, future_tolerance: timedelta) -> None:
+    def __init__(
+        self, store: EventStorePort, *, future_tolerance: timedelta, notes_progress: bool = True
+    ) -> None:
         self._store = store
+        self._notes_progress = notes_progress
         self._future_tolerance = future_tolerance
 
     def __call__(
@@ -178,7 +181,7 @@ class DrainParked:
         if not commands:
             raise LookupError("by this release it speaks of other streams only")
         for command in commands:
-            command.apply(aggregate)
+            carry_out(command, outcome, aggregate, notes_progress=self._notes_progress)
         return None
 
 

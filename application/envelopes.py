@@ -13,15 +13,25 @@ import orjson
 
 from application import topics
 from domain.batch import batch_id_of
-from domain.batch_events import PUBLISHED_EVENTS, BatchAssessmentCompleted, BatchResultsReady
+from domain.batch_events import (
+    NOTIFIED_EVENTS,
+    BatchAssessmentCompleted,
+    BatchProgressed,
+    BatchResultsReady,
+)
 from domain.dead_letters import MessageDeadLettered
-from domain.notifications import correlation_id_of, published_event_id, teacher_notification
+from domain.notifications import (
+    NotifiedEvent,
+    correlation_id_of,
+    published_event_id,
+    teacher_notification,
+)
 from domain.times import utc_text
 from domain.values import BatchStatus
 
 PublishedEvent = BatchResultsReady | BatchAssessmentCompleted
 
-OUTBOX_EVENTS: Final = (*PUBLISHED_EVENTS, MessageDeadLettered)
+OUTBOX_EVENTS: Final = (*NOTIFIED_EVENTS, MessageDeadLettered)
 """The events that leave RAS: what the publisher follows. A partial index serves exactly these topics."""
 
 _STAGES: Final = {
@@ -52,10 +62,16 @@ class OutgoingMessage(NamedTuple):
     headers: tuple[tuple[str, bytes], ...]
 
 
-def outgoing_messages(event: PublishedEvent | MessageDeadLettered) -> tuple[OutgoingMessage, ...]:
-    """Return an announcement for other services and the teacher's notification of it, or a dead letter's notice."""
+def outgoing_messages(event: NotifiedEvent | MessageDeadLettered) -> tuple[OutgoingMessage, ...]:
+    """Return what leaves because of an event.
+
+    That is an announcement for other services with the teacher's notification of it, the notification alone of
+    progress, or the notice of a dead letter.
+    """
     if isinstance(event, MessageDeadLettered):
         return (_dead_letter(event),)
+    if isinstance(event, BatchProgressed):
+        return (_notification(event, _origin(event)),)
     if isinstance(event, BatchResultsReady):
         topic, data = topics.BATCH_RESULTS_READY, _results_ready(event)
     else:
@@ -94,12 +110,12 @@ class _Origin(NamedTuple):
     last_headers: tuple[tuple[str, bytes], ...]
 
 
-def _origin(event: PublishedEvent | MessageDeadLettered) -> _Origin:
+def _origin(event: NotifiedEvent | MessageDeadLettered) -> _Origin:
     correlation_id = correlation_id_of(event)
     occurred_at = utc_text(event.causation.received_at)
     traceparent = event.causation.traceparent
     metadata: dict[str, Any] = {"traceparent": traceparent} if traceparent else {}
-    if isinstance(event, BatchResultsReady):
+    if isinstance(event, BatchResultsReady | BatchProgressed):
         metadata["revision"] = event.revision
     return _Origin(
         occurred_at,
@@ -187,7 +203,7 @@ def _event_head(event: PublishedEvent, name: str, short_name: str, status: Batch
     }
 
 
-def _notification(event: PublishedEvent, origin: _Origin) -> OutgoingMessage:
+def _notification(event: NotifiedEvent, origin: _Origin) -> OutgoingMessage:
     notification = teacher_notification(event)
     data = {
         "teacher_id": notification.teacher_id,

@@ -46,7 +46,7 @@ from application.ports import (
     intake_position,
 )
 from application.translate import Rejection
-from application.translated_messages import Command, TranslatedMessage
+from application.translated_messages import Command, TranslatedMessage, carry_out
 from domain.aggregate import DomainEvent
 from domain.dead_letters import DeadLetter, Reason, dead_letter_stream_id
 from domain.parking import ParkableStream
@@ -94,8 +94,9 @@ class IngestResult:
 class IngestMicroBatch:
     """The use case. Not for several threads at once: it owns its cache."""
 
-    def __init__(self, store: EventStorePort, cache: AggregateCache) -> None:
+    def __init__(self, store: EventStorePort, cache: AggregateCache, *, notes_progress: bool = True) -> None:
         self._store = store
+        self._notes_progress = notes_progress
         self._cache = cache
         self._at_work = Lock()
         self._is_contended = False
@@ -217,7 +218,9 @@ class IngestMicroBatch:
             # Looked up only after a conflict: a letter is there already when Kafka was read again from earlier.
             letters = dict.fromkeys(_letter_ids(intakes), 0) if exclusive else {}
             known_letters = frozenset(transaction.load(letters, most=1) if letters else ())
-            taken = decide(intakes, aggregates, known_letters, transaction)
+            taken = decide(
+                intakes, aggregates, known_letters, transaction, notes_progress=self._notes_progress
+            )
             transaction.append(taken.events, moves)
             transaction.count(taken.counts)
         self._cache.keep(aggregates)
@@ -249,6 +252,8 @@ def decide(
     aggregates: dict[str, ParkableStream],
     known_letters: frozenset[str],
     transaction: StoreTransaction,
+    *,
+    notes_progress: bool,
 ) -> IngestResult:
     """Let `aggregates` decide what `intakes` make them record; a letter that is known already is a repeat."""
     taken = IngestResult()
@@ -263,7 +268,9 @@ def decide(
             continue
         kind = "repeated"
         for command in outcome.commands:
-            became = _apply(command, message, outcome, aggregates, taken, transaction)
+            became = _apply(
+                command, message, outcome, aggregates, taken, transaction, notes_progress=notes_progress
+            )
             if became != "repeated" and kind != "parked":
                 kind = became
         taken.count(message, kind)
@@ -277,6 +284,8 @@ def _apply(
     aggregates: dict[str, ParkableStream],
     taken: IngestResult,
     transaction: StoreTransaction,
+    *,
+    notes_progress: bool,
 ) -> str:
     """Add what the command makes its aggregate record to `taken`; return what became of the message there."""
     aggregate = aggregates[command.stream_id]
@@ -284,7 +293,7 @@ def _apply(
     kind: str | None = None
     if not aggregate.is_parked:
         try:
-            command.apply(aggregate)
+            carry_out(command, statement, aggregate, notes_progress=notes_progress)
         except Exception as fault:  # noqa: BLE001 - whatever our own code does wrong, only this stream waits
             kind = type(fault).__name__
             reason = f"{kind}: {fault}"

@@ -16,12 +16,22 @@ from uuid import UUID, uuid5
 import orjson
 
 from application.envelopes import OutgoingMessage
+from domain.notifications import BATCH_STATUS_UPDATED
 
 _DIGEST_BYTES: Final = 16
+_PROGRESS: Final = (
+    "batch_id",
+    "revision",
+    "status",
+    "processing_phase",
+    "completed_essays",
+    "failed_essays",
+    "total_essays",
+)
 
 
 def announcement_digest(record: bytes | None) -> bytes | None:
-    """Return a digest of what a published announcement or notice says, None for what is none of ours.
+    """Return a digest of what a published announcement, progress or notice says, None for any other record.
 
     Its times, its ids and whom it came from are left out: they differ between two tellings.
     """
@@ -32,6 +42,8 @@ def announcement_digest(record: bytes | None) -> bytes | None:
             said = [data["batch_id"], envelope["metadata"]["revision"], data["overall_status"]]
         elif "stream_id" in data:
             said = [data["stream_id"], data["stream_version"]]
+        elif data.get("notification_type") == BATCH_STATUS_UPDATED:
+            said = [BATCH_STATUS_UPDATED, *(data["payload"][name] for name in _PROGRESS)]
         else:
             said = [data["batch_id"], data["assessment_job_id"], data["rankings_summary"]]
     except (orjson.JSONDecodeError, KeyError, TypeError):

@@ -59,8 +59,11 @@ class Retried:
 class SettleDeadLetters:
     """The use cases. They block: keep them off the event loop."""
 
-    def __init__(self, store: EventStorePort, *, future_tolerance: timedelta) -> None:
+    def __init__(
+        self, store: EventStorePort, *, future_tolerance: timedelta, notes_progress: bool = True
+    ) -> None:
         self._store = store
+        self._notes_progress = notes_progress
         self._future_tolerance = future_tolerance
 
     def retry(self, stream_id: str, *, by: str) -> Retried:
@@ -88,7 +91,9 @@ class SettleDeadLetters:
                 translated = self._translated(message, now)
                 if isinstance(translated, Rejection):
                     raise RefusedCorrectionError(f"{translated.reason}: {translated.detail}")
-                letter, events, outcome = _ingested(stream_id, message, translated, transaction)
+                letter, events, outcome = _ingested(
+                    stream_id, message, translated, transaction, notes_progress=self._notes_progress
+                )
                 letter.replace(
                     b64encode(value).decode(),
                     outcome,
@@ -127,7 +132,9 @@ class SettleDeadLetters:
                 events: list[DomainEvent] = []
                 retried = Retried(RetryOutcome.REFUSED, outcome.reason, outcome.detail)
             else:
-                letter, events, kind = _ingested(stream_id, message, outcome, transaction)
+                letter, events, kind = _ingested(
+                    stream_id, message, outcome, transaction, notes_progress=self._notes_progress
+                )
                 retried = Retried(kind)
             letter.retry(
                 retried.outcome,
@@ -150,7 +157,12 @@ _TAKEN_IN = [outcome.value for outcome in RetryOutcome if outcome is not RetryOu
 
 
 def _ingested(
-    stream_id: str, message: IncomingMessage, translated: TranslatedMessage, transaction: StoreTransaction
+    stream_id: str,
+    message: IncomingMessage,
+    translated: TranslatedMessage,
+    transaction: StoreTransaction,
+    *,
+    notes_progress: bool,
 ) -> tuple[DeadLetter, list[DomainEvent], RetryOutcome]:
     """Decide on a letter's message under the store's lock; return the letter, what to record, and what came of it."""
     streams: Streams = {command.stream_id: command.kind for command in translated.commands}
@@ -159,7 +171,9 @@ def _ingested(
     # Only what was added meanwhile is read under the lock.
     catch_up(aggregates, transaction.load)
     letter, _ = _open_letter(stream_id, transaction)
-    taken = decide([Intake(message, translated)], aggregates, frozenset(), transaction)
+    taken = decide(
+        [Intake(message, translated)], aggregates, frozenset(), transaction, notes_progress=notes_progress
+    )
     [counts] = taken.counts.values()
     [kind] = (kind for kind in _TAKEN_IN if getattr(counts, kind))
     return letter, taken.events, RetryOutcome(kind)

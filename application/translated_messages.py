@@ -20,6 +20,7 @@ from domain.assessment import AssessmentAggregate, Comparison, assessment_stream
 from domain.assessment_events import Side
 from domain.batch import BatchAggregate, batch_stream_id
 from domain.language_analysis import LanguageAnalysisAggregate, analysis_stream_id
+from domain.parking import ParkableStream
 from domain.times import in_utc
 from domain.values import Causation, EssayResult, SpellcheckMetrics
 
@@ -42,6 +43,21 @@ class TranslatedMessage:
     happened_at: datetime
     causation: Causation
     commands: tuple[Command, ...]
+
+
+def carry_out(
+    command: Command, statement: TranslatedMessage, aggregate: ParkableStream, *, notes_progress: bool
+) -> None:
+    """Let `aggregate` decide what a command of `statement` makes it record.
+
+    A batch then notes its progress, unless that is switched off.
+    """
+    if not notes_progress or not isinstance(aggregate, BatchAggregate):
+        command.apply(aggregate)
+        return
+    before = aggregate.progress
+    command.apply(aggregate)
+    aggregate.note_progress(before, happened_at=statement.happened_at, causation=statement.causation)
 
 
 def _time(own: datetime | None, envelope: wire.Envelope[Any], message: IncomingMessage) -> datetime:

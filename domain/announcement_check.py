@@ -7,6 +7,9 @@ announcement that was lost, made up, made late or with other content shows at on
 decided on another state than the recorded one: its versions leave a gap, or what it announced is not what
 the recorded facts give.
 
+Progress is noted by the same fold, behind the announcements. It can be switched off, so that none is noted is not a
+fault; that a row of it is gone shows in the versions.
+
 The replay goes on behind what it found: what is missing counts as said, what is recorded counts as
 recorded. One lost row is one finding and not one for each event after it.
 
@@ -22,7 +25,12 @@ from enum import StrEnum
 
 from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate
-from domain.batch_events import PUBLISHED_EVENTS, BatchAssessmentCompleted, BatchResultsReady
+from domain.batch_events import (
+    PUBLISHED_EVENTS,
+    BatchAssessmentCompleted,
+    BatchProgressed,
+    BatchResultsReady,
+)
 
 
 class FaultKind(StrEnum):
@@ -50,6 +58,8 @@ class AnnouncementCheck:
     def __init__(self, stream_id: str) -> None:
         self._batch = BatchAggregate(stream_id)
         self._due: list[DomainEvent] = []
+        self._fact: DomainEvent | None = None
+        self._before = self._batch.progress
         self._last_version = 0
 
     def take(self, event: DomainEvent, *, is_early: bool = False) -> list[AnnouncementFault]:
@@ -66,8 +76,12 @@ class AnnouncementCheck:
             self._batch.apply(event)
         elif isinstance(event, PUBLISHED_EVENTS):
             found = self._take_announcement(event, is_early=is_early)
+        elif isinstance(event, BatchProgressed):
+            found = self._passed_over(self._due, event) + self._take_progress(event)
+            self._due = []
         else:
             found = self._passed_over(self._due, event)
+            self._fact, self._before = event, self._batch.progress
             self._batch.apply(event)
             if is_early:
                 self._batch.announce_ranking(event.causation)
@@ -100,6 +114,21 @@ class AnnouncementCheck:
             found.append(self._finding(event, FaultKind.ANNOUNCEMENT_DIFFERENT, why))
         self._batch.apply(event)
         return found
+
+    def _take_progress(self, event: BatchProgressed) -> list[AnnouncementFault]:
+        fact, expected = self._fact, None
+        if fact is not None:
+            self._batch.note_progress(self._before, happened_at=fact.happened_at, causation=fact.causation)
+            expected = next(iter(self._batch.collect_events()), None)
+        self._fact = None
+        self._batch.apply(event)
+        if expected is None:
+            why = "the facts before it did not move the batch on"
+            return [self._finding(event, FaultKind.ANNOUNCEMENT_UNFOUNDED, why)]
+        if replace(expected, originator_version=event.originator_version) != event:
+            why = f"the facts before it give another {_difference(event, expected)}"
+            return [self._finding(event, FaultKind.ANNOUNCEMENT_DIFFERENT, why)]
+        return []
 
     def _passed_over(self, due: Sequence[DomainEvent], event: DomainEvent) -> list[AnnouncementFault]:
         """Return what is missing before `event`: the announcements `due`, and any versions beside theirs."""

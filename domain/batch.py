@@ -6,7 +6,7 @@ nothing; a newer one is recorded as a fact. After each fact the batch asks itsel
 are functions of its state alone and not of how it got there: is there a ranking to announce, and is
 there an outcome to announce? Whichever message makes the answer yes triggers the announcement. An
 announcement is repeated only when its content (the ranking) or its outcome (status, phases, judging job)
-has changed.
+has changed. What a teacher's list shows of the batch is noted after it (`progress.py`), where that is switched on.
 
 Facts with a time supersede by that time: the newer wins, and at the same time the first wins. A phase
 outcome has no time of its own; which of two wins is decided by the runs they are of (`runs.py`). Pipeline
@@ -24,6 +24,7 @@ from domain.batch_events import (
     AssessmentCompleted,
     AssessmentFailed,
     BatchAssessmentCompleted,
+    BatchProgressed,
     BatchRegistered,
     BatchResultsReady,
     EssaySlotAssigned,
@@ -34,6 +35,7 @@ from domain.batch_events import (
 )
 from domain.batch_state import BatchState, is_anchor
 from domain.parking import ParkableStream
+from domain.progress import Progress, progress_of, standing_now
 from domain.runs import Conclusion, Pipeline
 from domain.values import BatchStatus, Causation, Details, EssayResult, SpellcheckMetrics
 
@@ -79,6 +81,11 @@ class BatchAggregate(ParkableStream):
     def counts(self) -> tuple[int, int, int]:
         """Expected essays in all, those done in every required phase, those that failed in one."""
         return self._state.tally.counts
+
+    @property
+    def progress(self) -> Progress:
+        """How far the batch is; hold it against what comes later with `note_progress`."""
+        return progress_of(self._state)
 
     @property
     def size(self) -> int:
@@ -301,6 +308,23 @@ class BatchAggregate(ParkableStream):
         """Announce the ranking alone, if it is due."""
         if (ranking := ranking_due(self._state)) is not None:
             self.trigger_event(BatchAssessmentCompleted, causation=causation, **ranking)
+
+    def note_progress(self, before: Progress, *, happened_at: datetime, causation: Causation) -> None:
+        """Record how the batch stands if what happened since `before` moved it on.
+
+        Ask it after each message, with the message's time and the progress before it.
+        """
+        now = self.progress
+        if not now.goes_beyond(before):
+            return
+        run = self._state.author if now.revision > before.revision else None
+        self.trigger_event(
+            BatchProgressed,
+            **standing_now(self._state),
+            correlation_id=run or causation.correlation_id,
+            happened_at=happened_at,
+            causation=causation,
+        )
 
     def _supersedes_spellcheck(self, essay_id: str, happened_at: datetime) -> bool:
         essay = self._state.essays.get(essay_id)

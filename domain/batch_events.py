@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
@@ -154,6 +155,29 @@ class BatchAssessmentCompleted(DomainEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BatchProgressed(DomainEvent):
+    """Told to the teacher: how the batch stood when a fact had moved it on. It restates facts and decides nothing.
+
+    `status` and `processing_phase` are those that the API shows, `revision` counts the outcomes announced by then,
+    `completed_at` is the time of the last of them. `correlation_id` is that of the run that made an outcome announced
+    with this step, else that of the message behind it.
+    """
+
+    topic: ClassVar = "ras.batch.progressed.v1"
+
+    user_id: str
+    class_id: str | None
+    revision: int
+    status: BatchStatus
+    processing_phase: str | None
+    total_essays: int
+    completed_essays: int
+    failed_essays: int
+    completed_at: datetime | None
+    correlation_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class MessageParked(DomainEvent):
     """A message that our own code could not digest, or one that waits behind such a message.
 
@@ -195,3 +219,6 @@ class MessageDrained(DomainEvent):
 
 PUBLISHED_EVENTS = (BatchResultsReady, BatchAssessmentCompleted)
 """What a batch announces: to other services, and to its teacher."""
+
+NOTIFIED_EVENTS = (*PUBLISHED_EVENTS, BatchProgressed)
+"""What a batch tells its teacher."""

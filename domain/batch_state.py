@@ -12,6 +12,7 @@ from domain.batch_events import (
     AssessmentCompleted,
     AssessmentFailed,
     BatchAssessmentCompleted,
+    BatchProgressed,
     BatchRegistered,
     BatchResultsReady,
     EssaySlotAssigned,
@@ -85,10 +86,15 @@ class BatchState:
         self.assessment: Assessment | None = None
         self.spellchecked_last: tuple[datetime, Run] | None = None
         self.spellchecked_essays = 0
+        self.files = 0
+        """Expected essays whose place a file has taken."""
+        self.ended: frozenset[str] = frozenset()
+        """The phases that are over, beside the spellcheck, whose results come one by one."""
         self.requirements = requirements({}, {}, spellchecked=False, ranked=None)
         self.tally = Tally()
         self.stopped: Stop | None = None
         self.announced: Outcome | None = None
+        self.announced_at: datetime | None = None
         self.announced_ranking: tuple[str, tuple[Ranking, ...]] | None = None
         self.revision = 0
         self.parked_messages = 0
@@ -106,6 +112,13 @@ class BatchState:
             self.tally,
             pipeline=self.runs.pipeline.final_status if self.runs.pipeline else None,
             phases={phase: conclusion.status for phase, conclusion in self.runs.conclusions.items()},
+        )
+
+    @property
+    def has_results(self) -> bool:
+        """Whether a phase has shown results, be it of essays that the registration does not name."""
+        return (
+            self.spellchecked_last is not None or self.assessment is not None or bool(self.runs.conclusions)
         )
 
     @property
@@ -137,11 +150,19 @@ class BatchState:
         )
         for essay_id in event.essay_ids:
             self.essays.setdefault(essay_id, Essay())
+        self.files = sum(self.essays[e].slot_assigned_at is not None for e in self.registration.essay_ids)
         self._count_again()
 
     def on_slot_assigned(self, event: EssaySlotAssigned) -> None:
         """Remember when, to know repeats."""
-        self._essay(event.essay_id).slot_assigned_at = event.happened_at
+        essay = self._essay(event.essay_id)
+        if (
+            essay.slot_assigned_at is None
+            and self.registration is not None
+            and event.essay_id in self.registration.essay_ids
+        ):
+            self.files += 1
+        essay.slot_assigned_at = event.happened_at
 
     def on_spellchecked(self, event: EssaySpellchecked | EssaySpellcheckFailed) -> None:
         """Recount the essay."""
@@ -216,7 +237,11 @@ class BatchState:
         if event.failed_essays is None:
             job_id = self.assessment.job_id if self.assessment else None
         self.announced = Outcome.of(event.overall_status, event.phase_results, job_id)
+        self.announced_at = event.happened_at
         self.revision = event.revision
+
+    def on_progressed(self, _event: BatchProgressed) -> None:
+        """Nothing: it restates what the facts before it have shown."""
 
     def on_parked(self, _event: MessageParked) -> None:
         """One more message waits."""
@@ -243,6 +268,8 @@ class BatchState:
             spellchecked=self.spellchecked_essays > 0,
             ranked=frozenset(r.essay_id for r in self.assessment.rankings) if self.assessment else None,
         )
+        over = {phase for phase in self.requirements.concluded if phase not in _SEEN_BY_ESSAY}
+        self.ended = frozenset(over | ({Phase.CJ_ASSESSMENT.value} if self.assessment else set()))
         self.tally = Tally()
         standings: dict[Standing, int] = {}
         for essay_id in expected:
@@ -279,6 +306,7 @@ _EVOLVE: Final[dict[type[DomainEvent], Callable[[BatchState, Any], None]]] = {
     PipelineCompleted: BatchState.on_pipeline_completed,
     BatchAssessmentCompleted: BatchState.on_ranking_announced,
     BatchResultsReady: BatchState.on_outcome_announced,
+    BatchProgressed: BatchState.on_progressed,
     MessageParked: BatchState.on_parked,
     MessageDrained: BatchState.on_drained,
 }

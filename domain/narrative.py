@@ -15,6 +15,7 @@ from domain.batch_events import (
     AssessmentCompleted,
     AssessmentFailed,
     BatchAssessmentCompleted,
+    BatchProgressed,
     BatchRegistered,
     BatchResultsReady,
     EssaySlotAssigned,
@@ -120,6 +121,14 @@ def _results_announced(event: BatchResultsReady) -> str:
     )
 
 
+def _progressed(event: BatchProgressed) -> str:
+    phase = f" in {event.processing_phase}" if event.processing_phase else ""
+    return (
+        f"RAS told {event.user_id} how the batch stands: {in_words(event.status)}{phase}, "
+        f"{event.completed_essays:,} of {counted(event.total_essays, 'essay')} done, {event.failed_essays:,} failed."
+    )
+
+
 def _parked(event: MessageParked) -> str:
     waits = "an earlier one of this batch is parked"
     why = waits if event.fault is None else f"our own code failed on it ({event.fault})"
@@ -141,6 +150,7 @@ _SENTENCES: Final[dict[type[DomainEvent], Callable[[Any], str]]] = {
     PipelineCompleted: _pipeline_completed,
     BatchAssessmentCompleted: _ranking_announced,
     BatchResultsReady: _results_announced,
+    BatchProgressed: _progressed,
     MessageParked: _parked,
     MessageDrained: _drained,
 }

@@ -13,11 +13,22 @@ from uuid import UUID, uuid5
 
 from domain.aggregate import DomainEvent
 from domain.batch import batch_id_of
-from domain.batch_events import PUBLISHED_EVENTS, BatchAssessmentCompleted, BatchResultsReady
+from domain.batch_events import (
+    NOTIFIED_EVENTS,
+    BatchAssessmentCompleted,
+    BatchProgressed,
+    BatchResultsReady,
+)
 from domain.times import utc_text
 from domain.values import CLIENT_STATUS, BatchStatus
 
 NOTIFICATION_TOPIC: Final = "huleedu.notification.teacher.requested.v1"
+
+BATCH_STATUS_UPDATED: Final = "batch_status_updated"
+"""The type of the notification by which a list of batches is kept up to date."""
+
+_RESULTS: Final = "processing_results"
+_PROGRESS: Final = "batch_progress"
 
 _NAMESPACE: Final = UUID("6f1de3f4-3f0e-5b0c-9d0f-6c4f5b9c7a11")
 
@@ -43,7 +54,7 @@ def correlation_id_of(event: DomainEvent) -> str:
     That of the run that made an announcement's outcome; else of the message that caused the event; else one that
     is the same for the whole stream.
     """
-    run = event.correlation_id if isinstance(event, PUBLISHED_EVENTS) else None
+    run = event.correlation_id if isinstance(event, NOTIFIED_EVENTS) else None
     return run or event.causation.correlation_id or str(uuid5(_NAMESPACE, event.originator_id))
 
 
@@ -58,15 +69,22 @@ class TeacherNotification(NamedTuple):
     class_id: str | None
     correlation_id: str
     payload: dict[str, Any]
-    category: str = "processing_results"
+    category: str = _RESULTS
     action_required: bool = False
 
 
-def teacher_notification(event: BatchResultsReady | BatchAssessmentCompleted) -> TeacherNotification:
-    """Return the notification to the teacher about a published event."""
-    kind, priority, payload = (
-        _results_ready(event) if isinstance(event, BatchResultsReady) else _assessment_completed(event)
-    )
+NotifiedEvent = BatchResultsReady | BatchAssessmentCompleted | BatchProgressed
+
+
+def teacher_notification(event: NotifiedEvent) -> TeacherNotification:
+    """Return the notification to the teacher about an event."""
+    category = _RESULTS
+    if isinstance(event, BatchResultsReady):
+        kind, priority, payload = _results_ready(event)
+    elif isinstance(event, BatchAssessmentCompleted):
+        kind, priority, payload = _assessment_completed(event)
+    else:
+        kind, priority, payload, category = BATCH_STATUS_UPDATED, "standard", _progress(event), _PROGRESS
     return TeacherNotification(
         event_id=published_event_id(event, NOTIFICATION_TOPIC),
         teacher_id=event.user_id,
@@ -76,6 +94,7 @@ def teacher_notification(event: BatchResultsReady | BatchAssessmentCompleted) ->
         class_id=event.class_id,
         correlation_id=correlation_id_of(event),
         payload=payload,
+        category=category,
     )
 
 
@@ -123,6 +142,19 @@ def _assessment_completed(event: BatchAssessmentCompleted) -> tuple[str, str, di
             "message": f"The comparative judgement is done: {count} {'essay is' if count == 1 else 'essays are'} ranked.",
         },
     )
+
+
+def _progress(event: BatchProgressed) -> dict[str, Any]:
+    return {
+        "batch_id": batch_id_of(event.originator_id),
+        "status": CLIENT_STATUS[event.status],
+        "completed_essays": event.completed_essays,
+        "failed_essays": event.failed_essays,
+        "total_essays": event.total_essays,
+        "processing_phase": event.processing_phase,
+        "completed_at": None if event.completed_at is None else utc_text(event.completed_at),
+        "revision": event.revision,
+    }
 
 
 _MESSAGES: Final = {

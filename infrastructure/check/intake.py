@@ -18,7 +18,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from application.conservation import Account, Finding, Report
-from domain.batch_events import PUBLISHED_EVENTS, MessageDrained, MessageParked
+from domain.batch_events import NOTIFIED_EVENTS, MessageDrained, MessageParked
 from domain.dead_letters import (
     DeadLetterDiscarded,
     DeadLetterReplaced,
@@ -30,7 +30,7 @@ from infrastructure.eventstore.event_registry import EVENT_CLASSES, event_codec
 from infrastructure.eventstore.positions import joined
 
 _OUR_OWN: Final = (
-    *PUBLISHED_EVENTS,
+    *NOTIFIED_EVENTS,
     NotificationRead,
     MessageDrained,
     DeadLetterRetried,

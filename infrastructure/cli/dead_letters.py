@@ -111,8 +111,8 @@ def replace_letter(letter_id: int, file: str, *, why: str, by: str, yes: bool, j
     except OSError as error:
         raise CommandError(f"{file}: {error.strerror}.") from error
     confirm(f"Ingest {file} ({len(value):,} bytes) in place of dead letter {letter_id}?", yes=yes)
-    with opened_store() as (store, tolerance):
-        settle = SettleDeadLetters(store, future_tolerance=tolerance)
+    with opened_store() as (store, reading):
+        settle = SettleDeadLetters(store, **reading)
         try:
             outcome = settle.replace(letter["stream_id"], value, by=by, why=why)
         except RefusedCorrectionError as error:
@@ -175,8 +175,8 @@ def _each(
 ) -> None:
     """Do it with each, each in a transaction of its own, and tell what came of it."""
     outcomes: list[dict[str, Any]] = []
-    with opened_store() as (store, tolerance), bar("dead letters", len(letters)) as tell:
-        settle = SettleDeadLetters(store, future_tolerance=tolerance)
+    with opened_store() as (store, reading), bar("dead letters", len(letters)) as tell:
+        settle = SettleDeadLetters(store, **reading)
         for number, letter in enumerate(letters, start=1):
             try:
                 outcome, detail = act(settle, letter["stream_id"])

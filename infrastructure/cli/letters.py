@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from rich.console import Console
 from rich.prompt import Confirm
@@ -41,15 +41,23 @@ def ask(question: Callable[[DeadLetterQueries], Awaitable[_T]]) -> _T:
     return asyncio.run(asked())
 
 
+class Reading(TypedDict):
+    """What use cases that ingest messages have to know of the settings; pass it on as keywords."""
+
+    future_tolerance: timedelta
+    notes_progress: bool
+
+
 @contextmanager
-def opened_store() -> Iterator[tuple[EventStore, timedelta]]:
-    """Lend the event store, and how far ahead a message's time may lie."""
+def opened_store() -> Iterator[tuple[EventStore, Reading]]:
+    """Lend the event store, and by which settings messages are read."""
     settings = prepared()
     servers = servers_to_look_at(settings)
     schema_version.check(servers.database_url, read_models={})
     store = event_store(servers.database_url)
     try:
-        yield store, timedelta(days=settings.future_tolerance_days)
+        tolerance = timedelta(days=settings.future_tolerance_days)
+        yield store, Reading(future_tolerance=tolerance, notes_progress=settings.progress_notifications)
     finally:
         store.close()
 

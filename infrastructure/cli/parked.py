@@ -47,12 +47,12 @@ def drain_parked(names: Sequence[str], *, by: str, yes: bool, json_output: bool)
     waiting = {row["stream_id"]: row["waiting"] for row in _waiting()}
     results: dict[str, Drained] = {}
     refusals: dict[str, str] = {}
-    with opened_store() as (store, tolerance):
+    with opened_store() as (store, reading):
         streams = [_meant(name, waiting, store) for name in dict.fromkeys(names)] or list(waiting)
         total = sum(waiting.get(stream, 0) for stream in streams)
         if streams:
             confirm(f"Take in {total:,} messages of {len(streams):,} streams?", yes=yes)
-        drain = DrainParked(store, future_tolerance=tolerance)
+        drain = DrainParked(store, **reading)
         before = 0
         with bar("parked messages", total) as tell:
             for stream in streams:

@@ -55,8 +55,8 @@ class TeacherNotified(BaseModel):
     """Data of huleedu.notification.teacher.requested.v1."""
 
     teacher_id: str
-    notification_type: Literal["batch_results_ready", "batch_assessment_completed"]
-    category: Literal["processing_results"]
+    notification_type: Literal["batch_results_ready", "batch_assessment_completed", "batch_status_updated"]
+    category: Literal["processing_results", "batch_progress"]
     priority: Literal["high", "standard"]
     action_required: Literal[False]
     batch_id: str

@@ -65,7 +65,7 @@ class Display:
         for name, completed, total in (
             ("sent", stages.sent, self._messages),
             ("ingested", stages.taken_in, self._messages),
-            ("published", stages.heard, 2 * stages.announced),
+            ("published", stages.heard, stages.due),
             ("projected", stages.projected, stages.head),
         ):
             if name in self._tasks and total:

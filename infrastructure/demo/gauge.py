@@ -11,7 +11,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection, sql
 from psycopg.rows import TupleRow
 
-from domain.batch_events import PUBLISHED_EVENTS
+from domain.batch_events import NOTIFIED_EVENTS, BatchProgressed
 from infrastructure.eventstore.positions import position_of, projection_position
 from infrastructure.postgres.connections import connect
 from projections.batch_results import batch_results
@@ -19,16 +19,18 @@ from projections.catalogue import PROJECTIONS
 
 STALLED_AFTER_S: Final = 20.0
 _INTERVAL_S: Final = 0.05
-_PUBLISHED: Final = sql.SQL(", ").join(sql.Literal(event.topic) for event in PUBLISHED_EVENTS)
+_TOLD: Final = sql.SQL(", ").join(sql.Literal(event.topic) for event in NOTIFIED_EVENTS)
 _STAGES: Final = sql.SQL(
     """
     SELECT (SELECT coalesce(sum(taken_in), 0)::bigint FROM ras.intake_counts),
            (SELECT coalesce(max(notification_id), 0) FROM ras.stored_events),
-           (SELECT count(*) FROM ras.stored_events WHERE topic IN ({published})),
+           (SELECT coalesce(sum(CASE topic WHEN {progressed} THEN 1 ELSE 2 END), 0)::bigint
+            FROM ras.stored_events WHERE topic IN ({told})),
            coalesce({projected}, 0)
     """
 ).format(
-    published=_PUBLISHED,
+    told=_TOLD,
+    progressed=sql.Literal(BatchProgressed.topic),
     projected=sql.SQL(position_of("{}")).format(sql.Literal(projection_position(batch_results.name))),
 )
 _BEHIND: Final = f"""
@@ -43,7 +45,7 @@ class StalledError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """Counts so far: messages sent and ingested, published events stored, records heard.
+    """Counts so far: messages sent and ingested, records due by the events stored, records heard.
 
     `head` and `projected` are notification ids: the end of the event store, and how far of it the read
     model of batches shows.
@@ -52,7 +54,7 @@ class Stages:
     sent: int = 0
     taken_in: int = 0
     head: int = 0
-    announced: int = 0
+    due: int = 0
     heard: int = 0
     projected: int = 0
 
@@ -85,7 +87,7 @@ class Gauge:
                     sent=self._sent(),
                     taken_in=found[0],
                     head=found[1],
-                    announced=found[2],
+                    due=found[2],
                     heard=self._heard(),
                     projected=found[3],
                 )
@@ -117,7 +119,7 @@ class Gauge:
             at = self.stages
             raise StalledError(
                 f"Nothing has moved for {STALLED_AFTER_S:.0f} s: {at.sent} messages sent, {at.taken_in} taken "
-                f"in; {at.announced} announcements stored, {at.heard} records heard (two are due for each); "
+                f"in; {at.heard} of {at.due} records that are due heard; "
                 f"the read model of batches stands at {at.projected} of {at.head}."
             )
 

@@ -12,7 +12,13 @@ from psycopg import sql
 
 from application.ports import IntakeCounts
 from application.topics import BATCH_ASSESSMENT_COMPLETED, BATCH_RESULTS_READY, TEACHER_NOTIFICATION_REQUESTED
-from domain.batch_events import PUBLISHED_EVENTS, BatchResultsReady
+from domain.aggregate import DomainEvent
+from domain.batch_events import (
+    NOTIFIED_EVENTS,
+    BatchAssessmentCompleted,
+    BatchProgressed,
+    BatchResultsReady,
+)
 from domain.notifications import published_event_id
 from infrastructure.demo.player import Coordinates
 from infrastructure.eventstore.event_registry import event_codec
@@ -26,7 +32,14 @@ _INTAKE: Final = """
 """
 _PUBLISHED: Final = sql.SQL(
     "SELECT originator_id, originator_version, topic, state FROM ras.stored_events WHERE topic IN ({})"
-).format(sql.SQL(", ").join(sql.Literal(event.topic) for event in PUBLISHED_EVENTS))
+).format(sql.SQL(", ").join(sql.Literal(event.topic) for event in NOTIFIED_EVENTS))
+
+_TOPICS: Final[Mapping[type[DomainEvent], tuple[str, ...]]] = {
+    BatchResultsReady: (BATCH_RESULTS_READY, TEACHER_NOTIFICATION_REQUESTED),
+    BatchAssessmentCompleted: (BATCH_ASSESSMENT_COMPLETED, TEACHER_NOTIFICATION_REQUESTED),
+    BatchProgressed: (TEACHER_NOTIFICATION_REQUESTED,),
+}
+"""Where each event that is told must be heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +67,6 @@ async def read_ledger(database_url: str) -> Ledger:
         async for row in await connection.execute(_PUBLISHED):
             event = codec.to_domain_event(StoredEvent(*row))
             cause = event.causation
-            is_ready = isinstance(event, BatchResultsReady)
-            for topic in (
-                BATCH_RESULTS_READY if is_ready else BATCH_ASSESSMENT_COMPLETED,
-                TEACHER_NOTIFICATION_REQUESTED,
-            ):
+            for topic in _TOPICS[type(event)]:
                 due[UUID(published_event_id(event, topic))] = (cause.topic, cause.partition, cause.offset)
     return Ledger(IntakeCounts(*counts), int(events[0]), due)

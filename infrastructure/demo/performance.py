@@ -85,7 +85,7 @@ async def perform(
             await player.play(scenario, lambda number: gauge.until(lambda at: _has_room(at, number)))
             await gauge.until(lambda at: at.taken_in >= player.acknowledged)
             taken_in_at = perf_counter()
-            await gauge.until(lambda at: at.heard >= 2 * at.announced)
+            await gauge.until(lambda at: at.heard >= at.due)
             await gauge.until_projected()
             await asyncio.sleep(_LISTEN_ON_S)
         except StalledError as error:
@@ -116,9 +116,7 @@ async def _count(scenario: Scenario) -> int:
 
 
 def _has_room(at: Stages, number: int) -> bool:
-    return (
-        number - at.taken_in <= _MOST_UNREAD_MESSAGES and 2 * at.announced - at.heard <= _MOST_UNHEARD_RECORDS
-    )
+    return number - at.taken_in <= _MOST_UNREAD_MESSAGES and at.due - at.heard <= _MOST_UNHEARD_RECORDS
 
 
 async def _evidence(

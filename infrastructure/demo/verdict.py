@@ -35,6 +35,8 @@ _CLIENT_STATUS: Final = {
 }
 """What the API calls the outcomes that a stream leads to."""
 
+_PROGRESS: Final = "batch_status_updated"
+
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
@@ -102,6 +104,7 @@ def _faults_by_batch(evidence: Evidence, announced: Mapping[str, Announced]) -> 
             *_ready_faults(expected, said),
             *_assessment_faults(expected, said),
             *_notification_faults(expected, said),
+            *_progress_faults(expected, said),
             *_answer_faults(expected, said, answer),
         ):
             yield Disagreement(batch_id, what)
@@ -185,6 +188,36 @@ def _notification_faults(expected: ExpectedBatch, said: Announced) -> Iterator[s
                 )
 
 
+def _progress_faults(expected: ExpectedBatch, said: Announced) -> Iterator[str]:
+    """The last step that was told is the end, and no step goes back behind an outcome."""
+    steps = [each for each in said.notified if each.notification_type == _PROGRESS]
+    if not steps:
+        yield "its teacher was never told how it stands"
+        return
+    revisions = [int(step.payload.get("revision", -1)) for step in steps]
+    if revisions != sorted(revisions) or revisions[-1] != max(
+        (number for number, _ in said.ready), default=0
+    ):
+        yield f"its progress was told with the revisions {revisions}"
+    last = steps[-1].payload
+    told = tuple(map(last.get, ("status", "completed_essays", "failed_essays", "total_essays")))
+    wanted = (
+        _CLIENT_STATUS[expected.overall_status],
+        expected.completed,
+        expected.failed,
+        expected.total,
+    )
+    if told != wanted:
+        yield f"its progress ended with {told}, not {wanted}"
+    for step in steps:
+        if (step.teacher_id, step.priority, step.category) != (
+            expected.user_id,
+            "standard",
+            "batch_progress",
+        ):
+            yield f"{_PROGRESS} went to {step.teacher_id} as {step.category}, {step.priority}"
+
+
 def _answer_faults(expected: ExpectedBatch, said: Announced, answer: Answer) -> Iterator[str]:
     if isinstance(answer, str):
         yield answer
@@ -239,7 +272,9 @@ def _inbox_faults(messages: Sequence[Message], inboxes: Mapping[str, Answer]) ->
         sent = {
             str(message.event_id)
             for message in messages
-            if isinstance(message.data, TeacherNotified) and message.data.teacher_id == teacher_id
+            if isinstance(message.data, TeacherNotified)
+            and message.data.teacher_id == teacher_id
+            and message.data.notification_type != _PROGRESS
         }
         if shown != sent:
             yield f"{len(shown ^ sent)} notifications differ between Kafka and the inbox of {teacher_id}"

@@ -20,6 +20,7 @@ EVENT_CLASSES: Final[tuple[type[DomainEvent], ...]] = (
     batch_events.PipelineCompleted,
     batch_events.BatchResultsReady,
     batch_events.BatchAssessmentCompleted,
+    batch_events.BatchProgressed,
     batch_events.MessageParked,
     batch_events.MessageDrained,
     assessment_events.JudgeDecisionRecorded,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from application.queries import BatchQueries
-from domain.batch import batch_stream_id
+from domain.batch import BATCH_STREAMS, batch_stream_id
+from domain.batch_events import BatchProgressed
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.live.messages import Epoch, Message, StreamId, from_event, from_row, message, state
 from infrastructure.queries.read_model_queries import Ask
@@ -51,7 +52,13 @@ _READ_MARKS: Final = """
         WHERE teacher_id = %(teacher)s ORDER BY position DESC LIMIT %(limit)s
     ) AS newest WHERE read_at IS NOT NULL
 """
-_BATCH: Final = "b.batch_id, b.user_id, b.class_id, b.revision, b.last_updated"
+_BATCH: Final = f"""
+    b.batch_id, b.user_id, b.class_id, b.revision, b.last_updated, (
+        SELECT convert_from(e.state, 'UTF8')::jsonb ->> 'correlation_id' FROM ras.stored_events e
+        WHERE e.originator_id = '{BATCH_STREAMS}' || b.batch_id AND e.topic = '{BatchProgressed.topic}'
+        ORDER BY e.originator_version DESC LIMIT 1
+    ) AS correlation_id
+"""
 _CHANGED: Final = f"""
     SELECT {_BATCH} FROM (
         SELECT DISTINCT substr(originator_id, %(prefix_length)s) AS batch_id FROM ras.stored_events

@@ -15,10 +15,9 @@ from typing import Any, Final, NamedTuple
 
 from application.json_text import json_bytes
 from domain.inbox import NotificationRead
-from domain.notifications import teacher_notification
+from domain.notifications import BATCH_STATUS_UPDATED, teacher_notification
 from projections.recorded import Recorded
 
-STATE: Final = "batch_status_updated"
 READ: Final = "notification_read"
 RESYNC: Final = "resync"
 READY: Final = "stream_ready"
@@ -100,7 +99,10 @@ def from_row(row: Mapping[str, Any], stream_id: StreamId) -> Message:
 
 
 def state(body: Mapping[str, Any], row: Mapping[str, Any], stream_id: StreamId) -> Message:
-    """Return how a batch stands, from the status that the API reports and the batch's row."""
+    """Return how a batch stands, from the status that the API reports and the batch's row.
+
+    The correlation id is that of the step that its teacher was told last, as on Kafka.
+    """
     content = {
         "category": "batch_progress",
         "priority": "standard",
@@ -108,7 +110,7 @@ def state(body: Mapping[str, Any], row: Mapping[str, Any], stream_id: StreamId) 
         "deadline": None,
         "batch_id": row["batch_id"],
         "class_id": row["class_id"],
-        "correlation_id": None,
+        "correlation_id": row["correlation_id"],
         "timestamp": row["last_updated"],
         "status": body["overall_status"],
         "total_essays": body["essay_count"],
@@ -118,7 +120,7 @@ def state(body: Mapping[str, Any], row: Mapping[str, Any], stream_id: StreamId) 
         "completed_at": body["processing_completed_at"],
         "revision": row["revision"],
     }
-    return message(STATE, stream_id, content)
+    return message(BATCH_STATUS_UPDATED, stream_id, content)
 
 
 def _flat(notification: Mapping[str, Any], happened_at: datetime) -> dict[str, Any]:

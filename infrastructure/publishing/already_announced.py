@@ -24,6 +24,7 @@ from application.topics import (
     DEAD_LETTERS,
     INPUT_TOPICS,
     OUTPUT_TOPICS,
+    TEACHER_NOTIFICATION_REQUESTED,
 )
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.eventstore.publisher_position import PositionCopy
@@ -31,8 +32,14 @@ from infrastructure.kafka.committed_records import committed_records, event_id_o
 
 _log = structlog.get_logger(__name__)
 
-_TOLD_FROM: Final = (BATCH_RESULTS_READY, BATCH_ASSESSMENT_COMPLETED, DEAD_LETTERS)
-"""The teacher's notification goes out in the same transaction: what holds for announcements holds for it."""
+_TOLD_FROM: Final = (
+    BATCH_RESULTS_READY,
+    BATCH_ASSESSMENT_COMPLETED,
+    DEAD_LETTERS,
+    TEACHER_NOTIFICATION_REQUESTED,
+)
+"""The notification of an announcement goes out in its transaction: what holds for announcements holds for it. It has no
+digest of its own; progress, which is told by a notification alone, has one."""
 
 
 class AnnouncedIndex:

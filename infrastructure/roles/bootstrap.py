@@ -55,7 +55,11 @@ def ingester(
     from infrastructure.intake.ingester import Ingester
 
     metrics.watch(status)
-    use_case = IngestMicroBatch(store, AggregateCache(settings.cache_max_essays))
+    use_case = IngestMicroBatch(
+        store,
+        AggregateCache(settings.cache_max_essays),
+        notes_progress=settings.progress_notifications,
+    )
     return Ingester(
         use_case, settings, servers.bootstrap_servers, metrics, status, tracer=_of_messages(tracer)
     )

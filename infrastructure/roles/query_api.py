@@ -86,10 +86,14 @@ def query_app(
     tolerance = timedelta(days=settings.future_tolerance_days)
 
     def settle() -> SettleDeadLetters:
-        return SettleDeadLetters(store.get(), future_tolerance=tolerance)
+        return SettleDeadLetters(
+            store.get(), future_tolerance=tolerance, notes_progress=settings.progress_notifications
+        )
 
     def drain() -> DrainParked:
-        return DrainParked(store.get(), future_tolerance=tolerance)
+        return DrainParked(
+            store.get(), future_tolerance=tolerance, notes_progress=settings.progress_notifications
+        )
 
     assessments = assessments_client(settings, api_key, registry)
     orchestrator = orchestrator_client(settings, api_key, registry)

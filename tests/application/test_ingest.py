@@ -9,7 +9,7 @@ import pytest
 
 from application import topics
 from application.ports import IntakeCounts
-from domain.batch_events import BatchResultsReady
+from domain.batch_events import BatchProgressed, BatchResultsReady
 from domain.values import BatchStatus
 from infrastructure.demo.script import START
 from infrastructure.demo.upstream import sent_again
@@ -204,5 +204,5 @@ def facts(store: FakeEventStore) -> list[tuple[str, str, datetime, int]]:
     return sorted(
         (event.originator_id, event.topic, event.happened_at, event.causation.offset)
         for event in store.events
-        if not isinstance(event, BatchResultsReady)
+        if not isinstance(event, BatchResultsReady | BatchProgressed)
     )

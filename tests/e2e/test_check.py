@@ -9,6 +9,7 @@ import pytest
 
 from application.envelopes import OutgoingMessage
 from application.topics import BATCH_RESULTS_READY, TEACHER_NOTIFICATION_REQUESTED
+from domain.batch_events import BatchProgressed
 from infrastructure.demo.stream import stream
 from infrastructure.eventstore.publisher_position import publisher_position
 from tests.support.accounts import (
@@ -57,11 +58,13 @@ def test_everything_agrees_and_what_is_tampered_with_in_kafka_is_named(
     assert whole["findings"] == []
     assert whole["notes"] == []
     counts = {account["name"]: account["found"] for account in whole["accounts"]}
-    assert counts[TEACHER_NOTIFICATION_REQUESTED] == counts["teacher_inbox.notifications"]
+    progressed = store.value("SELECT count(*) FROM ras.stored_events WHERE topic = %s", BatchProgressed.topic)
+    assert progressed
+    assert counts[TEACHER_NOTIFICATION_REQUESTED] == counts["teacher_inbox.notifications"] + progressed
     assert counts[BATCH_RESULTS_READY] == 8
     assert report(settled, "--incremental")["since"] == whole["position"]
 
-    sent = announced(store)[0]
+    sent = next(message for message in announced(store) if message.topic == BATCH_RESULTS_READY)
     foreign = OutgoingMessage(sent.topic, sent.key, b'{"event_id": "made-up"}', ())
     ras_topics.send([sent, foreign])
 

@@ -201,6 +201,9 @@ def test_the_teacher_is_notified_once_of_each_announcement(outcome: Outcome, bat
     assert {kind: kinds.count(kind) for kind in _PRIORITIES} == batch["notifications"]
     for data in sent:
         assert data["teacher_id"] == batch["user_id"]
+        if data["notification_type"] == "batch_status_updated":
+            assert (data["category"], data["priority"]) == ("batch_progress", "standard")
+            continue
         assert data["priority"] == _PRIORITIES[data["notification_type"]]
         assert (data["category"], data["action_required"]) == ("processing_results", False)
         assert data["payload"]["batch_id"] == batch_id

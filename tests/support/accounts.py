@@ -21,9 +21,10 @@ from domain.announcement_check import check_announcements
 from domain.assessment_events import JudgeDecisionFailed, JudgeDecisionRecorded
 from domain.batch import BatchAggregate
 from domain.batch_events import (
-    PUBLISHED_EVENTS,
+    NOTIFIED_EVENTS,
     AssessmentCompleted,
     AssessmentFailed,
+    BatchProgressed,
     EssaySpellchecked,
     EssaySpellcheckFailed,
     PhaseConcluded,
@@ -62,13 +63,13 @@ def announced(store: PostgresProbe, *, after: int = 0) -> list[OutgoingMessage]:
 
 
 def announcements(store: PostgresProbe) -> int:
-    """Return how many records must come out of Kafka: for a dead letter one, else one more for the teacher."""
+    """Return how many records must come out of Kafka: two for an announcement, one for anything else."""
     topics = [event.topic for event in OUTBOX_EVENTS]
     query = (
-        "SELECT coalesce(sum(CASE WHEN topic = %s THEN 1 ELSE 2 END), 0)::bigint FROM ras.stored_events"
+        "SELECT coalesce(sum(CASE WHEN topic = ANY(%s) THEN 1 ELSE 2 END), 0)::bigint FROM ras.stored_events"
         " WHERE topic = ANY(%s)"
     )
-    return int(store.value(query, MessageDeadLettered.topic, topics))
+    return int(store.value(query, [MessageDeadLettered.topic, BatchProgressed.topic], topics))
 
 
 def taken_in(store: PostgresProbe) -> int:
@@ -158,7 +159,7 @@ def check_taken_in_once(store: PostgresProbe, topics: Topics, sent: Sequence[Coo
         assert (partition, counted.taken_in) == (partition, messages[partition])
         position = store.positions().get(f"intake/{partition[0]}/{partition[1]}", -1)
         assert (partition, position) == (partition, end - 1)
-    facts = [e for e in recorded_events(store) if not isinstance(e, PUBLISHED_EVENTS)]
+    facts = [e for e in recorded_events(store) if not isinstance(e, NOTIFIED_EVENTS)]
     recorded = Counter((event.originator_id, Coordinates(*_origin(event))) for event in facts)
     assert [at for at, times in recorded.items() if times > 1] == [], "messages recorded more than once"
     origins = {at for _, at in recorded}
@@ -231,7 +232,7 @@ def _standing(events: Iterable[DomainEvent]) -> dict[tuple[str, str | None], dic
     """
     standing = {}
     for fact in events:
-        if isinstance(fact, PUBLISHED_EVENTS):
+        if isinstance(fact, NOTIFIED_EVENTS):
             continue
         question = _ONE_QUESTION.get(type(fact), type(fact))
         left_out = _ORIGIN | {"happened_at"} if isinstance(fact, PhaseConcluded) else _ORIGIN
