@@ -1,0 +1,146 @@
+"""A database that release 0.1.0 filled: it is upgraded, replayed and rebuilt, and announces nothing by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from application.envelopes import OUTBOX_EVENTS
+from application.topics import ASSESSMENT_RESULT, INPUT_TOPICS
+from domain.aggregate import DomainEvent
+from domain.batch import BatchAggregate, batch_stream_id
+from domain.batch_events import PUBLISHED_EVENTS, BatchAssessmentCompleted, BatchProgressed, BatchResultsReady
+from infrastructure.check.check import check
+from infrastructure.eventstore.event_registry import event_codec
+from infrastructure.postgres import schema, schema_version
+from infrastructure.postgres.schema_version import SchemaVersionError
+from infrastructure.settings import Servers
+from projections.catalogue import PROJECTIONS
+from tests.support import backups
+from tests.support.ingesting import Ingestion, intake_of
+from tests.support.postgres_probe import opened_store, probe
+from tests.support.rebuilding import Models
+from tests.support.upstream import StreamLine, expectations, scenario
+
+DUMP: Final = Path(__file__).parents[1] / "stores" / "release-0.1.0.sql"
+SCENARIO: Final = "two-pipelines"
+INGESTED_LINES: Final = 75
+LINES: Final = [line for line in scenario(SCENARIO) if line.message.topic in INPUT_TOPICS]
+EXPECTED: Final = {each["label"]: id_ for id_, each in expectations(SCENARIO)["batches"].items()}
+
+
+@pytest.fixture
+def upgraded(database_url: str) -> Iterator[Models]:
+    """The store of release 0.1.0 after `ras init --upgrade` and `ras rebuild`."""
+    backups.bring_back(database_url, DUMP)
+    with pytest.raises(SchemaVersionError, match="ras init --upgrade"):
+        schema_version.check(database_url)
+    to_rebuild = schema.initialise(database_url)
+    with opened_store(database_url) as store, probe(database_url) as database:
+        models = Models(database_url, store, database)
+        models.rebuilding().rebuild([p for p in PROJECTIONS if p.name in to_rebuild])
+        models.follow()
+        yield models
+
+
+def events(models: Models) -> list[DomainEvent]:
+    """Return everything that is recorded, in order."""
+    return [event_codec().to_domain_event(event) for event in models.database.stored()]
+
+
+def tell(models: Models, lines: Sequence[StreamLine]) -> list[DomainEvent]:
+    """Ingest messages at new places and return what they made RAS record."""
+    before = len(models.database.stored())
+    base = 1000 + before
+    intakes = [
+        intake_of(replace(line.message, partition=7, offset=base + number))
+        for number, line in enumerate(lines)
+    ]
+    Ingestion(models.store).insist(intakes)
+    return events(models)[before:]
+
+
+def again_judged(line: StreamLine) -> StreamLine:
+    """Return an assessment as another job's, a day later."""
+    envelope = json.loads(line.message.value or b"")
+    at = datetime.fromisoformat(envelope["data"]["assessed_at"]) + timedelta(days=1)
+    envelope["data"] |= {"cj_assessment_job_id": "9001", "assessed_at": at.isoformat()}
+    return replace(line, message=replace(line.message, value=json.dumps(envelope).encode()))
+
+
+def test_the_upgrade_and_the_rebuild_announce_nothing_and_change_no_stored_event(
+    database_url: str, upgraded: Models
+) -> None:
+    stored = upgraded.database.stored()
+    text = DUMP.read_text(encoding="utf-8")
+
+    assert len(stored) == upgraded.head == 76
+    assert all(event.topic + "\t" in text for event in stored)
+    assert not [event for event in events(upgraded) if isinstance(event, BatchProgressed)]
+    assert {event.topic for event in stored} & {event.topic for event in OUTBOX_EVENTS} <= {
+        "ras.dead-letter.message-dead-lettered.v1"
+    }, "announcements are those of version 1, as release 0.1.0 recorded them"
+    report = asyncio.run(
+        check(Servers(database_url, ""), "ras-publisher", incremental=False, progress=lambda *_: None)
+    )
+    assert report.consistent, report
+
+
+def test_batches_that_were_announced_stay_so_when_their_messages_come_again(upgraded: Models) -> None:
+    assert tell(upgraded, [line for line in LINES if line.number <= INGESTED_LINES]) == []
+
+
+@pytest.mark.parametrize("label", ["T1", "T2", "T3", "T4"])
+def test_replayed_batches_know_what_was_announced(upgraded: Models, label: str) -> None:
+    own = [e for e in events(upgraded) if e.originator_id == batch_stream_id(EXPECTED[label])]
+    last = [event for event in own if isinstance(event, BatchResultsReady)][-1]
+
+    batch = BatchAggregate.replay(batch_stream_id(EXPECTED[label]), own)
+
+    assert batch.overall_status == last.overall_status
+    assert batch.progress.revision == last.revision
+    assert batch.collect_events() == []
+
+
+def test_a_new_fact_is_announced_with_the_next_revision_and_told_once(upgraded: Models) -> None:
+    label = "T1"
+    line = [
+        line
+        for line in LINES
+        if line.number <= INGESTED_LINES
+        and line.message.topic == ASSESSMENT_RESULT
+        and EXPECTED[label].encode() in (line.message.value or b"")
+    ][-1]
+    known = [e for e in events(upgraded) if isinstance(e, BatchResultsReady)]
+    last = [e for e in known if e.originator_id == batch_stream_id(EXPECTED[label])][-1]
+
+    recorded = tell(upgraded, [again_judged(line)])
+
+    told = [event for event in recorded if isinstance(event, (*PUBLISHED_EVENTS, BatchProgressed))]
+    assert [type(event) for event in told] == [BatchAssessmentCompleted, BatchResultsReady, BatchProgressed]
+    assert [getattr(event, "revision", None) for event in told] == [
+        None,
+        last.revision + 1,
+        last.revision + 1,
+    ]
+
+
+def test_a_batch_that_was_under_way_ends_as_if_it_had_begun_in_this_release(upgraded: Models) -> None:
+    recorded = tell(upgraded, [line for line in LINES if line.number > INGESTED_LINES])
+    for label in ("T5", "T6", "T7"):
+        expected: dict[str, Any] = expectations(SCENARIO)["batches"][EXPECTED[label]]
+        ready = [
+            event
+            for event in recorded
+            if isinstance(event, BatchResultsReady)
+            and event.originator_id == batch_stream_id(EXPECTED[label])
+        ]
+        assert len(ready) == expected["results_ready"]["count"]
+        assert [event.revision for event in ready] == list(range(1, len(ready) + 1))
