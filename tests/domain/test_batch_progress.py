@@ -60,7 +60,7 @@ def shown(events: list[DomainEvent]) -> list[tuple[str, str | None, int, int, in
     """Return status, phase, done, failed and revision of each step, as the notification has them."""
     payloads = [teacher_notification(step).payload for step in steps(events)]
     names = ("status", "processing_phase", "completed_essays", "failed_essays", "revision")
-    return [tuple(payload[name] for name in names) for payload in payloads]  # type: ignore[misc]
+    return [tuple(payload[name] for name in names) for payload in payloads]
 
 
 def test_a_batch_is_told_ready_then_each_beginning_and_end_of_a_phase_then_its_outcome() -> None:

@@ -23,7 +23,7 @@ from application.topics import (
 )
 from application.translate import translate
 from application.translated_messages import TranslatedMessage
-from domain.batch_events import PUBLISHED_EVENTS
+from domain.batch_events import NOTIFIED_EVENTS
 from domain.notifications import published_event_id
 from domain.parking import ParkableStream
 from domain.values import BatchStatus
@@ -59,11 +59,11 @@ def good(scenario: Scenario) -> Evidence:
         sent += 1
         statement = translate(incoming, received_at=RECEIVED_AT)
         assert isinstance(statement, TranslatedMessage)
-        collected = decide(statement, aggregates)
+        collected = decide(statement, aggregates, notes_progress=True)
         recorded += bool(collected)
         events += len(collected)
         for event in collected:
-            if isinstance(event, PUBLISHED_EVENTS):
+            if isinstance(event, NOTIFIED_EVENTS):
                 for outgoing in outgoing_messages(event):
                     cause = event.causation
                     due[UUID(published_event_id(event, outgoing.topic))] = (
@@ -128,10 +128,14 @@ def _listings(scenario: Scenario) -> dict[str, Any]:
 def _inboxes(heard: list[HeardRecord]) -> dict[str, Any]:
     shown: dict[str, list[dict[str, str]]] = defaultdict(list)
     for record in heard:
-        if record.topic == TEACHER_NOTIFICATION_REQUESTED:
-            envelope = orjson.loads(record.value or b"")
+        envelope = orjson.loads(record.value or b"")
+        if record.topic == TEACHER_NOTIFICATION_REQUESTED and not is_progress(record):
             shown[envelope["data"]["teacher_id"]].append({"notification_id": envelope["event_id"]})
     return {teacher_id: {"notifications": notifications} for teacher_id, notifications in shown.items()}
+
+
+def is_progress(record: HeardRecord) -> bool:
+    return b'"batch_status_updated"' in (record.value or b"")
 
 
 def faults(evidence: Evidence) -> list[str]:
@@ -156,6 +160,7 @@ def position_of(evidence: Evidence, topic: str, batch_id: str | None = None) -> 
         number
         for number, record in enumerate(evidence.heard)
         if record.topic == topic
+        and not is_progress(record)
         and (batch_id is None or orjson.loads(record.value or b"")["data"]["batch_id"] == batch_id)
     )
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from application.translated_messages import TranslatedMessage
+from application.translated_messages import TranslatedMessage, carry_out
 from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate, batch_id_of
 from domain.parking import ParkableStream
 
 
-def decide(statement: TranslatedMessage, aggregates: dict[str, ParkableStream]) -> list[DomainEvent]:
+def decide(
+    statement: TranslatedMessage, aggregates: dict[str, ParkableStream], *, notes_progress: bool = False
+) -> list[DomainEvent]:
     """Tell a statement to the aggregates that it concerns, new ones if need be; return what they record."""
     events: list[DomainEvent] = []
     for command in statement.commands:
         aggregate = aggregates.setdefault(command.stream_id, command.kind(command.stream_id))
-        command.apply(aggregate)
+        carry_out(command, statement, aggregate, notes_progress=notes_progress)
         events += aggregate.collect_events()
     return events
 
