@@ -32,7 +32,13 @@ from tests.support.upstream import StreamLine, expectations, scenario
 DUMP: Final = Path(__file__).parents[1] / "stores" / "release-0.1.0.sql"
 SCENARIO: Final = "two-pipelines"
 INGESTED_LINES: Final = 75
-LINES: Final = [line for line in scenario(SCENARIO) if line.message.topic in INPUT_TOPICS]
+LINES: Final = [
+    line
+    for line in scenario(SCENARIO)
+    if line.message.topic in INPUT_TOPICS and ".nlp." not in line.message.topic
+]
+"""What release 0.1.0 reads too; language analyses it does not know."""
+
 EXPECTED: Final = {each["label"]: id_ for id_, each in expectations(SCENARIO)["batches"].items()}
 
 
