@@ -32,7 +32,8 @@ from infrastructure.demo.stream import stream
 from infrastructure.demo.upstream import UpstreamMessage
 from infrastructure.eventstore.event_registry import event_codec
 from tests.support.deciding import decide
-from tests.support.ingesting import RECEIVED_AT, in_partitions
+from tests.support.ingesting import in_partitions
+from tests.support.upstream import RECEIVED_AT
 
 _DEADLINE_S: Final = 300.0
 _INGESTED: Final[LiteralString] = "SELECT sum(taken_in) FROM ras.intake_counts"
