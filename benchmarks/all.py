@@ -12,6 +12,7 @@ BENCHMARKS = (
     "parse",
     "ingest",
     "growth",
+    "backlog",
     "memory",
     "publish",
     "relay",
