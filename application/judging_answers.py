@@ -7,11 +7,12 @@ fix: the same facts give the same bytes, in any process.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import asdict
+from typing import Final, cast
 
 from application.assessments import JobFacts, PairCount
 from application.judging_findings import findings_body
-from application.judging_scores import ScoredJob, scored
+from application.judging_scores import ScoredJob, Wanted, scored
 from application.responses import judging as responses
 from domain.judge_agreement import Rate
 from domain.judging_quality import SplitHalf, assess_quality
@@ -20,9 +21,17 @@ MOST_JUDGE_PAIRS: Final = 100
 """Of the judges who share the most pairs; 200 judges make 19,900."""
 
 
-def detailed(facts: JobFacts, matrix: Sequence[PairCount]) -> responses.Statistics:
-    """Return everything about a job except its single decisions."""
-    job = scored(facts)
+def detailed(
+    facts: JobFacts,
+    matrix: Sequence[PairCount],
+    wanted: Wanted = Wanted(),  # noqa: B008 (it cannot change)
+) -> responses.Statistics:
+    """Return everything about a job except its single decisions.
+
+    A what-if changes scores and what rests on them; result, matrix, counts and costs remain those of the whole job.
+    """
+    job = scored(facts, wanted)
+    comparison = job.published_comparison()
     return {
         "job_id": facts.job_id,
         "batch_id": facts.batch_id,
@@ -36,6 +45,10 @@ def detailed(facts: JobFacts, matrix: Sequence[PairCount]) -> responses.Statisti
         "costs": job.total.costs_body(),
         **_quality(job),
         "findings": None if job.findings is None else findings_body(job.findings),
+        "what_if": None if job.what_if is None else cast("responses.WhatIf", asdict(job.what_if)),
+        "published_comparison": (
+            None if comparison is None else cast("responses.PublishedComparison", asdict(comparison))
+        ),
         "provenance": job.provenance(),
     }
 
@@ -98,7 +111,13 @@ def _quality(job: ScoredJob) -> responses.Quality:
             "misfits": {"judge_limit": None, "judges": [], "item_limit": None, "items": []},
             "next_pairs": [],
         }
-    quality = assess_quality(job.comparisons, job.scores, estimate=job.estimate, findings=job.findings)
+    quality = assess_quality(
+        job.comparisons,
+        job.scores,
+        estimate=job.estimate,
+        findings=job.findings,
+        random_share=job.wanted.random_share,
+    )
     pairs = quality.agreement.judge_pairs
     return {
         "reliability": {

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from application.assessments import Asked, JobFacts
 from application.responses import judging as responses
@@ -28,13 +28,17 @@ from domain.bradley_terry import (
     ranked,
     scores_of,
 )
+from domain.collation import sort_key
 from domain.comparison_graph import Comparisons, PairCounts
 from domain.findings import Findings, find
 from domain.judging_quality import Misfits, misfits
+from domain.next_pairs import RANDOM_SHARE
+from domain.published_scores import PublishedComparison, published_comparison
 from domain.uncertainty import ItemUncertainty
+from domain.what_if import Change, Differences, changed, differences
 
 METHOD: Final = "bradley-terry"
-ANSWER_VERSION: Final = 2
+ANSWER_VERSION: Final = 3
 """Changes whenever the same facts would be answered with other bytes although the method is the same."""
 
 _Z: Final = 1.96
@@ -52,6 +56,22 @@ _PUBLISHED: Final = (
     "metrics_uri",
 )
 _NO_MISFITS: Final = Misfits(None, (), None, ())
+
+
+class Wanted(NamedTuple):
+    """What a reader asks of the statistics: a what-if, the share of random next pairs, the language of name order.
+
+    Without a `locale` names are in the order of their code points.
+    """
+
+    change: Change = Change()
+    random_share: float = RANDOM_SHARE
+    locale: str = ""
+
+    @property
+    def key(self) -> str:
+        """Tells apart answers about the same job; empty for the usual one."""
+        return "" if self == Wanted() else repr(self)
 
 
 @dataclass(slots=True)
@@ -103,6 +123,8 @@ class ScoredJob:
     misfits: Misfits
     tallies: Mapping[str, _Tally]
     total: _Tally
+    wanted: Wanted = field(default_factory=Wanted)
+    what_if: Differences | None = None
 
     @property
     def state(self) -> Literal["running", "finished"]:
@@ -145,7 +167,7 @@ class ScoredJob:
         flagged = {judge.judge for judge in self.misfits.judges} | {c.judge for c in checks if c.flagged}
         return [
             _judge(name, tally, fits.get(name), name in flagged)
-            for name, tally in sorted(self.tallies.items())
+            for name, tally in sorted(self.tallies.items(), key=self._by_name)
         ]
 
     def counts(self) -> responses.Counts:
@@ -201,18 +223,37 @@ class ScoredJob:
         return {
             "position": self.facts.position,
             "method": METHOD,
-            "method_version": METHOD_VERSION,
+            "method_version": METHOD_VERSION if self.scores is None else self.scores.method_version,
             "answer_version": ANSWER_VERSION,
             "decisions_counted": self.total.decisions,
             "decisions_failed": self.total.failures,
         }
 
+    def published_comparison(self) -> PublishedComparison | None:
+        """Return how far the scores of the largest component agree with the published ones, None without a result."""
+        if self.scores is None or self.findings is None:
+            return None
+        ours = {item.item: item.theta for item in self.scores.items if item.component == 0}
+        lines = {line["essay_id"]: line for line in self._lines()}
+        return published_comparison(
+            ours,
+            {name: line["rank"] for name, line in lines.items()},
+            {name: line["bt_score"] for name, line in lines.items()},
+            [each for each in self.findings.items if each.item in ours],
+        )
+
+    def _by_name(self, judge: tuple[str, _Tally]) -> Any:
+        return sort_key(self.wanted.locale)(judge[0]) if self.wanted.locale else judge[0]
+
     def _lines(self) -> Sequence[Mapping[str, Any]]:
         return () if self.facts.result is None else self.facts.result.lines
 
 
-def scored(facts: JobFacts) -> ScoredJob:
-    """Score and check a job: some tenths of a second for a thousand decisions, a second for 35,000."""
+def scored(facts: JobFacts, wanted: Wanted = Wanted()) -> ScoredJob:  # noqa: B008 (it cannot change)
+    """Score and check a job: some tenths of a second for a thousand decisions, a second for 35,000.
+
+    Raises JudgingDataError where a what-if names a judge or text that is not there, or leaves no decision.
+    """
     tallies: defaultdict[str, _Tally] = defaultdict(_Tally)
     total = _Tally()
     for asked in facts.asked:
@@ -220,17 +261,33 @@ def scored(facts: JobFacts) -> ScoredJob:
         total.add(asked)
     decided = [asked for asked in facts.asked if asked.chosen_a is not None]
     if not decided:
-        return ScoredJob(facts, None, None, None, None, _NO_MISFITS, tallies, total)
+        return ScoredJob(facts, None, None, None, None, _NO_MISFITS, tallies, total, wanted)
     comparisons = Comparisons.from_names(
         [asked.judge for asked in decided],
         [asked.essay_a if asked.chosen_a else asked.essay_b for asked in decided],
         [asked.essay_b if asked.chosen_a else asked.essay_a for asked in decided],
         shown_first=[asked.essay_a for asked in decided],
     )
-    estimate = estimate_scores(PairCounts.of(comparisons))
+    whole = None
+    if not wanted.change.is_none:
+        whole = scores_of(comparisons, estimate_scores(PairCounts.of(comparisons)))
+        comparisons = changed(comparisons, wanted.change)
+    estimate = estimate_scores(
+        PairCounts.of(comparisons), wanted.change.epsilon, prior_sd=wanted.change.prior_sd
+    )
     scores = scores_of(comparisons, estimate)
-    findings = find(comparisons, estimate, scores)
-    return ScoredJob(facts, comparisons, estimate, scores, findings, misfits(scores), tallies, total)
+    return ScoredJob(
+        facts,
+        comparisons,
+        estimate,
+        scores,
+        find(comparisons, estimate, scores),
+        misfits(scores),
+        tallies,
+        total,
+        wanted,
+        None if whole is None else differences(whole, scores),
+    )
 
 
 def _item(name: str, line: Mapping[str, Any] | None) -> responses.ItemIdentity:

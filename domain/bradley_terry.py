@@ -39,7 +39,8 @@ from domain.comparison_graph import (
 )
 from domain.notices import Kind, Notice, sentence
 from domain.outcome_model import Moments, moments
-from domain.score_equations import EPSILON, solve
+from domain.score_equations import EPSILON, Solution, solve
+from domain.shrunken_scores import shrunken_scores
 from domain.wording import Count, Names
 
 METHOD_VERSION = f"bradley-terry-eps{EPSILON}/2"
@@ -131,6 +132,7 @@ class Estimate:
     balanced: tuple[bool, ...]
     tie_parameters: tuple[float, ...]
     epsilon: float = EPSILON
+    prior_sd: float | None = None
 
     def moments(self, one: IndexArray, other: IndexArray) -> Moments:
         """What comparisons of the items `one` with the items `other` are expected to give."""
@@ -191,21 +193,51 @@ def scores_of(comparisons: Comparisons, estimate: Estimate) -> JudgingScores:
         components=components,
         decisions=len(comparisons),
         notices=_notices(comparisons, estimate.counts, components),
-        method_version=METHOD_VERSION.replace(f"eps{EPSILON}", f"eps{estimate.epsilon:g}"),
+        method_version=METHOD_VERSION.replace(
+            f"eps{EPSILON}",
+            f"eps{estimate.epsilon:g}"
+            if estimate.prior_sd is None
+            else f"normal-prior-sd{estimate.prior_sd:g}",
+        ),
     )
 
 
-def estimate_scores(counts: PairCounts, epsilon: float = EPSILON) -> Estimate:
-    """Theta and information of every item, each connected component on its own scale with mean 0."""
+def estimate_scores(
+    counts: PairCounts, epsilon: float = EPSILON, *, prior_sd: float | None = None
+) -> Estimate:
+    """Theta and information of every item, each connected component on its own scale with mean 0.
+
+    With `prior_sd` (logits) the adjustment by epsilon gives way to a normal prior of that spread: theta is the mode of
+    the posterior (`domain.shrunken_scores`), the information is that of the decisions alone.
+    """
     component = connected_components(counts)
     theta, information = np.zeros(counts.n_items), np.zeros(counts.n_items)
     balanced, tie_parameters = [], []
     for members, part in counts.split(component):
-        solution = solve(part, epsilon)
+        solution = solve(part, epsilon) if prior_sd is None else _with_prior(part, prior_sd)
         theta[members], information[members] = solution.theta, solution.information
         balanced.append(solution.balanced)
         tie_parameters.append(solution.tie_parameter)
-    return Estimate(counts, theta, information, component, tuple(balanced), tuple(tie_parameters), epsilon)
+    return Estimate(
+        counts, theta, information, component, tuple(balanced), tuple(tie_parameters), epsilon, prior_sd
+    )
+
+
+def _with_prior(part: PairCounts, prior_sd: float) -> Solution:
+    theta = shrunken_scores(
+        part.n_items,
+        part.low,
+        part.high,
+        part.judged,
+        part.low_wins + part.pair_ties / 2,
+        start=np.zeros(part.n_items),
+        tolerance=_EQUAL,
+        prior_sd=prior_sd,
+    )
+    theta = theta - theta.mean()
+    at = moments(theta[part.low] - theta[part.high], 0.0)
+    gained = part.judged * at.variance
+    return Solution(theta, part.per_item(gained, gained) + part.self_comparisons / 2, 0.0, False, 0.0)
 
 
 def ranked(items: Sequence[ItemScore]) -> Iterator[tuple[ItemScore, int]]:

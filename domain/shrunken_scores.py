@@ -6,7 +6,8 @@ maximum exists and is unique for any table, connected or not: texts without a de
 a link each around 0. It is found by Newton's method; the objective is concave.
 
 These scores serve predictions (`domain.forward_test`, `domain.judge_limits`), and an order effect that leaves
-the decisions nothing to say of the texts (`domain.position_effect`). They are never reported as the scores.
+the decisions nothing to say of the texts (`domain.position_effect`). They are never reported as the scores, unless
+a reader asks what another prior would give (`domain.what_if`).
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ def shrunken_scores(
     start: FloatArray,
     tolerance: float = 0.02,
     advantage: float = 0.0,
+    prior_sd: float = PRIOR_SD,
 ) -> FloatArray:
     """Theta of `n` items from counts per pair; a step below `tolerance` logits is the last.
 
-    The low side of each pair has an `advantage` in logits.
+    The low side of each pair has an `advantage` in logits; `prior_sd` is the spread of the prior.
     """
-    theta, precision = start, PRIOR_SD**-2
+    theta, precision = start, prior_sd**-2
     for _ in range(_MOST_STEPS):
         expected = win_probability(theta[low] - theta[high] + advantage)
         surplus = low_wins - judged * expected

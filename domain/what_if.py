@@ -18,13 +18,17 @@ from domain.score_equations import EPSILON
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is different: names of judges and items to leave out, decisions `first` to `last` (from 1) to keep."""
+    """What is different: names of judges and items to leave out, decisions `first` to `last` (from 1) to keep.
+
+    `prior_sd` (logits) asks for a normal prior instead of the adjustment by `epsilon`.
+    """
 
     without_judges: tuple[str, ...] = ()
     without_items: tuple[str, ...] = ()
     first: int = 1
     last: int | None = None
     epsilon: float = EPSILON
+    prior_sd: float | None = None
 
     @property
     def is_none(self) -> bool:

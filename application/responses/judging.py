@@ -321,6 +321,46 @@ class Quality(TypedDict, total=False):
     ]
 
 
+class _ItemChange(TypedDict):
+    item: str
+    theta_before: float | None
+    theta_after: float | None
+    moved: Annotated[float | None, Field(description="Logits, the mean of the common texts held")]
+    rank_before: Count | None
+    rank_after: Count | None
+
+
+class WhatIf(TypedDict):
+    """What the changes that the request asks for make of the scores, the texts that moved most first"""
+
+    decisions_before: Count
+    decisions_after: Count
+    ssr_before: float | None
+    ssr_after: float | None
+    correlation: Annotated[float | None, Field(description="Pearson's, of the texts in both")]
+    items: list[_ItemChange]
+
+
+class _Disagreement(TypedDict):
+    item: str
+    rank: Annotated[float, Field(description="Among the texts that both have; equal scores share the mean")]
+    published_rank: float
+    difference: float
+    beyond_error: Annotated[bool, Field(description="Outside the 95 % interval of our rank")]
+
+
+class PublishedComparison(TypedDict):
+    """Our scores beside upstream's, of the texts in both (of the largest component)"""
+
+    items: Count
+    score_correlation: Annotated[float | None, Field(description="Pearson's, with upstream's bt_score")]
+    rank_correlation: Annotated[float | None, Field(description="Spearman's, with upstream's ranks")]
+    pairs: Count
+    opposite_pairs: Annotated[Count, Field(description="Pairs of texts in opposite order")]
+    beyond_error: Annotated[Count, Field(description="Texts whose published rank is outside our interval")]
+    disagreements: Annotated[list[_Disagreement], Field(description="The largest differences of ranks first")]
+
+
 class Statistics(JobHead, Quality, total=False):
     """Everything about a job except its single decisions."""
 
@@ -334,6 +374,8 @@ class Statistics(JobHead, Quality, total=False):
     ]
     matrix: Matrix
     findings: Findings | None
+    what_if: Annotated[WhatIf | None, Field(description="null where the request changes nothing")]
+    published_comparison: PublishedComparison | None
     judges: list[Judge]
     counts: Counts
     costs: Costs

@@ -8,7 +8,7 @@ from typing import Final
 
 import typer
 
-from infrastructure.cli.commands import explaining, letters, operating, roles, setting_up
+from infrastructure.cli.commands import explaining, letters, operating, planning, roles, setting_up
 
 app = typer.Typer(
     name="ras",
@@ -39,6 +39,7 @@ _COMMANDS: Final[dict[str, Callable[..., None] | typer.Typer]] = {
     "asyncapi": setting_up.asyncapi,
     "bradley-terry": explaining.bradley_terry,
     "judging-report": explaining.judging_report,
+    "judging-plan": planning.judging_plan,
     "dead-letters": letters.dead_letters,
     "parked": letters.parked,
 }

@@ -29,6 +29,7 @@ class ChangeOptions(NamedTuple):
     first: int
     last: int | None
     epsilon: float
+    prior_sd: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def bradley_terry(decisions: str, form: FileForm, output: Output, change: Change
             comparisons = changed(comparisons, wanted)
         except JudgingDataError as error:
             raise DecisionsFileError(f"{decisions}: {error}.") from error
-    estimate = estimate_scores(PairCounts.of(comparisons), wanted.epsilon)
+    estimate = estimate_scores(PairCounts.of(comparisons), wanted.epsilon, prior_sd=wanted.prior_sd)
     scores = scores_of(comparisons, estimate)
     findings = find(comparisons, estimate, scores)
     what_if = None if whole is None else differences(whole, scores)

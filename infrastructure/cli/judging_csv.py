@@ -117,7 +117,7 @@ def read_decisions(source: str, form: FileForm | None = None) -> DecisionColumns
 def parse_decisions(raw: bytes, name: str, form: FileForm | None = None) -> DecisionColumns:
     """The decisions in CSV text. Raises DecisionsFileError."""
     form = form or FileForm()
-    text, encoding = _decoded(raw, name, form.encoding)
+    text, encoding = decoded_text(raw, name, form.encoding)
     text, declared = _without_separator_line(text)
     separator = form.separator or declared or _separator_of(text, form.columns)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -197,7 +197,8 @@ def _decision(row: Sequence[str], places: Mapping[str, int]) -> _Row | str:
     return judge, sides[won], sides[1 - won], sides[0], tied
 
 
-def _decoded(raw: bytes, name: str, given: str | None) -> tuple[str, str]:
+def decoded_text(raw: bytes, name: str, given: str | None) -> tuple[str, str]:
+    """The text of a file and its encoding, detected unless given. Raises DecisionsFileError."""
     if given is not None:
         try:
             return raw.decode(given).removeprefix("\ufeff"), given

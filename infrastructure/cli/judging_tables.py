@@ -343,6 +343,11 @@ def _split_half_row(half: SplitHalf) -> tuple[str, ...]:
     return (half.split_by.value, f"{half.usable_splits} of {half.splits}", *(_number(n) for n in figures))
 
 
+def print_plain_table(title: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    """Print a table whose first column is a name and whose others are numbers."""
+    _print_table(visible_console(), title, columns, rows, names={columns[0]})
+
+
 def _print_table(
     console: Console,
     title: str,

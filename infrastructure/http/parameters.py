@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, ClassVar, Final, Generic, TypeVar
@@ -15,6 +16,7 @@ _DIGITS: Final = 18
 """Of a position or cursor: as many as a bigint always holds."""
 _LONGEST_ID: Final = 255
 _NOT_OURS: Final = "This cursor is not one of ours; take it from next_cursor."
+_MOST_NAMES: Final = 100
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -65,6 +67,45 @@ class Whole(Parameter):
             return self._default
         value = int(given) if len(given) <= _DIGITS else self._highest
         return self._default if value < self._lowest else min(value, self._highest)
+
+
+class Amount(Parameter):
+    """A number between two bounds, both included."""
+
+    def __init__(
+        self, name: str, description: str, *, lowest: float, highest: float, default: float | None = None
+    ) -> None:
+        bounds: dict[str, Any] = {"type": "number", "minimum": lowest, "maximum": highest}
+        super().__init__(name, description, bounds if default is None else {**bounds, "default": default})
+        self._default, self._lowest, self._highest = default, lowest, highest
+
+    def of(self, request: Request) -> float | None:
+        """Return what is given, else the default. Raises Problem 400 for anything outside the bounds."""
+        given = self.text(request)
+        if given is None:
+            return self._default
+        try:
+            value = float(given)
+        except ValueError:
+            value = math.nan
+        if not self._lowest <= value <= self._highest:
+            raise Problem(400, f"{self.name} must be a number from {self._lowest:g} to {self._highest:g}.")
+        return value
+
+
+class Names(Parameter):
+    """Names, one each time that the parameter is given (it must be in `routing`'s list of those)."""
+
+    def __init__(self, name: str, description: str) -> None:
+        schema = {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": _MOST_NAMES}
+        super().__init__(name, description, schema)
+
+    def of(self, request: Request) -> tuple[str, ...]:
+        """Return what is given, sorted and each once. Raises Problem 400 for too many."""
+        given = request.query_params.getlist(self.name)
+        if len(given) > _MOST_NAMES:
+            raise Problem(400, f"{self.name} may be given {_MOST_NAMES} times.")
+        return tuple(sorted(set(given)))
 
 
 class Flag(Parameter):

@@ -34,7 +34,7 @@ UPSTREAMS: Final = frozenset(
 )
 """The routes of the service whose clients must work unchanged."""
 
-_REPEATABLE: Final = frozenset({"include"})
+_REPEATABLE: Final = frozenset({"include", "without_judge", "without_item"})
 """Parameters that list something, over again or with commas."""
 
 

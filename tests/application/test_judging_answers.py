@@ -6,11 +6,15 @@ from random import Random
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from application.assessments import Asked, JobFacts, PairCount
 from application.judging_answers import detailed, summarised
+from application.judging_scores import Wanted
+from domain.comparison_graph import JudgingDataError
+from domain.what_if import Change
 from tests.support.examples import examples
 
 TEXTS = ("e1", "e2", "e3", "e4", "ANCHOR_1")
@@ -90,3 +94,50 @@ def test_the_matrix_is_told_by_places() -> None:
         "items": ["ANCHOR_1", "e1", "e4"],
         "pairs": [(0, 1, 3, 1), (1, 1, 1, 1), (1, 2, 2, 2)],
     }
+
+
+def session(*names: str) -> JobFacts:
+    """Return a job in which each judge decides on each pair, the last judge against the others."""
+    return job(
+        *(
+            asked(name, one, other, chosen=name != names[-1])
+            for name in names
+            for k, one in enumerate(TEXTS)
+            for other in TEXTS[k + 1 :]
+        )
+    )
+
+
+def test_a_what_if_scores_again_and_shows_what_changes() -> None:
+    facts = session("Öberg", "Ask", "Ågren")
+    whole = detailed(facts, [])
+    body = detailed(facts, [], Wanted(Change(without_judges=("Ågren",))))
+    assert whole["what_if"] is None
+    assert body["what_if"] is not None
+    assert (body["what_if"]["decisions_before"], body["what_if"]["decisions_after"]) == (30, 20)
+    assert {line["item"]: line["theta_after"] for line in body["what_if"]["items"]} == {
+        item["item"]: item["theta"] for item in body["items"]
+    }
+    assert body["counts"] == whole["counts"]
+    with_prior = detailed(facts, [], Wanted(Change(prior_sd=0.5)))
+    assert with_prior["provenance"]["method_version"] != whole["provenance"]["method_version"]
+    assert abs(with_prior["items"][0]["theta"] or 0) < abs(whole["items"][0]["theta"] or 0)
+
+
+def test_a_what_if_without_an_unknown_judge_is_refused() -> None:
+    with pytest.raises(JudgingDataError, match="there is no judge 'nobody'"):
+        detailed(session("a", "b"), [], Wanted(Change(without_judges=("nobody",))))
+
+
+def test_judges_are_in_the_order_of_the_language_asked_for() -> None:
+    facts = session("Öberg", "Ask", "Ågren", "Zorn")
+    by_name = [judge["judge"] for judge in detailed(facts, [], Wanted(locale="sv"))["judges"]]
+    assert by_name == ["Ask", "Zorn", "Ågren", "Öberg"]
+
+
+def test_the_share_of_random_next_pairs_can_be_chosen() -> None:
+    facts = session("a", "b")
+    pairs = detailed(facts, [], Wanted(random_share=0.0))["next_pairs"]
+    assert pairs
+    assert not [pair for pair in pairs if pair["reason"] == "random"]
+    assert [pair for pair in detailed(facts, [])["next_pairs"] if pair["reason"] == "random"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from application.judging_scores import ANSWER_VERSION
 from domain.assessment_events import Side
 from tests.support.assessing import PREFIX, Assessors, assessors_on
 from tests.support.given import ranked
@@ -44,7 +45,7 @@ def test_a_finished_job_tells_everything(assessors: Assessors) -> None:
         "position": position,
         "method": "bradley-terry",
         "method_version": body["provenance"]["method_version"],
-        "answer_version": 2,
+        "answer_version": ANSWER_VERSION,
         "decisions_counted": decisions,
         "decisions_failed": 1,
     }
@@ -303,3 +304,36 @@ def test_only_known_services_with_the_key_are_answered(assessors: Assessors) -> 
     assert assessors.api.get(path, X_Correlation_ID="c-1").headers["X-Correlation-ID"] == "c-1"
     assert assessors.api.send("GET", "/healthz/ready").json()["status"] == "ok"
     assert assessors.api.send("GET", "/docs").status_code == 200
+
+
+def test_a_what_if_is_answered_beside_the_usual_answer(assessors: Assessors) -> None:
+    job = Job("what-if", "b-what-if")
+    assessors.hear([*round_robin(job, ESSAYS, JUDGES), job.ends(*ESSAYS)])
+    whole = assessors.detailed("what-if")
+    query = "?without_judge=teacher-0007&without_judge=teacher-0008&without_item=essay-01&random_share=0"
+    body = assessors.detailed("what-if", query)
+    assert whole["what_if"] is None
+    assert (body["what_if"]["decisions_before"], body["what_if"]["decisions_after"]) == (84, 21)
+    assert len(body["items"]) == 8
+    assert {pair["reason"] for pair in body["next_pairs"]} == {"information"}
+    assert whole["published_comparison"]["items"] == 8
+    assert whole["published_comparison"]["rank_correlation"] > 0.5
+    assert assessors.detailed("what-if") == whole
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("without_judge=nobody", "There is no judge 'nobody'; there are teacher-0007"),
+        ("last=0", "last must be a whole number from 1"),
+        ("first=999", "No decision is left"),
+        ("epsilon=0.5", "epsilon must be a number from 0.001 to 0.499"),
+        ("prior_sd=nan", "prior_sd must be a number"),
+    ],
+)
+def test_a_what_if_that_cannot_be_answered_is_refused(assessors: Assessors, query: str, reason: str) -> None:
+    job = Job(f"refused-{query[:5]}", f"b-refused-{query[:5]}")
+    assessors.hear([*round_robin(job, ESSAYS, JUDGES), job.ends(*ESSAYS)])
+    answer = assessors.api.get(f"{PREFIX}/{job.job_id}/detailed?{query}")
+    assert answer.status_code == 400
+    assert reason in answer.json()["detail"]

@@ -137,6 +137,15 @@ def bradley_terry(
         float,
         typer.Option(min=0.001, max=0.499, help="The adjustment of the scores; published results have 0.3."),
     ] = 0.3,
+    prior_sd: Annotated[
+        float | None,
+        typer.Option(
+            min=0.05,
+            max=100.0,
+            help="What if: a normal prior with this standard deviation (logits) instead of the adjustment.",
+            show_default=False,
+        ),
+    ] = None,
     random_share: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="With --quality: the share of next pairs drawn at random.")
     ] = 0.2,
@@ -162,7 +171,9 @@ def bradley_terry(
     output = work.Output(
         as_json, quality, csv_table, CsvForm(raw, bom), locale or work.locale_of_terminal(), random_share
     )
-    change = work.ChangeOptions(tuple(without_judge or ()), tuple(without_item or ()), first, last, epsilon)
+    change = work.ChangeOptions(
+        tuple(without_judge or ()), tuple(without_item or ()), first, last, epsilon, prior_sd
+    )
     work.bradley_terry(decisions, form, output, change)
 
 

@@ -21,7 +21,7 @@ import orjson
 
 from application.assessments import AssessmentQueries, DecisionPage, JobFacts, PageRequest
 from application.judging_answers import detailed, summarised
-from application.judging_scores import ANSWER_VERSION
+from application.judging_scores import ANSWER_VERSION, Wanted
 from application.queries import Edition
 from domain.bradley_terry import METHOD_VERSION
 from infrastructure.http.assessments.metrics import AnswerKind, JudgingMetrics
@@ -57,23 +57,32 @@ class JudgingAnswers:
         self._details = _Statistics(AnswerKind.DETAILED, detailed, self._threads, metrics, kept_bytes)
         self._summaries = _Statistics(AnswerKind.SUMMARY, summarised, self._threads, metrics, kept_bytes)
 
-    async def detailed(self, job_id: str, wanted: PageRequest) -> Computed | None:
-        """Return everything about a job with its first decisions, None if no such job is known."""
+    async def detailed(
+        self,
+        job_id: str,
+        wanted: PageRequest,
+        statistic: Wanted = Wanted(),  # noqa: B008 (it cannot change)
+    ) -> Computed | None:
+        """Return everything about a job with its first decisions, None if no such job is known.
+
+        Raises JudgingDataError for a what-if that cannot be answered.
+        """
+        name = job_id + statistic.key
         page = await self._queries.page(job_id, wanted)
         if page is None:
             return None
-        statistics = self._details.find(job_id, page.edition)
+        statistics = self._details.find(name, page.edition)
         if statistics is None:
-            async with self._details.turn(job_id):
+            async with self._details.turn(name):
                 async with self._queries.snapshot() as snapshot:
                     page = await snapshot.page(job_id, wanted)
                     if page is None:
                         return None
-                    statistics = self._details.find(job_id, page.edition)
+                    statistics = self._details.find(name, page.edition)
                     if statistics is None:
-                        facts = await snapshot.facts(job_id), await snapshot.matrix(job_id)
+                        facts = await snapshot.facts(job_id), await snapshot.matrix(job_id), statistic
                 if statistics is None:
-                    statistics = await self._details.compute(page.edition, *facts)
+                    statistics = await self._details.compute(name, page.edition, *facts)
         members = {"decisions": orjson.Fragment(page.decisions), "next_cursor": _cursor(page)}
         content = statistics[:-1] + b"," + orjson.dumps(members)[1:]
         return Computed(content, f"{VERSION}-{page.edition}", page.next_cursor)
@@ -106,7 +115,9 @@ class JudgingAnswers:
                         await snapshot.facts(job_id) for job_id, known in jobs.items() if known is None
                     ]
                 for facts in missing:
-                    jobs[facts.job_id] = await self._summaries.compute(editions[facts.job_id], facts)
+                    jobs[facts.job_id] = await self._summaries.compute(
+                        facts.job_id, editions[facts.job_id], facts
+                    )
         if not editions:
             return None
         body = {
@@ -146,21 +157,21 @@ class _Statistics:
         """Return the lock of what is computed under `name`; it lives for as long as somebody uses it."""
         return self._turns.setdefault(name, asyncio.Lock())
 
-    def find(self, job_id: str, edition: Edition) -> bytes | None:
-        """Return what is kept of a job, if it is of this `edition`."""
-        known = self._kept.find(job_id)
+    def find(self, name: str, edition: Edition) -> bytes | None:
+        """Return what is kept under `name`, if it is of this `edition`."""
+        known = self._kept.find(name)
         if known is None or known.edition != edition:
             return None
         self._kept_total.inc()
         return known.content
 
-    async def compute(self, edition: Edition, facts: JobFacts, *more: Any) -> bytes:
-        """Return what `facts` and `more` come to, and keep it."""
+    async def compute(self, name: str, edition: Edition, facts: JobFacts, *more: Any) -> bytes:
+        """Return what `facts` and `more` come to, and keep it under `name`."""
         with self._computing_seconds.time():
             content = await asyncio.get_running_loop().run_in_executor(
                 self._threads, lambda: orjson.dumps(self._answer(facts, *more))
             )
-        self._kept.keep(facts.job_id, KeptAnswer(content, edition))
+        self._kept.keep(name, KeptAnswer(content, edition))
         return content
 
 

@@ -15,13 +15,28 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from application.assessments import Outcome, PageRequest
+from application.judging_scores import Wanted
 from application.responses.judging import DecisionPage, Detailed, Summary
+from domain.comparison_graph import JudgingDataError
+from domain.next_pairs import RANDOM_SHARE
+from domain.score_equations import EPSILON
+from domain.what_if import Change
 from infrastructure.http.assessments.answers import Computed, JudgingAnswers
 from infrastructure.http.assessments.csv_tables import Table, summary_table, table_of
 from infrastructure.http.negotiation import weights
 from infrastructure.http.openapi import document
 from infrastructure.http.operation import JSON, Operation
-from infrastructure.http.parameters import CURSOR, Choice, Flag, id_of, limit
+from infrastructure.http.parameters import (
+    CURSOR,
+    Amount,
+    Choice,
+    Flag,
+    Names,
+    Parameter,
+    Position,
+    id_of,
+    limit,
+)
 from infrastructure.http.problems import Problem
 from infrastructure.http.responses import tagged_response
 from infrastructure.spreadsheet_csv import CsvForm
@@ -49,20 +64,58 @@ RAW: Final = Flag(
 )
 BOM: Final = Flag("bom", "Where CSV is sent: begin with a byte order mark")
 
+WITHOUT_JUDGE: Final = Names("without_judge", "What if: leave out this judge; may be repeated")
+WITHOUT_ITEM: Final = Names("without_item", "What if: leave out this text; may be repeated")
+FIRST: Final = Position(
+    "first",
+    "What if: begin with this decision of the job, the first being 1",
+    refusal="first must be a whole number from 1.",
+)
+LAST: Final = Position(
+    "last", "What if: end with this decision", refusal="last must be a whole number from 1."
+)
+EPSILON_USED: Final = Amount(
+    "epsilon",
+    "What if: another adjustment of the scores",
+    lowest=0.001,
+    highest=0.499,
+    default=EPSILON,
+)
+PRIOR_SD: Final = Amount(
+    "prior_sd",
+    "What if: a normal prior with this standard deviation (logits) instead of the adjustment",
+    lowest=0.05,
+    highest=100,
+)
+SHARE: Final = Amount(
+    "random_share",
+    "The share of `next_pairs` that is drawn at random",
+    lowest=0,
+    highest=1,
+    default=RANDOM_SHARE,
+)
+LOCALE: Final = Parameter(
+    "locale", "The language by which names of judges are sorted, such as sv; without it by code points"
+)
+_WANTED: Final = [WITHOUT_JUDGE, WITHOUT_ITEM, FIRST, LAST, EPSILON_USED, PRIOR_SD, SHARE, LOCALE]
+
 DETAILED: Final = Operation(
     _DETAILED,
     "Everything about a judging job",
     answer=Detailed,
-    parameters=[CURSOR, LIMIT, OUTCOME, TABLE, RAW, BOM],
+    parameters=[CURSOR, LIMIT, OUTCOME, TABLE, RAW, BOM, *_WANTED],
     problems=[404],
-    description="Unfinished jobs answer with what is known. With a cursor: decisions only.",
+    description=(
+        "Unfinished jobs answer with what is known. With a cursor: decisions only. With a what-if, scores and what rests"
+        " on them are those of the changed session; result, matrix, counts, costs and decisions remain the job's."
+    ),
     media_types=[JSON, _CSV_TYPE],
 )
 DETAILED_CSV: Final = Operation(
     f"{_DETAILED}.csv",
     "A table of a judging job",
     answer=Detailed,
-    parameters=[TABLE, CURSOR, TABLE_LIMIT, OUTCOME, RAW, BOM],
+    parameters=[TABLE, CURSOR, TABLE_LIMIT, OUTCOME, RAW, BOM, *_WANTED],
     problems=[404],
     description=f"{_AS_TABLE} The header `Link` names the next page of decisions.",
     media_types=[_CSV_TYPE],
@@ -109,11 +162,19 @@ def assessment_routes(answers: JudgingAnswers) -> list[Route]:
         )
         # The statistics are of the whole job: they come once, with the first page of decisions.
         only_decisions = table is Table.DECISIONS or (table is None and wanted.after > 0)
-        answer = await (answers.decisions if only_decisions else answers.detailed)(job_id, wanted)
+        statistic = _wanted_statistics(request)
+        try:
+            answer = await (
+                answers.decisions(job_id, wanted)
+                if only_decisions
+                else answers.detailed(job_id, wanted, statistic)
+            )
+        except JudgingDataError as error:
+            raise Problem(400, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
         if answer is None:
             raise Problem(404, "No judging job of this id is known.", error="Job not found")
         paged = table in (None, Table.DECISIONS)
-        reply = _Reply(answer, query=f"{table}{wanted if paged else ''}", paged=paged)
+        reply = _Reply(answer, query=f"{table}{wanted if paged else ''}{statistic.key}", paged=paged)
         if table is None:
             return reply.as_json(request)
         return await reply.as_csv(request, partial(table_of, table), name=f"{job_id}-{table}")
@@ -135,6 +196,23 @@ def assessment_routes(answers: JudgingAnswers) -> list[Route]:
         SUMMARY.route(summary),
         SUMMARY_CSV.route(summary),
     ]
+
+
+def _wanted_statistics(request: Request) -> Wanted:
+    first, last = FIRST.of(request), LAST.of(request)
+    for name, value in (("first", first), ("last", last)):
+        if value == 0:
+            raise Problem(400, f"{name} must be a whole number from 1.")
+    change = Change(
+        WITHOUT_JUDGE.of(request),
+        WITHOUT_ITEM.of(request),
+        first or 1,
+        last,
+        EPSILON_USED.of(request) or EPSILON,
+        PRIOR_SD.of(request),
+    )
+    share = SHARE.of(request)
+    return Wanted(change, RANDOM_SHARE if share is None else share, (LOCALE.text(request) or "")[:35])
 
 
 @dataclass(frozen=True, slots=True)
