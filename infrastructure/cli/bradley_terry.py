@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 
 from infrastructure.cli.judging_csv import DecisionsFileError, FileForm, read_decisions
-from infrastructure.spreadsheet_csv import CsvForm
+from infrastructure.cli.judging_scales import SCALED_COLUMNS, ScaleOptions, print_scaled, scaled_scores
+from infrastructure.spreadsheet_csv import CsvForm, csv_bytes
 
 if TYPE_CHECKING:
     from domain.bradley_terry import JudgingScores
@@ -34,7 +35,7 @@ class ChangeOptions(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What is printed: tables for people, one JSON document, or one table as CSV (items, judges, next-pairs)."""
+    """What is printed: tables for people, one JSON document, or one table as CSV (items, judges, next-pairs, scaled)."""
 
     as_json: bool = False
     quality: bool = False
@@ -42,6 +43,7 @@ class Output:
     csv_form: CsvForm = field(default_factory=CsvForm)
     locale: str = ""
     random_share: float | None = None
+    scales: ScaleOptions = field(default_factory=ScaleOptions)
 
 
 def bradley_terry(decisions: str, form: FileForm, output: Output, change: ChangeOptions) -> None:
@@ -78,6 +80,9 @@ def bradley_terry(decisions: str, form: FileForm, output: Output, change: Change
     scores = scores_of(comparisons, estimate)
     findings = find(comparisons, estimate, scores)
     what_if = None if whole is None else differences(whole, scores)
+    scaled = None
+    if output.csv_table == "scaled" or not output.scales.are_none:
+        scaled = scaled_scores(comparisons.items, estimate, scores, findings, output.scales)
     assessed = None
     if quality:
         from domain.judging_quality import assess_quality
@@ -87,7 +92,10 @@ def bradley_terry(decisions: str, form: FileForm, output: Output, change: Change
         assessed = assess_quality(
             comparisons, scores, estimate=estimate, findings=findings, random_share=share
         )
-    if output.csv_table is not None:
+    if scaled is not None and output.csv_table == "scaled":
+        rows = ([item[column] for column in SCALED_COLUMNS] for item in scaled["items"])
+        typer.echo(csv_bytes(SCALED_COLUMNS, rows, output.csv_form), nl=False)
+    elif output.csv_table is not None:
         from infrastructure.cli.judging_tables import judging_table
 
         typer.echo(
@@ -105,6 +113,8 @@ def bradley_terry(decisions: str, form: FileForm, output: Output, change: Change
         answer = judging_document(scores, findings, assessed)
         if what_if is not None:
             answer["what_if"] = asdict(what_if)
+        if scaled is not None:
+            answer["scaled"] = scaled
         # Bytes, because standard output may be set to an encoding that cannot write every name.
         typer.echo(json.dumps(answer, ensure_ascii=False, allow_nan=False).encode())
     else:
@@ -113,6 +123,8 @@ def bradley_terry(decisions: str, form: FileForm, output: Output, change: Change
         print_judging(
             scores, findings, assessed, read_as=columns.found, locale=output.locale, what_if=what_if
         )
+        if scaled is not None:
+            print_scaled(scaled)
 
 
 def locale_of_terminal() -> str:

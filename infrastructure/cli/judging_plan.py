@@ -46,7 +46,7 @@ def make_plan(
     """Write a plan for the texts of `items_file` as CSV to `output`, or to standard output."""
     from domain.judging_plan import SEED, PlanError, plan_judging
 
-    table = _table(items_file, "item")
+    table = named_rows(items_file, "item")
     scores = _numbers(table, "score", items_file)
     names, limits = _judges(wanted.judges, wanted.per_judge)
     items = [row["item"] for row in table]
@@ -100,7 +100,7 @@ def show_progress(plan_file: str, decisions_file: str) -> None:
 
     plan = [
         PlannedPair(row["judge"], row["first"], row["second"], row.get("reason") == "random")
-        for row in _table(plan_file, "judge", "first", "second")
+        for row in named_rows(plan_file, "judge", "first", "second")
     ]
     decisions = read_decisions(decisions_file)
     found = progress(plan, list(zip(decisions.judges, decisions.chosen, decisions.not_chosen, strict=True)))
@@ -145,7 +145,7 @@ def _judges(given: str, per_judge: int | None) -> tuple[list[str], dict[str, int
     if Path(given).suffix.lower() not in (".csv", ".tsv", ".txt") and given != "-":
         names = [name.strip() for name in given.split(",")]
         return names, {} if per_judge is None else dict.fromkeys(names, per_judge)
-    table = _table(given, "judge")
+    table = named_rows(given, "judge")
     own = _numbers(table, "limit", given, whole=True)
     names = [row["judge"] for row in table]
     limits = {} if per_judge is None else dict.fromkeys(names, per_judge)
@@ -173,8 +173,11 @@ def _numbers(
     return found
 
 
-def _table(file: str, *needed: str) -> list[dict[str, str]]:
-    """The rows of a CSV file by column; a file with one column may have it under any name."""
+def named_rows(file: str, *needed: str) -> list[dict[str, str]]:
+    """The rows of a CSV file by column. Raises PlanFileError.
+
+    A file of items with one column may have it under any name.
+    """
     try:
         text, _ = decoded_text(read_input(file), file, None)
     except (OSError, ValueError) as error:

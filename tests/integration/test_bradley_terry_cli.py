@@ -370,3 +370,25 @@ def test_what_if_can_leave_out_texts_take_a_stretch_and_another_epsilon(tmp_path
         _run(path, "--without-judge", "nobody")
     )
     assert "no decision is left" in _refusal(_run(path, "--first", "9"))
+
+
+def test_scores_on_a_scale_and_grades_from_anchors(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.csv"
+    rows = [("b", "a"), ("c", "b"), ("d", "c"), ("a", "b"), ("c", "a"), ("d", "b"), ("c", "d"), ("d", "a")]
+    path.write_text(
+        "judge,chosen,not_chosen\n" + "".join(f"t,{one},{other}\n" for one, other in rows), encoding="utf-8"
+    )
+    anchors = tmp_path / "anchors.csv"
+    anchors.write_text("item;grade\na;E\nd;C\n", encoding="utf-8")
+    options = ("--scale", "0-100", "--anchors", anchors, "--standard", "c")
+    found = json.loads(_run(path, "--json", *map(str, options)).stdout)["scaled"]
+    scaled = {item["item"]: item for item in found["items"]}
+    assert (min(i["scaled"] for i in scaled.values()), max(i["scaled"] for i in scaled.values())) == (0, 100)
+    [boundary] = found["boundaries"]
+    assert (boundary["below"], boundary["above"]) == ("E", "C")
+    assert (scaled["a"]["grade"], scaled["d"]["grade"]) == ("E", "C")
+    assert (scaled["c"]["meets_standard"], scaled["a"]["meets_standard"]) == (True, False)
+    table = _run(path, "--csv", "scaled", *map(str, options)).stdout
+    assert table.startswith("item,theta,scaled,scaled_se,true_score,grade,meets_standard")
+    refused = _run(path, "--scale", "big")
+    assert refused.exit_code != 0

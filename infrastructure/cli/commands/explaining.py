@@ -66,6 +66,7 @@ class CsvTable(StrEnum):
     ITEMS = "items"
     JUDGES = "judges"
     NEXT_PAIRS = "next-pairs"
+    SCALED = "scaled"
 
 
 def bradley_terry(
@@ -137,6 +138,38 @@ def bradley_terry(
         float,
         typer.Option(min=0.001, max=0.499, help="The adjustment of the scores; published results have 0.3."),
     ] = 0.3,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW-HIGH|mean=M,spread=S",
+            help="Also show scores on a scale, such as 0-100 (lowest and highest text) or mean=500,spread=100.",
+            show_default=False,
+        ),
+    ] = None,
+    anchors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Texts with known grades (columns item and grade): shows grade boundaries and grades.",
+            show_default=False,
+        ),
+    ] = None,
+    grades: Annotated[
+        str | None,
+        typer.Option(
+            metavar="F,E,...,A",
+            help="With --anchors: the grades, the lowest first. By default A is the highest.",
+            show_default=False,
+        ),
+    ] = None,
+    standard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="The text that just meets the standard: shows which texts do.",
+            show_default=False,
+        ),
+    ] = None,
     prior_sd: Annotated[
         float | None,
         typer.Option(
@@ -157,8 +190,11 @@ def bradley_terry(
     """
     from infrastructure.cli import bradley_terry as work
     from infrastructure.cli.judging_csv import FileForm, parse_columns
+    from infrastructure.cli.judging_scales import ScaleOptions
     from infrastructure.spreadsheet_csv import CsvForm
 
+    if grades is not None and anchors is None:
+        raise typer.BadParameter("goes with --anchors", param_hint="--grades")
     if separator is not None:
         separator = {"tab": "\t", "\\t": "\t"}.get(separator, separator)
         if len(separator) != 1 or separator in '"\r\n':
@@ -169,7 +205,13 @@ def bradley_terry(
         raise typer.BadParameter("choose one of --csv and --json", param_hint="--csv")
     form = FileForm(separator, encoding, None if columns is None else parse_columns(columns))
     output = work.Output(
-        as_json, quality, csv_table, CsvForm(raw, bom), locale or work.locale_of_terminal(), random_share
+        as_json,
+        quality,
+        csv_table,
+        CsvForm(raw, bom),
+        locale or work.locale_of_terminal(),
+        random_share,
+        ScaleOptions(scale, anchors, grades, standard),
     )
     change = work.ChangeOptions(
         tuple(without_judge or ()), tuple(without_item or ()), first, last, epsilon, prior_sd
