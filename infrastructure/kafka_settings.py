@@ -47,6 +47,15 @@ class KafkaSettings(BaseSettings):
         """Whether a name and a secret, or a token, authenticate RAS."""
         return self.kafka_security_protocol.startswith("SASL_")
 
+    @property
+    def principal(self) -> str:
+        """Whom the broker's ACLs must name, as far as RAS knows: a listener may map names to others."""
+        if self.uses_sasl:
+            return self.kafka_sasl_username or self.kafka_sasl_oauthbearer_client_id or ""
+        if self.uses_tls and self.kafka_ssl_certfile:
+            return f"of the certificate {self.kafka_ssl_certfile}"
+        return "ANONYMOUS"
+
     @field_validator("kafka_security_protocol", "kafka_sasl_mechanism", mode="before")
     @classmethod
     def _in_capitals(cls, value: object) -> object:

@@ -44,6 +44,7 @@ from infrastructure.intake.metrics import IntakeMeter
 from infrastructure.intake.micro_batches import micro_batches, translated
 from infrastructure.intake.time_order import TimeOrder
 from infrastructure.kafka import clients, faults
+from infrastructure.kafka.acls import unauthorized
 from infrastructure.postgres import faults as database_faults
 from infrastructure.resilience import Backoff
 from infrastructure.role_status import RoleStatus
@@ -153,7 +154,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             try:
                 await self._consumer.start()
             except KafkaError as error:
-                await self._wait_out(faults.sentence(error))
+                await self._wait_out(faults.sentence(error, needs="READ"))
             else:
                 self._consumer.subscribe(INPUT_TOPICS, listener=self)
                 self._status.well()
@@ -192,7 +193,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 await self._seek_to_stored(list(self._positions))
             return None
         except KafkaError as error:
-            await self._wait_out(faults.sentence(error))
+            await self._wait_out(faults.sentence(error, needs="READ"))
             return None
         if monotonic() - self._looked_at >= _LOOK_INTERVAL_S:
             self._looked_at = monotonic()
@@ -300,7 +301,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             await self._seek_to_stored(list(self._positions))
             return False
         self._backoff.reset()
-        self._status.well()
+        self._show_well()
         self._measure(taken, mine, perf_counter() - started)
         if self._tracer is not None:
             await asyncio.to_thread(self._tracer.taken_in, mine, started_ns=started_ns, ended_ns=time_ns())
@@ -338,7 +339,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 await self._wait_out(database_faults.sentence(error))
                 continue
             except KafkaError as error:
-                await self._wait_out(faults.sentence(error))
+                await self._wait_out(faults.sentence(error, needs="READ"))
                 continue
             except StalePositionError:
                 continue
@@ -369,6 +370,13 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._metrics.faults.labels(self._status.name).inc()
         await self._backoff.wait(self._stopping)
 
+    def _show_well(self) -> None:
+        """Report that the last step worked, unless topics are left out that the user may not see."""
+        if lacking := unauthorized(self._consumer, INPUT_TOPICS):
+            self._status.degraded(faults.missing_acl("READ", lacking))
+        else:
+            self._status.well()
+
     def _measure(self, taken: IngestResult, intakes: Sequence[Intake], seconds: float) -> None:
         self._meter.taken_in(taken, intakes, seconds)
         cache = self._use_case.cache
@@ -386,7 +394,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                         [TopicPartition(*partition) for partition in self._positions]
                     )
             except (KafkaError, TimeoutError) as error:
-                self._status.degraded(faults.sentence(error))
+                self._status.degraded(faults.sentence(error, needs="READ"))
                 continue
             self._status.lag = sum(
                 self._meter.lag.show(p.topic, p.partition, max(0, end - 1 - position))
@@ -394,7 +402,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 if (position := self._positions.get((p.topic, p.partition))) is not None
             )
             if self._backoff.attempt == 0:
-                self._status.well()
+                self._show_well()
             await self._commit_for_lag_tools()
 
     async def _commit_for_lag_tools(self) -> None:

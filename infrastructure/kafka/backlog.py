@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from aiokafka import TopicPartition
 
 from infrastructure.kafka import clients
+from infrastructure.kafka.acls import check_authorized
 from infrastructure.kafka.record_times import record_time
 
 Partition = tuple[str, int]
@@ -51,6 +52,7 @@ class Backlog:
         """Return the offset after the last message of each partition."""
         asked = [TopicPartition(*partition) for partition in partitions]
         self._consumer.assign(asked)  # the client learns where these partitions are
+        await check_authorized(self._consumer, {topic for topic, _ in partitions})
         return {(p.topic, p.partition): end for p, end in (await self._consumer.end_offsets(asked)).items()}
 
     async def first_messages(

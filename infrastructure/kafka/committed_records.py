@@ -12,6 +12,7 @@ from aiokafka.structs import ConsumerRecord
 
 from application.topics import SHARED_TOPICS, SOURCE_SERVICE
 from infrastructure.kafka import clients
+from infrastructure.kafka.acls import check_authorized
 from infrastructure.kafka.topics import existing_partitions
 
 Partition = tuple[str, int]
@@ -63,6 +64,7 @@ async def committed_in(bootstrap_servers: str, keys: Iterable[Partition]) -> Asy
     try:
         await consumer.start()
         consumer.assign(partitions)
+        await check_authorized(consumer, {partition.topic for partition in partitions})
         first = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
         yield CommittedRecords(

@@ -7,13 +7,17 @@ what the last attempt to connect met, which aiokafka logs and drops (`note_conne
 from __future__ import annotations
 
 import ssl
+from collections.abc import Collection
+from functools import cache
 from typing import Any, Final
 
 from aiokafka import client, errors
 from aiokafka.errors import KafkaError
 
 from infrastructure.errors import OperatorError
+from infrastructure.kafka_settings import KafkaSettings
 
+_USER: Final = "The Kafka user"
 _ADDRESS: Final = "Check RAS_KAFKA_BOOTSTRAP_SERVERS, and that the broker runs."
 _PROTOCOL: Final = "RAS_KAFKA_SECURITY_PROTOCOL must be what this listener of the broker speaks."
 _CERTIFICATE: Final = (
@@ -246,17 +250,43 @@ _last_faults: dict[str, Exception] = {}
 _connect = client.create_conn
 
 
-def sentence(error: BaseException) -> str:
-    """Return what to tell an operator about `error` of the Kafka client."""
+def sentence(error: BaseException, *, needs: str = "") -> str:
+    """Return what to tell an operator about `error` of the Kafka client; `needs` names the ACL of what was tried."""
     if isinstance(error, OperatorError):
         return str(error)
+    if isinstance(error, errors.TopicAuthorizationFailedError):
+        return missing_acl(needs, _names(error))
     _, what, do = _row(error)
     if what == "Kafka does not answer" and _last_faults:
         address, cause = next(reversed(_last_faults.items()))
         return _of_connection(address, cause)
     if type(error) is KafkaError and error.__cause__ is not None:
-        return sentence(error.__cause__)
+        return sentence(error.__cause__, needs=needs)
+    if what.startswith(_USER):
+        what = what.replace(_USER, f"{_USER} {_principal()}", 1)
     return f"{what}: {_said(error)}. {do}"
+
+
+def missing_acl(operation: str, topics: Collection[str]) -> str:
+    """Return the sentence for a user who lacks `operation` on `topics`."""
+    acl = f"the ACL {operation}" if operation else "an ACL (READ to read, WRITE to write, DESCRIBE to look)"
+    plural = "s" if len(topics) > 1 else ""
+    return (
+        f"{_USER} {_principal()} lacks {acl} on the topic{plural} {', '.join(sorted(topics)) or '?'}. {_ACL}"
+    )
+
+
+def _names(error: BaseException) -> list[str]:
+    """Return the topics that an error names: the client gives one, several, or a set of them."""
+    names: list[str] = []
+    for given in error.args:
+        names += [given] if isinstance(given, str) else map(str, given)
+    return names
+
+
+@cache
+def _principal() -> str:
+    return KafkaSettings().principal
 
 
 def note_connection_faults() -> None:

@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 
 from application.topics import OUTPUT_TOPICS, PUBLISHER_POSITION
 from infrastructure.kafka import clients
+from infrastructure.kafka.acls import described
 from infrastructure.kafka.topic_settings import MAX_MESSAGE_BYTES, topic_settings
 from infrastructure.kafka.topics import MAX_MESSAGE_BYTES as LARGEST
 
@@ -32,14 +33,13 @@ async def topic_advice(bootstrap_servers: str) -> list[str]:
     admin = clients.admin(bootstrap_servers)
     try:
         await admin.start()
-        described = await admin.describe_topics()  # of all: asking for a missing one may create it
+        there = await described(admin, _WRITTEN)
         brokers = len((await admin.describe_cluster())["brokers"])
     finally:
         await admin.close()
     replicas = {
         str(topic["topic"]): min((len(p["replicas"]) for p in topic["partitions"]), default=0)
-        for topic in described
-        if topic["topic"] in _WRITTEN
+        for topic in there
     }
     try:
         settings = await topic_settings(bootstrap_servers, list(replicas)) if replicas else {}

@@ -12,6 +12,7 @@ from aiokafka.errors import IncompatibleBrokerVersion, TopicAlreadyExistsError, 
 from application.topics import INPUT_TOPICS, OUTPUT_TOPICS, PUBLISHER_POSITION
 from infrastructure.errors import OperatorError
 from infrastructure.kafka import clients
+from infrastructure.kafka.acls import described
 
 PARTITIONS: Final = 3
 """What upstream gives its topics."""
@@ -43,14 +44,12 @@ async def existing_partitions(bootstrap_servers: str, topics: Sequence[str]) -> 
     admin = clients.admin(bootstrap_servers)
     try:
         await admin.start()
-        described = await admin.describe_topics()  # of all: asking for a missing one may create it
+        there = await described(admin, topics)
     finally:
         await admin.close()
-    wanted = set(topics)
     return sorted(
         (str(topic["topic"]), int(partition["partition"]))
-        for topic in described
-        if topic["topic"] in wanted
+        for topic in there
         for partition in topic["partitions"]
     )
 
@@ -65,8 +64,9 @@ async def create_missing_topics(bootstrap_servers: str) -> list[str]:
     admin = clients.admin(bootstrap_servers)
     try:
         await admin.start()
-        existing = set(await admin.list_topics())
-        missing = {name: count for name, count in partitions_by_topic().items() if name not in existing}
+        wanted = partitions_by_topic()
+        existing = {str(topic["topic"]) for topic in await described(admin, wanted)}
+        missing = {name: count for name, count in wanted.items() if name not in existing}
         if missing:
             brokers = (await admin.describe_cluster())["brokers"]
             copies = min(_REPLICAS, len(brokers))
@@ -100,8 +100,8 @@ def _new_topic(name: str, partitions: int, copies: int) -> NewTopic:
 async def _check_compaction(admin: AIOKafkaAdminClient) -> None:
     resource = ConfigResource(ConfigResourceType.TOPIC, PUBLISHER_POSITION, {"cleanup.policy": None})
     for answer in await admin.describe_configs([resource]):
-        for described in answer.resources:
-            policy = {entry[0]: entry[1] for entry in described[4]}.get("cleanup.policy")
+        for each in answer.resources:
+            policy = {entry[0]: entry[1] for entry in each[4]}.get("cleanup.policy")
             if policy != "compact":
                 raise TopicSettingsError(
                     f"The topic {PUBLISHER_POSITION} has cleanup.policy={policy}, so Kafka may delete the "

@@ -259,7 +259,7 @@ class KafkaSink:
             raise TransientSinkError(str(error)) from error
         except (KafkaError, TimeoutError, OSError) as error:
             await self._discard_producer()
-            raise TransientSinkError(faults.sentence(error)) from error
+            raise TransientSinkError(faults.sentence(error, needs="WRITE")) from error
         self._written_at = monotonic()
         self._reached, self._mark = to, mark
         await self._copy.write(to)
@@ -304,7 +304,7 @@ class KafkaSink:
             async with asyncio.timeout(self._timeout_s):
                 found = await read_position(self._bootstrap_servers, self._transactional_id)
         except (KafkaError, TimeoutError, OSError) as error:
-            raise TransientSinkError(faults.sentence(error)) from error
+            raise TransientSinkError(faults.sentence(error, needs="READ")) from error
         head = await self._log.head()
         if self._resume_at is not None:
             check_resumable(self._resume_at, head)

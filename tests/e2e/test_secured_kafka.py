@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from tests.support import kafka_acls, requirements
 from tests.support.accounts import all_is_published, taken_in
 from tests.support.kafka_choice import NoBrokerError, own_broker_parts
 from tests.support.kafka_jars import JarsUnavailableError
-from tests.support.postgres_probe import PostgresProbe
+from tests.support.postgres_probe import PostgresProbe, probe
 from tests.support.role_process import Installation
 from tests.support.secured_kafka import LIMITED_USER, PASSWORD, USER, Grant, SecuredKafka, token_endpoint
 from tests.support.topics import Topics
@@ -193,3 +194,89 @@ def test_a_missing_acl_on_a_group_or_transactional_id_is_named(
 
     assert "ACL" in reason, reason
     assert named in reason, reason
+
+
+@pytest.mark.parametrize(
+    ("role", "topic", "operation"),
+    [
+        ("ingest", INPUT_TOPICS[-1], "READ"),
+        ("publish", OUTPUT_TOPICS[0], "WRITE"),
+        ("publish", PUBLISHER_POSITION, "READ"),
+    ],
+)
+def test_a_missing_acl_on_a_topic_is_named_with_operation_and_user(
+    ras: Installation, secured: SecuredKafka, role: str, topic: str, operation: str
+) -> None:
+    topics = Topics(secured.bootstrap_servers)
+    topics.renew()
+    grants = [*_ingester(ras.consumer_group), *_publisher(ras.transactional_id)]
+    secured.grant_exactly([grant for grant in grants if grant[1] != topic])
+    topics.send(_MESSAGES)
+    if role == "publish":
+        ingester = ras.start("ingest").wait_until_ready()  # as a user who may do everything
+        wait_until(lambda: _all_is_in(ras), what="all is in")
+        ingester.terminate()
+
+    reason = ras.start(role, **_limited(secured)).wait_for_health("degraded", saying=topic, deadline_s=60)
+
+    assert f"The Kafka user {LIMITED_USER} lacks the ACL {operation} on the topic {topic}." in reason
+
+
+def _all_is_in(ras: Installation) -> bool:
+    with probe(ras.database_url) as store:
+        return taken_in(store) == len(_MESSAGES)
+
+
+_ALL_TOPICS: Final = (*INPUT_TOPICS, *OUTPUT_TOPICS, PUBLISHER_POSITION)
+_LOOKING: Final = [_topic(topic, AclOperation.READ) for topic in _ALL_TOPICS]
+_SETTING_UP: Final = [
+    *(_topic(topic, AclOperation.DESCRIBE) for topic in _ALL_TOPICS),
+    *(_topic(topic, AclOperation.DESCRIBE_CONFIGS) for topic in _ALL_TOPICS),
+    (ResourceType.BROKER, "kafka-cluster", AclOperation.CREATE),
+]
+_COMMANDS: Final[list[tuple[tuple[str, ...], list[Grant], str]]] = [
+    (("init",), _SETTING_UP, PUBLISHER_POSITION),
+    (("status",), _LOOKING, INPUT_TOPICS[0]),
+    (("outbox",), _LOOKING, PUBLISHER_POSITION),
+    (("check",), _LOOKING, OUTPUT_TOPICS[0]),
+    (("replay",), [_topic(topic, AclOperation.WRITE) for topic in INPUT_TOPICS], _MESSAGES[0].topic),
+]
+
+
+def test_each_command_works_with_exactly_the_listed_acls_and_names_the_topic_of_one_that_is_missing(
+    ras: Installation, secured: SecuredKafka, tmp_path: Path
+) -> None:
+    topics = Topics(secured.bootstrap_servers)
+    topics.renew()
+    topics.send(_MESSAGES)
+    ingester = ras.start("ingest").wait_until_ready()
+    wait_until(lambda: _all_is_in(ras), what="all is in")
+    ingester.terminate()
+    stream_file = tmp_path / "stream.jsonl"
+    first = _MESSAGES[0]
+    line = {"topic": first.topic, "key": None, "headers": {}, "value": json.loads(first.value or b"")}
+    stream_file.write_text(json.dumps(line) + "\n")
+    wrong = []
+    for command, grants, topic in _COMMANDS:
+        arguments = (*command, str(stream_file)) if command == ("replay",) else command
+        secured.grant_exactly(grants)
+        right = ras.run(*arguments, **_limited(secured))
+        if (
+            right.exit_code not in {0, 1} or "ACL" in right.output
+        ):  # what was not published yet is found by no check
+            wrong.append((command, right.output))
+        secured.grant_exactly([grant for grant in grants if grant[1] != topic])
+        lacking = ras.run(*arguments, **_limited(secured))
+        if "ACL" not in lacking.output or topic not in lacking.output or "Traceback" in lacking.output:
+            wrong.append((command, lacking.output))
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("command", [("dead-letters", "list"), ("parked", "list")])
+def test_a_command_that_asks_the_database_alone_needs_no_acl(
+    ras: Installation, secured: SecuredKafka, command: tuple[str, ...]
+) -> None:
+    secured.grant_exactly([])
+
+    assert ras.run(*command, **_limited(secured)).exit_code == 0
