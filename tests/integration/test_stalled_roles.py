@@ -1,0 +1,66 @@
+"""A role that makes no progress fails its liveness check, and one that cannot end is ended within its time."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from typing import Final
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from infrastructure.health import HealthChecks
+from infrastructure.http.health import health_app
+from infrastructure.role_status import Condition, RoleStatus
+
+_HANGS: Final = {
+    "the event loop": "time.sleep(600)",
+    "a thread that the interpreter waits for": "threading.Thread(target=time.sleep, args=(600,)).start()",
+}
+
+
+def _live(status: RoleStatus) -> tuple[int, dict[str, object]]:
+    checks = HealthChecks()
+    checks.register_role(status)
+    transport = httpx.ASGITransport(health_app(checks, CollectorRegistry()))
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://role") as client:
+            return await client.get("/healthz/live")
+
+    response = asyncio.run(ask())
+    return response.status_code, response.json()
+
+
+def test_a_step_that_will_not_end_fails_liveness_and_its_end_mends_it() -> None:
+    status = RoleStatus("projector", stalled_after_s=0)
+    status.well()
+    assert _live(status) == (200, {"status": "alive"})
+
+    with status.step():
+        assert _live(status) == (503, {"status": "stalled", "roles": ["projector"]})
+
+    assert _live(status) == (200, {"status": "alive"})
+
+
+def test_waiting_for_a_server_is_not_stalling() -> None:
+    status = RoleStatus("publisher", stalled_after_s=0)
+    status.degraded("Kafka does not answer")
+
+    assert status.now()[0] is Condition.DEGRADED
+    assert _live(status)[0] == 200
+
+
+@pytest.mark.parametrize("hang", _HANGS.values(), ids=_HANGS)
+def test_a_process_that_hangs_ends_by_force_within_its_time(hang: str) -> None:
+    program = (
+        "import threading, time\nfrom infrastructure.roles.ending import end_within\n"
+        f"end_within(0.1)\n{hang}\n"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=120, check=False)
+
+    assert ended.returncode == 1
+    assert b"role.ended_by_force" in ended.stdout + ended.stderr
