@@ -36,7 +36,9 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
 
 
 @pytest.fixture
-def ras(database_url: str, store: PostgresProbe, secured: SecuredKafka) -> Iterator[Installation]:
+def ras(
+    database_url: str, store: PostgresProbe, secured: SecuredKafka, tmp_path: Path
+) -> Iterator[Installation]:
     initialise(database_url)
     with Installation(database_url, secured.bootstrap_servers, tmp_path) as installation:
         yield installation
