@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 import pytest
 from confluent_kafka.admin import AclOperation, ResourceType  # type: ignore[attr-defined]
 
+from application.topics import INPUT_TOPICS, OUTPUT_TOPICS, PUBLISHER_POSITION
 from infrastructure.demo.stream import stream
 from infrastructure.postgres.schema import initialise
 from tests.support import kafka_acls, requirements
@@ -223,6 +225,10 @@ def test_a_missing_acl_on_a_topic_is_named_with_operation_and_user(
 def _all_is_in(ras: Installation) -> bool:
     with probe(ras.database_url) as store:
         return taken_in(store) == len(_MESSAGES)
+
+
+def _topic(name: str, operation: AclOperation) -> Grant:
+    return ResourceType.TOPIC, name, operation
 
 
 _ALL_TOPICS: Final = (*INPUT_TOPICS, *OUTPUT_TOPICS, PUBLISHER_POSITION)
