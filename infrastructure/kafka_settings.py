@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from infrastructure.secret_files import SecretFiles
 
 _SECRET_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
@@ -36,6 +38,19 @@ class KafkaSettings(BaseSettings):
     kafka_compression_type: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         "none", description="of what the publisher sends"
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used: a folder for all settings
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from. Files stand before variables: a blank one, as in a template, is none."""
+        files = SecretFiles(settings_cls, env_settings, dotenv_settings)
+        return init_settings, files, env_settings, dotenv_settings
 
     @property
     def uses_tls(self) -> bool:

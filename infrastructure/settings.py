@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
+from pydantic_settings import NoDecode
 
 from infrastructure import addresses
 from infrastructure.errors import OperatorError
 from infrastructure.input_files import require_file
 from infrastructure.kafka_settings import KafkaSettings
-from infrastructure.secret_files import SUFFIX, SecretFileError, SecretFiles, settings_with_files
+from infrastructure.secret_files import SUFFIX, SecretFileError, settings_with_files
 from infrastructure.unknown_settings import unknown_settings
 
 DEMO_API_KEY = "ras-demo-key"
@@ -197,19 +197,6 @@ class Settings(KafkaSettings):
 
     log_level: str = "info"
     log_format: str = Field("auto", pattern="^(auto|json|text)$")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used: a folder for all settings
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return where settings come from. Files stand before variables: a blank one, as in a template, is none."""
-        files = SecretFiles(settings_cls, env_settings, dotenv_settings)
-        return init_settings, files, env_settings, dotenv_settings
 
     @field_validator(
         "allowed_services",

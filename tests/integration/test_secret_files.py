@@ -10,6 +10,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from infrastructure.kafka import clients
 from infrastructure.postgres.schema import initialise
 from infrastructure.secret_files import settings_with_files
 from infrastructure.settings import Settings, SettingsError, load_settings, warnings
@@ -157,3 +158,18 @@ def test_serve_reads_its_secrets_from_files_and_accepts_both_keys(
             return httpx.get(address, headers=headers, timeout=30).status_code
 
         assert [asked(key) for key in ("the-new-key", "the-old-key", "another", "")] == [200, 200, 401, 401]
+
+
+def test_the_clients_of_kafka_read_their_secrets_from_files_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("a-password\n")
+    monkeypatch.setenv("RAS_KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT")
+    monkeypatch.setenv("RAS_KAFKA_SASL_USERNAME", "ras-ingest")
+    monkeypatch.setenv("RAS_KAFKA_SASL_PASSWORD_FILE", str(secret))
+
+    given = clients._settings.__wrapped__().kafka_sasl_password
+
+    assert given is not None
+    assert given.get_secret_value() == "a-password"
