@@ -24,6 +24,7 @@ from projections.recorded import Recorded
 _log = structlog.get_logger(__name__)
 
 STRETCH_BYTES: Final = 8_000_000
+_LISTEN: Final = sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL))
 _ASK_INTERVAL_S: Final = 5.0
 """How often a listener asks whether its connection is still one."""
 _DECODED_AT_A_TIME: Final = 250
@@ -155,7 +156,7 @@ class LogListener:
             try:
                 connection = await connect(self._database_url)
                 async with connection:
-                    await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
+                    await connection.execute(_LISTEN)
                     self._backoff.reset()
                     self.wake()  # whatever was committed before we listened
                     await self._listen(connection)
@@ -170,5 +171,7 @@ class LogListener:
                 self.wake()
             # A connection that died without a word brings no hints, and waiting for hints never fails.
             if monotonic() - asked_at >= _ASK_INTERVAL_S:
-                await connection.execute("SELECT 1")
+                await connection.execute(
+                    _LISTEN
+                )  # again, which changes nothing: the session stays recognisable
                 asked_at = monotonic()
