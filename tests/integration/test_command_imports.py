@@ -128,7 +128,7 @@ def test_the_version_and_a_completed_word_load_nothing() -> None:
     (completed,) = _ras([], _RAS_COMPLETE="complete_bash", COMP_WORDS="ras dead-letters re", COMP_CWORD="2")
 
     assert (version.code, version.loaded) == (0, set())
-    assert (completed.output.split(), completed.loaded) == (["retry"], set())
+    assert (completed.output.split(), completed.loaded) == (["retry", "replace"], set())
 
 
 @pytest.mark.parametrize(
