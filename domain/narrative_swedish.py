@@ -11,6 +11,7 @@ from domain.batch_events import (
     AssessmentCompleted,
     AssessmentFailed,
     BatchAssessmentCompleted,
+    BatchProgressed,
     BatchRegistered,
     BatchResultsReady,
     EssaySlotAssigned,
@@ -117,6 +118,10 @@ def _results_announced(event: BatchResultsReady) -> str:
     )
 
 
+def _progressed(event: BatchProgressed) -> str:
+    return f"Läraren fick veta hur omgången ligger till: {_number(event.completed_essays)} klara, {_number(event.failed_essays)} misslyckade."
+
+
 def _parked(event: MessageParked) -> str:
     waits = "ett tidigare meddelande för omgången är parkerat"
     why = waits if event.fault is None else f"vår egen kod kunde inte behandla det ({event.fault})"
@@ -138,6 +143,7 @@ _SENTENCES: Final[dict[type[DomainEvent], Callable[[Any], str]]] = {
     PipelineCompleted: _pipeline_completed,
     BatchAssessmentCompleted: _ranking_announced,
     BatchResultsReady: _results_announced,
+    BatchProgressed: _progressed,
     MessageParked: _parked,
     MessageDrained: _drained,
 }
