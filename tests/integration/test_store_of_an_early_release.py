@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -99,10 +99,6 @@ def test_the_upgrade_and_the_rebuild_announce_nothing_and_change_no_stored_event
     assert report.consistent, report
 
 
-def test_batches_that_were_announced_stay_so_when_their_messages_come_again(upgraded: Models) -> None:
-    assert tell(upgraded, [line for line in LINES if line.number <= INGESTED_LINES]) == []
-
-
 @pytest.mark.parametrize("label", ["T1", "T2", "T3", "T4"])
 def test_replayed_batches_know_what_was_announced(upgraded: Models, label: str) -> None:
     own = [e for e in events(upgraded) if e.originator_id == batch_stream_id(EXPECTED[label])]
@@ -136,17 +132,3 @@ def test_a_new_fact_is_announced_with_the_next_revision_and_told_once(upgraded: 
         last.revision + 1,
         last.revision + 1,
     ]
-
-
-def test_a_batch_that_was_under_way_ends_as_if_it_had_begun_in_this_release(upgraded: Models) -> None:
-    recorded = tell(upgraded, [line for line in LINES if line.number > INGESTED_LINES])
-    for label in ("T5", "T6", "T7"):
-        expected: dict[str, Any] = expectations(SCENARIO)["batches"][EXPECTED[label]]
-        ready = [
-            event
-            for event in recorded
-            if isinstance(event, BatchResultsReady)
-            and event.originator_id == batch_stream_id(EXPECTED[label])
-        ]
-        assert len(ready) == expected["results_ready"]["count"]
-        assert [event.revision for event in ready] == list(range(1, len(ready) + 1))
