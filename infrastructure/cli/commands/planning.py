@@ -69,7 +69,7 @@ def judging_plan(
     ] = False,
     bom: Annotated[bool, typer.Option("--bom", help="Begin the plan with a byte order mark.")] = False,
 ) -> None:
-    """Plan a judging session: who compares which texts, in which order.
+    """Plan a judging session: who compares which texts.
 
     The plan is connected, each text is shown first as often as second (give or take one), and no pair comes twice.
     The same files and options give the same plan.

@@ -71,7 +71,7 @@ def openapi(
 
 
 def asyncapi() -> None:
-    """Print the AsyncAPI 3 document of topics and the live stream."""
+    """Print the AsyncAPI 3 document of the topics and events."""
     from infrastructure.cli import asyncapi as work
 
     work.asyncapi()
