@@ -59,7 +59,8 @@ def check_rows(connection: Connection, store: FakeEventStore) -> None:
     for event in store.events:
         if event.originator_id.startswith("batch-"):
             streams.setdefault(event.originator_id, []).append(event)
-    last = {event.originator_id: number for number, event in recorded_in(store)}
+    seen = [recorded for recorded in recorded_in(store) if isinstance(recorded.event, batch_results.events)]
+    last = {event.originator_id: number for number, event in seen}
     of_batch = {table.name: grouped(rows(connection, table)) for table in (essays, phases, rankings)}
     in_batches = {batch_stream_id(row["batch_id"]): row for row in rows(connection, batches)}
 
