@@ -10,7 +10,7 @@ import structlog
 _log = structlog.get_logger(__name__)
 
 _RESERVED: Final = 256
-"""Open files besides connections of clients: measured below 60 with all connections to the database in use."""
+"""Open files besides connections of clients, with room to spare: RAS opens some dozens itself."""
 
 
 def connections_that_fit(wanted: int) -> int:
