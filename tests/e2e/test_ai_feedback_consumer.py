@@ -89,7 +89,7 @@ def test_each_batch_has_one_line_through_repeats_restarts_and_a_new_group(
     with ExampleProcess(tmp_path, "first", **where) as example:
         ras_topics.send(messages(first, second))
         example.wait_for_batches(first.batch_id, second.batch_id)
-        [line] = [line for line in example.lines if line.startswith(first.batch_id)]
+        [line] = [line for line in example.lines if line.startswith(f"{first.batch_id} revision")]
         assert line.endswith(f" {_ESSAYS} of {_ESSAYS} essays, judging 7000 finished")
         ras_topics.send([Again(announced(ras_topics)[0]), Again(announced(ras_topics)[1])])
         example.wait_for_repeats(2)
