@@ -19,7 +19,7 @@ from application.translated_messages import TranslatedMessage
 from domain.aggregate import DomainEvent
 from domain.announcement_check import check_announcements
 from domain.assessment_events import JudgeDecisionFailed, JudgeDecisionRecorded
-from domain.batch import BatchAggregate
+from domain.batch import BATCH_STREAMS, BatchAggregate
 from domain.batch_events import (
     NOTIFIED_EVENTS,
     AssessmentCompleted,
@@ -192,7 +192,7 @@ def check_streams_as_undisturbed(
     assert streams.keys() == expected.keys()
     for stream_id, events in streams.items():
         assert (stream_id, _standing(events)) == (stream_id, _standing(expected[stream_id]))
-        if stream_id.startswith("assessment-"):
+        if not stream_id.startswith(BATCH_STREAMS):
             continue
         assert check_announcements(stream_id, events) == []
         batch = BatchAggregate.replay(stream_id, events)
