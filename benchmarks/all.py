@@ -12,7 +12,6 @@ BENCHMARKS = (
     "parse",
     "ingest",
     "growth",
-    "backlog",
     "memory",
     "publish",
     "relay",

@@ -163,15 +163,6 @@ class Settings(KafkaSettings):
     future_tolerance_days: int = Field(
         365, ge=0, le=36_500, description="how far ahead a message's time may lie"
     )
-    backlog_wait_s: float = Field(
-        10.0,
-        ge=0,
-        le=600,
-        description="how long a backlog waits, to keep its order, for a partition that delivers nothing",
-    )
-    progress_notifications: bool = Field(
-        True, description="tell teachers how their batches stand (batch_status_updated)"
-    )
     accept_offset_gaps: bool = Field(
         False,
         description="go on where Kafka no longer has, or does not yet have, the message after the stored position",
