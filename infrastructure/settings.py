@@ -163,6 +163,9 @@ class Settings(KafkaSettings):
     future_tolerance_days: int = Field(
         365, ge=0, le=36_500, description="how far ahead a message's time may lie"
     )
+    progress_notifications: bool = Field(
+        True, description="tell teachers how their batches stand (batch_status_updated)"
+    )
     accept_offset_gaps: bool = Field(
         False,
         description="go on where Kafka no longer has, or does not yet have, the message after the stored position",

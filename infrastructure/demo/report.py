@@ -126,7 +126,7 @@ def _counts(result: Document) -> Table:
         ("events recorded", result["events_recorded"], ""),
         ("results-ready announcements", announced["results_ready"], "again where a result was superseded"),
         ("assessment announcements", announced["assessment_completed"], "for batches that were judged"),
-        ("teacher notifications", result["notifications"], "one for each announcement"),
+        ("teacher notifications", result["notifications"], "announcements, and progress of batches"),
     ):
         table.add_row(name, f"{count:,}", remark)
     return table

@@ -65,7 +65,7 @@ def test_the_counts_fit_together(finished: subprocess.CompletedProcess[str]) -> 
     assert messages["sent"] == messages["taken_in"] == messages["recorded"] + messages["repeated"]
     assert messages["repeated"] > 0
     assert announced["results_ready"] >= 40
-    assert result["notifications"] == sum(announced.values())
+    assert result["notifications"] > sum(announced.values()), "each announcement, and progress"
     assert result["latency_ms"]["notifications"] == result["notifications"]
     assert 0 < result["latency_ms"]["p50"] <= result["latency_ms"]["p99"]
     assert all(rate > 0 for rate in result["rates"].values())

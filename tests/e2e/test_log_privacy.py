@@ -65,7 +65,7 @@ def test_logs_hold_nothing_of_a_person(ras: Installation, ras_topics: Topics, st
     ]
     assert ras.get(api, f"/batches/user/{user_id}").status_code == 200
     store.execute("ALTER TABLE ras_batch_results.batches RENAME COLUMN registered_at TO gone")
-    assert ras.get(api, f"/batches/user/{user_id}").status_code == 500
+    assert ras.get(api, f"/batches/user/{user_id}").status_code == 503
 
     logs = "\n".join(role.output for role in roles)
     lines = [json.loads(line) for line in roles[0].output.splitlines()]

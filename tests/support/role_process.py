@@ -105,9 +105,10 @@ class RoleProcess:
 
         def reached() -> bool:
             nonlocal reasons
-            checks = self.readiness().get("checks", ())
+            answer = self.readiness()
+            checks = answer.get("checks", ())
             reasons = "; ".join(check["reason"] for check in checks if check["reason"])
-            return self.health == wanted and saying in reasons
+            return answer.get("status", "silent") == wanted and saying in reasons
 
         wait_until(
             reached,
