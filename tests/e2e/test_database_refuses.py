@@ -89,7 +89,7 @@ def test_an_ingester_that_waiting_does_not_help_ends_with_a_sentence_and_loses_n
     role = ras.start("ingest").wait_until_ready()
     with _refusing(ras.database_url, "intake/%", code):
         ras_topics.send(_MESSAGES[:4])
-        assert role.wait_for_end() == 1
+        assert role.wait_for_end(deadline_s=60) == 1
 
     assert words in role.output
     assert "Traceback" not in role.output

@@ -74,7 +74,7 @@ def test_logs_hold_nothing_of_a_person(ras: Installation, ras_topics: Topics, st
     assert len(letters) + more == sum(counts.dead_lettered for counts in store.counts().values()) > 0
     assert {line["reason"] for line in letters} <= set(Reason)
     assert all({"topic", "partition", "offset", "correlation_id"} <= line.keys() for line in letters)
-    assert "http.fault" in logs
+    assert "http.database" in logs
     assert "/internal/v1/batches/user/{user_id}" in logs
     assert {value for value in people if value in logs} == set()
     assert user_id not in logs
