@@ -129,7 +129,7 @@ class SecuredKafka(KafkaServer):
             )
             for kind, name, operation in grants
         ]
-        for made in admin.create_acls(wanted).values():
+        for made in (admin.create_acls(wanted) if wanted else {}).values():
             made.result(_DEADLINE_S)
 
     def _admin(self) -> AdminClient:
