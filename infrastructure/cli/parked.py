@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,10 @@ def list_parked(*, json_output: bool) -> None:
     if json_output:
         typer.echo(json_bytes(streams))
         return
+    _print(streams)
+
+
+def _print(streams: Sequence[Mapping[str, Any]]) -> None:
     if not streams:
         say("Nothing is parked.")
         return

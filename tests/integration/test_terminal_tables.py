@@ -155,7 +155,7 @@ def show_dead_letters(out: Console) -> None:
 def show_parked(out: Console) -> None:
     """Show two streams."""
     del out
-    parked.list_parked(json_output=False)
+    parked._print(STREAMS)
 
 
 LETTERS = [
@@ -213,7 +213,6 @@ def test_a_table_is_as_a_person_has_read_it(
     for module in (check, dead_letters, parked):
         monkeypatch.setattr(module, "console", lambda: out)
     monkeypatch.setattr(dead_letters, "ask", lambda _question: LETTERS)
-    monkeypatch.setattr(parked, "ask", lambda _question: STREAMS)
 
     show(out)
 

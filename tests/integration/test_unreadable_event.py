@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from domain.batch_events import BatchAssessmentCompleted, BatchResultsReady
+from domain.batch_events import BatchAssessmentCompleted, BatchProgressed, BatchResultsReady
 from infrastructure.postgres.schema import initialise
 from infrastructure.role_status import Condition
 from projections.catalogue import PROJECTIONS
@@ -72,12 +72,14 @@ def test_the_outbox_shows_everything_else_and_notes_it(damaged: tuple[Models, st
 
     shown = ras("outbox", "--json", "--limit", "1000", database_url=models.url).json
 
-    [(outgoing,)] = models.database.rows(
-        "SELECT count(*) FROM ras.stored_events WHERE topic = ANY(%s)",
+    [(announcements, steps)] = models.database.rows(
+        "SELECT count(*) FILTER (WHERE topic = ANY(%s)), count(*) FILTER (WHERE topic = %s)"
+        " FROM ras.stored_events",
         [READY, BatchAssessmentCompleted.topic],
+        BatchProgressed.topic,
     )
     [none, those] = sorted([shown["pending"], shown["published"]], key=len)
-    assert (none, len(those)) == ([], 2 * (outgoing - 1))
+    assert (none, len(those)) == ([], 2 * (announcements - 1) + steps)
     places = [entry["position"] for entry in those]
     assert places == sorted(places, reverse=position > 0)
     assert any(note.startswith(sentence) for note in shown["notes"])
