@@ -473,7 +473,10 @@ def test_a_page_is_bounded_in_bytes_too(models: Models, monkeypatch: pytest.Monk
     models.rebuilding(Counting()).rebuild(PROJECTIONS)
 
     assert max(pages) < 100
-    assert sum(pages) == models.database.value("SELECT count(*) FROM ras.stored_events")
+    followed = [event.topic for projection in PROJECTIONS for event in projection.events]
+    assert sum(pages) == models.database.value(
+        "SELECT count(*) FROM ras.stored_events WHERE topic = ANY(%s)", followed
+    )
 
 
 def test_every_table_has_a_key_by_which_its_rows_can_be_named() -> None:
