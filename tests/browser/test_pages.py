@@ -181,7 +181,7 @@ def test_an_examiner_sees_the_figures_of_a_job_and_takes_the_report_along(
         )
         page.goto("/examiner/jobs/4711")
         expect(page.locator("blockquote").first).to_contain_text("<img src=x")
-        page.get_by_role("link", name="Figurer").click()
+        page.get_by_role("link", name="Figurer").click(timeout=90_000)
         expect(page.locator("section.card svg").first).to_be_visible(timeout=90_000)
         assert {"scores", "growth", "forward-test", "position", "matrix"} <= set(
             page.locator("section.card").evaluate_all("each => each.map(one => one.id)")
