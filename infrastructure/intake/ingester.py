@@ -38,7 +38,7 @@ from application.topics import INPUT_TOPICS
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
 from infrastructure.gc_pacing import GcPacer
 from infrastructure.intake.disruption_detector import DisruptionDetector
-from infrastructure.intake.log_identity import LogIdentity, OffsetGapError
+from infrastructure.intake.log_identity import LogIdentity
 from infrastructure.intake.metrics import IntakeMeter
 from infrastructure.intake.micro_batches import micro_batches, translated
 from infrastructure.kafka import clients, faults
@@ -98,7 +98,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._epoch = 0
         self._at_work = asyncio.Lock()
         self._stopping = asyncio.Event()
-        self._gap: OffsetGapError | None = None
+        self._fault: Exception | None = None
         self._looked_at = 0.0
         self._collector = GcPacer()
         self._consumer = clients.consumer(
@@ -161,8 +161,8 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def _step(self, ahead: asyncio.Task[_Fetched | None]) -> asyncio.Task[_Fetched | None] | None:
         """Take in what was fetched; in a backlog the next messages are fetched and translated meanwhile."""
         fetched = await ahead
-        if self._gap is not None:
-            raise self._gap
+        if self._fault is not None:
+            raise self._fault
         if fetched is None:
             return None
         async with self._at_work:
@@ -335,9 +335,9 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 continue
             except StalePositionError:
                 continue
-            except OffsetGapError as gap:
-                # Raised from the loop, which owns this process's exit; a rebalance callback does not.
-                self._gap = gap
+            except Exception as fault:  # noqa: BLE001 - messages that are gone, a privilege that is: raised by the loop
+                # It owns this process's exit. A rebalance callback does not: the client would log the fault and go on.
+                self._fault = fault
                 return
             for (topic, partition), place in places.items():
                 self._note_if_older(topic, partition, place.position)
