@@ -70,7 +70,7 @@ class _PipelineState(_Read):
     last_updated: _Time | None = None
 
     def phases(self) -> dict[ShownPhase, _Phase]:
-        """Return the phases that are to run: those that the user asked for, where one of them is told of."""
+        """Return the phases that are to run: those that the user asked for, if any of them is reported."""
         told = {name: cast("_Phase | None", getattr(self, name)) for name in PHASES}
         there = {name: phase for name, phase in told.items() if phase and phase.status not in _LEFT_OUT}
         wanted = {name: phase for name, phase in there.items() if name in self.requested_pipelines}
