@@ -12,20 +12,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from application.conservation import Account, Finding, Report
 from application.envelopes import outgoing_messages
 from application.topics import OUTPUT_TOPICS
-from domain.batch_events import BatchProgressed
-from domain.notifications import BATCH_STATUS_UPDATED
 from infrastructure.check.readable import readable
-from infrastructure.check.record_contents import altered, digest_of, id_of
-from infrastructure.check.renumbered_records import Record, told_before
+from infrastructure.check.record_contents import digest_of, id_of
+from infrastructure.check.renumbered_records import Record, match
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.kafka.committed_records import Partition, committed_records, is_ours
-
-_PROGRESS: Final = f'"{BATCH_STATUS_UPDATED}"'.encode()
 
 
 @dataclass(slots=True)
@@ -50,7 +46,6 @@ class _Seen:
     digests: dict[Record, bytes] = field(default_factory=dict)
     ends: dict[Partition, int] = field(default_factory=dict)
     expired: set[str] = field(default_factory=set)
-    progress: set[Record] = field(default_factory=set)
 
     def place(self, record: Record) -> str:
         partition, offset = self.places[record]
@@ -63,7 +58,6 @@ class _CalledFor(NamedTuple):
     position: int
     event: str
     digest: bytes
-    is_progress: bool
 
 
 async def check_out_topics(
@@ -92,25 +86,22 @@ async def check_out_topics(
     if waiting:
         report.notes.append(f"{len(waiting)} records are parked: `ras parked list` names what they wait for.")
         early |= {record: expected.pop(record) for record in waiting}
-    pairs = await told_before(
+    matches = await match(
         log,
         bootstrap_servers,
         missing=expected.keys() - seen.times.keys(),
         extra=seen.times.keys() - expected.keys() - early.keys(),
+        suspects={
+            record for record, due in expected.items() if seen.digests.get(record, due.digest) != due.digest
+        },
         since=since.published,
         offsets=since.offsets,
     )
-    if pairs:
+    if matches.sent_before:
         report.notes.append(
-            f"{len(pairs)} records were sent before a restore of the database, under the event ids of that time."
+            f"{len(matches.sent_before)} records were sent before a restore of the database, under the event ids of "
+            "that time."
         )
-    differing = await altered(
-        log,
-        bootstrap_servers,
-        {record for record, due in expected.items() if seen.digests.get(record, due.digest) != due.digest},
-        since=since.published,
-        offsets=since.offsets,
-    )
     report.found(
         Finding(
             record[0],
@@ -118,12 +109,12 @@ async def check_out_topics(
             f"The record of {expected[record].event} ({seen.place(record)}) is not what the event calls for: it "
             f"differs in {what}.",
         )
-        for record, what in sorted(differing.items())
+        for record, what in sorted(matches.altered.items())
     )
     for topic in OUTPUT_TOPICS:
         due = {record for record in expected if record[0] == topic}
         there = {record for record in seen.times if record[0] == topic}
-        missing = due - there - set(pairs.values())
+        missing = due - there - set(matches.sent_before.values())
         if topic in seen.expired and missing:
             report.notes.append(
                 f"{topic}: the oldest records have expired in Kafka; {len(missing)} older than the rest were not checked."
@@ -137,18 +128,16 @@ async def check_out_topics(
             )
             due -= excused
             missing -= excused
-        extra = there - due - early.keys() - pairs.keys()
-        # Progress is how a batch stood in between: facts that arrive in another order take other steps.
-        other_steps = extra & seen.progress if pairs else set()
-        steps_said = {record for record in missing if expected[record].is_progress} if pairs else set()
-        if other_steps or steps_said:
+        extra = there - due - early.keys() - matches.sent_before.keys()
+        steps_there = {record for record in matches.steps_there if record[0] == topic}
+        steps_due = {record for record in matches.steps_due if record[0] == topic} & due
+        if steps_there or steps_due:
             report.notes.append(
-                f"{topic}: {len(other_steps)} steps of progress were sent before the restore only, and "
-                f"{len(steps_said)} were not sent again."
+                f"{topic}: {len(steps_there)} steps of progress were sent before the restore only, and "
+                f"{len(steps_due)} were not sent again."
             )
-            extra -= other_steps
-            missing -= steps_said
-            due -= steps_said
+        extra -= steps_there
+        missing -= steps_due
         report.found(
             Finding(topic, event_id, f"The record of {expected[topic, event_id].event} is missing.")
             for _, event_id in sorted(missing)
@@ -166,8 +155,8 @@ async def check_out_topics(
             )
             for record in twice
         )
-        found = sum(seen.times[record] for record in there - early.keys() - other_steps)
-        report.accounts.append(Account(topic, len(due), found, "records"))
+        found = sum(seen.times[record] for record in there - early.keys() - steps_there)
+        report.accounts.append(Account(topic, len(due - steps_due), found, "records"))
     offsets = dict(seen.ends)
     for record in (early.keys() | later) & seen.places.keys():
         partition, offset = seen.places[record]
@@ -183,9 +172,7 @@ async def _records(log: NotificationLog, after: int, to: int) -> dict[Record, _C
         for message in outgoing_messages(event):
             event_id = dict(message.headers)["event_id"].decode()
             place = f"{event.originator_id}/{event.originator_version}"
-            found[message.topic, event_id] = _CalledFor(
-                recorded.notification_id, place, digest_of(message), isinstance(event, BatchProgressed)
-            )
+            found[message.topic, event_id] = _CalledFor(recorded.notification_id, place, digest_of(message))
     return found
 
 
@@ -206,6 +193,4 @@ async def _read(bootstrap_servers: str, since: Reached, *, not_sent: int) -> tup
             if key not in seen.places:
                 seen.places[key] = (record.partition, record.offset)
                 seen.digests[key] = digest_of(record)
-                if _PROGRESS in (record.value or b""):
-                    seen.progress.add(key)
     return seen, since
