@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Final
 
 SLOW_AFTER_S: Final = 5.0
-"""A step that takes longer makes its role degraded while it lasts."""
+"""A step or a start that takes longer makes its role degraded while it lasts."""
 STALLED_AFTER_S: Final = 90.0
 """A step that takes longer will not end: its own time limits, a minute at most, have not ended it."""
 
@@ -41,6 +41,7 @@ class RoleStatus:
     last_error_at: datetime | None = None
     stalled_after_s: float = STALLED_AFTER_S
     _step_began: float | None = None
+    _created_at: float = field(default_factory=monotonic)
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -57,7 +58,9 @@ class RoleStatus:
         return self._step_s > self.stalled_after_s
 
     def now(self) -> tuple[Condition, str]:
-        """Return the condition and its reason at this moment: a slow step counts before it has failed."""
+        """Return the condition and its reason at this moment: a slow step or start counts before it has failed."""
+        if self.condition is Condition.STARTING and monotonic() - self._created_at > SLOW_AFTER_S:
+            return Condition.DEGRADED, self.reason
         if self.condition is Condition.OK and self._step_s > SLOW_AFTER_S:
             return Condition.DEGRADED, (
                 f"No progress for more than {SLOW_AFTER_S:g} s: a server does not answer, or another session holds a lock."
@@ -67,6 +70,11 @@ class RoleStatus:
     @property
     def _step_s(self) -> float:
         return 0.0 if self._step_began is None else monotonic() - self._step_began
+
+    def waits_for(self, what: str) -> None:
+        """Note what a role that is starting asks a server for: the answer may take long, or never come."""
+        if self.condition is Condition.STARTING:
+            self.reason = f"The role is starting: it waits for {what}."
 
     def well(self) -> None:
         """Note that the last step worked."""

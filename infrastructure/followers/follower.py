@@ -184,7 +184,9 @@ class Follower:
             self.status.stopped(f"{self.name} has stopped.")
 
     async def _beginning(self) -> int:
+        self.status.waits_for("its position")
         position = await self._sink.position()
+        self.status.waits_for("the database, to find the end of the log")
         end = await self._source.head()
         if end < position:
             raise SinkNotReadyError(

@@ -147,6 +147,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             self._status.stopped("The ingester has stopped.")
 
     async def _start(self) -> bool:
+        self._status.waits_for("Kafka, to connect")
         while not self._stopping.is_set():
             try:
                 await self._consumer.start()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
@@ -25,15 +25,23 @@ class CodecMissingError(OperatorError):
     """A compression codec that the settings name is not installed; the text says what to do."""
 
 
+REQUEST_TIMEOUT_S: Final = 10.0
+"""How long the broker may take over one request, and over a connection. The client's own limit is 40 s."""
+
+_GROUP_TIMEOUT_S: Final = 15.0
+"""The same for a member of a consumer group: the broker holds a request to join for up to 10 s, the session time-out."""
+
 _without_security: set[str] = set()
 
 
 def consumer(bootstrap_servers: str, **options: Any) -> AIOKafkaConsumer:
     """Return a consumer that is not started; it never commits by itself. Batches that cannot be read do not stop it."""
     unreadable_batches.install()
+    timeout_s = _GROUP_TIMEOUT_S if "group_id" in options else REQUEST_TIMEOUT_S
     return AIOKafkaConsumer(
         bootstrap_servers=bootstrap_servers,
         enable_auto_commit=False,
+        request_timeout_ms=int(timeout_s * 1000),
         **security(bootstrap_servers),
         **options,
     )
@@ -50,6 +58,7 @@ def producer(bootstrap_servers: str, **options: Any) -> AIOKafkaProducer:
             bootstrap_servers=bootstrap_servers,
             acks="all",
             enable_idempotence=True,
+            request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000),
             **secured,
             **options,
         )
@@ -65,7 +74,11 @@ def producer(bootstrap_servers: str, **options: Any) -> AIOKafkaProducer:
 
 def admin(bootstrap_servers: str) -> AIOKafkaAdminClient:
     """Return an administration client that is not started."""
-    return AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, **security(bootstrap_servers))
+    return AIOKafkaAdminClient(
+        bootstrap_servers=bootstrap_servers,
+        request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000),
+        **security(bootstrap_servers),
+    )
 
 
 def has_no_security(bootstrap_servers: str) -> None:

@@ -1,6 +1,7 @@
 """Servers as child processes: started on loopback, logged to a file, never left behind."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from infrastructure.errors import OperatorError
 
 _GUARD = Path(__file__).with_name("guard.py")
 _POLL_INTERVAL_S = 0.02
+_LOWEST_PORT = 16384
+_PORTS_TRIED = 100
 
 
 class EmbeddedServerError(OperatorError):
@@ -102,11 +105,29 @@ class GuardedProcess:
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listens on now; another process may still take it first."""
+    """A TCP port on 127.0.0.1 that nobody uses now; another process may still take it first.
+
+    It lies below the ports that the kernel gives to outgoing connections: a server may take seconds to listen, and
+    any connection that is opened meanwhile could get one of those.
+    """
+    lowest_outgoing = _lowest_outgoing_port()
+    if lowest_outgoing > _LOWEST_PORT:
+        for _ in range(_PORTS_TRIED):
+            port = _LOWEST_PORT + secrets.randbelow(lowest_outgoing - _LOWEST_PORT)
+            if port_is_free(port):
+                return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        given: int = probe.getsockname()[1]
+        return given
+
+
+def _lowest_outgoing_port() -> int:
+    """Return where the kernel's ports for outgoing connections begin, 0 where that cannot be known."""
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    except OSError:
+        return 0
 
 
 def port_is_free(port: int) -> bool:

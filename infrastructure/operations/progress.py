@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import psycopg
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from psycopg.rows import TupleRow
 
 from application.envelopes import OUTBOX_EVENTS
@@ -71,7 +71,7 @@ async def read_progress(servers: Servers, transactional_id: str) -> tuple[list[P
     }
     ends, first_messages, complaints = await _backlog(servers.bootstrap_servers, intake)
     if not complaints:
-        complaints = await _advice(servers.bootstrap_servers)
+        complaints = await _advice(servers.bootstrap_servers, is_first_question=not intake)
     rows = []
     for (topic, number), position in intake.items():
         end = ends.get((topic, number))
@@ -162,14 +162,19 @@ async def _backlog(
         await backlog.stop()
 
 
-async def _advice(bootstrap_servers: str) -> list[str]:
-    """Return what is wrong with the topics that RAS writes; what cannot be known is left out."""
+async def _advice(bootstrap_servers: str, *, is_first_question: bool) -> list[str]:
+    """Return what is wrong with the topics that RAS writes; what cannot be known is left out.
+
+    Where Kafka has not been asked before, that it does not answer is something to know.
+    """
     if not bootstrap_servers:
         return []
     try:
         async with asyncio.timeout(_KAFKA_TIMEOUT_S):
             return await topic_advice(bootstrap_servers)
-    except (KafkaError, TimeoutError, OSError):
+    except (KafkaConnectionError, TimeoutError, OSError) as error:
+        return [faults.sentence(error)] if is_first_question else []
+    except KafkaError:
         return []
 
 

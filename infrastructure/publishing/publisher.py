@@ -29,7 +29,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from application.envelopes import OutgoingMessage, outgoing_messages
-from application.topics import OUTPUT_TOPICS
+from application.topics import OUTPUT_TOPICS, PUBLISHER_POSITION
 from infrastructure.errors import OperatorError
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.eventstore.publisher_position import PositionCopy
@@ -56,6 +56,7 @@ from infrastructure.publishing.position_topic import (
     restored,
 )
 from infrastructure.publishing.record_batches import MessageTooLargeError, RecordBatches
+from infrastructure.role_status import RoleStatus
 from projections.recorded import Recorded
 
 if TYPE_CHECKING:
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_REQUEST_TIMEOUT_S: Final = 10.0
 _STOP_TIMEOUT_S: Final = 5.0
 _HEARTBEAT_S: Final = 10.0
 """How often an idle publisher writes its position again, to learn that it has been fenced."""
@@ -93,6 +93,7 @@ class KafkaSink:
         transactional_id: str,
         log: NotificationLog,
         copy: PositionCopy,
+        status: RoleStatus,
         *,
         timeout_s: float,
         resume_at: int | None = None,
@@ -103,6 +104,7 @@ class KafkaSink:
         self._transactional_id = transactional_id
         self._log = log
         self._copy = copy
+        self._status = status
         self._timeout_s = timeout_s
         self._resume_at = resume_at
         self._after_restore = after_restore
@@ -131,19 +133,22 @@ class KafkaSink:
             max_batch_size=256 * 1024,
             max_request_size=16 * 1024 * 1024,
             linger_ms=0,
-            request_timeout_ms=int(_REQUEST_TIMEOUT_S * 1000),
-            transaction_timeout_ms=int((self._timeout_s + _REQUEST_TIMEOUT_S) * 1000),
+            transaction_timeout_ms=int((self._timeout_s + clients.REQUEST_TIMEOUT_S) * 1000),
         )
         try:
             async with asyncio.timeout(self._timeout_s):
+                self._status.waits_for(f"Kafka, to take over as {self._transactional_id!r}")
                 await producer.start()
                 self._producer = producer
+                self._status.waits_for(f"Kafka, to read its position in {PUBLISHER_POSITION}")
                 found = await read_position(self._bootstrap_servers, self._transactional_id)
         except (KafkaError, TimeoutError, OSError) as error:
             self._producer = producer
             await self._discard_producer()
             raise TransientSinkError(faults.sentence(error)) from error
+        self._status.waits_for("Kafka, to learn the settings of the topics")
         await self._learn_limits()
+        self._status.waits_for("the database, to compare its position")
         self._reached = await self._checked(found)
         [self._mark] = await self._copy.marks(self._reached)
         return self._reached
@@ -299,7 +304,9 @@ class KafkaSink:
 
         It goes on meanwhile, so its copy is read before its position, and the end of the store last.
         """
+        self._status.waits_for("the database, to read the copy of its position")
         copy = await self._copy.read()
+        self._status.waits_for(f"Kafka, to read its position in {PUBLISHER_POSITION}")
         try:
             async with asyncio.timeout(self._timeout_s):
                 found = await read_position(self._bootstrap_servers, self._transactional_id)
@@ -353,6 +360,7 @@ class KafkaSink:
 
     async def _compare(self, until: int) -> None:
         """Learn what has been said; a publisher that takes over before all is compared does so too."""
+        self._status.waits_for("Kafka, to read what was published before the restore")
         try:
             await self._sayings.learn(until)
         except (KafkaError, OSError) as error:

@@ -97,6 +97,7 @@ def publisher(
         settings.transactional_id,
         log,
         PositionCopy(servers.database_url, settings.transactional_id),
+        status,
         timeout_s=settings.publish_timeout_s,
         resume_at=resume_at,
         after_restore=after_restore,

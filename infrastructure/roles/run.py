@@ -237,6 +237,8 @@ async def _database_is_ready(
 ) -> bool:
     """Wait for the database and check its tables. Raises SchemaVersionError; False when told to stop."""
     backoff = Backoff(settings.retry_initial_s, settings.retry_max_s)
+    for status in statuses:
+        status.waits_for("the database, to check the tables")
     while not stopping.is_set():
         try:
             await asyncio.to_thread(schema_version.check, servers.database_url)
@@ -250,6 +252,7 @@ async def _database_is_ready(
 async def _opened(
     servers: Servers, status: RoleStatus, settings: Settings, stopping: asyncio.Event
 ) -> EventStore | None:
+    status.waits_for("the database, to open the event store")
     backoff = Backoff(settings.retry_initial_s, settings.retry_max_s)
     while not stopping.is_set():
         try:

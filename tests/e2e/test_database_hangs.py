@@ -55,7 +55,7 @@ def test_frozen_connections_are_noticed_and_replaced_and_the_roles_can_be_ended(
     assert proxy.freeze() > len(roles)
     sent += ras_topics.send(messages[half:])
     for role in (ingester, projector, publisher):
-        assert role.wait_for_health("degraded", deadline_s=20)
+        assert role.wait_for_health("degraded", deadline_s=_DEADLINE_S)
 
     for role in roles:
         role.wait_for_health("ok", deadline_s=_DEADLINE_S)

@@ -13,6 +13,7 @@ from infrastructure.eventstore.log import NotificationLog
 from infrastructure.eventstore.publisher_position import PositionCopy
 from infrastructure.local.processes import free_port
 from infrastructure.publishing.publisher import KafkaSink
+from infrastructure.role_status import RoleStatus
 from tests.support.accounts import all_is_published, check_published_once, taken_in
 from tests.support.postgres_probe import PostgresProbe
 from tests.support.role_process import Installation, RoleProcess
@@ -74,6 +75,7 @@ async def test_a_publisher_without_its_database_does_not_fence_one_that_works(
         ras.transactional_id,
         NotificationLog(nowhere, event_codec(), []),
         PositionCopy(nowhere, ras.transactional_id),
+        RoleStatus("publisher"),
         timeout_s=10,
     )
     try:

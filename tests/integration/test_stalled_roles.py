@@ -11,6 +11,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
+from infrastructure import role_status
 from infrastructure.health import HealthChecks
 from infrastructure.http.health import health_app
 from infrastructure.role_status import Condition, RoleStatus
@@ -51,6 +52,24 @@ def test_waiting_for_a_server_is_not_stalling() -> None:
 
     assert status.now()[0] is Condition.DEGRADED
     assert _live(status)[0] == 200
+
+
+def test_a_role_that_starts_slowly_is_degraded_and_says_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    status = RoleStatus("publisher", stalled_after_s=0)
+    status.waits_for("Kafka, to connect")
+    at_first = status.now()
+    monkeypatch.setattr(role_status, "SLOW_AFTER_S", -1)
+
+    later = status.now()
+
+    assert at_first[0] is Condition.STARTING
+    assert later == (Condition.DEGRADED, "The role is starting: it waits for Kafka, to connect.")
+    assert _live(status)[0] == 200
+    status.degraded("Kafka does not answer")
+    status.waits_for("the database")
+    assert status.now() == (Condition.DEGRADED, "Kafka does not answer")
 
 
 @pytest.mark.parametrize("hang", _HANGS.values(), ids=_HANGS)

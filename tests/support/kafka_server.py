@@ -1,8 +1,10 @@
 """A real Apache Kafka broker for tests: one node in KRaft mode, on free loopback ports."""
 
+import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from infrastructure.local.processes import EmbeddedServerError, GuardedProcess, free_port, port_is_free
 from tests.support.kafka_settings import BROKER_SETTINGS, CLUSTER_ID
+from tests.support.waiting import wait_until
 
 _START_DEADLINE_S = 90.0
 _STOP_GRACE_S = 30.0
@@ -76,6 +79,27 @@ class KafkaServer:
         if self._process is not None:
             self._process.kill()
             self._process = None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the broker for a while (SIGSTOP): connections stay open, new ones are accepted, and nothing answers."""
+        broker = self._broker_pid()
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(broker, signal.SIGCONT)
+            wait_until(self.answers, what="the broker answers again", deadline_s=_START_DEADLINE_S)
+
+    def _broker_pid(self) -> int:
+        """Return the id of the broker itself; our child is its guard."""
+        configuration = str(self._folder / "server.properties").encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # ended meanwhile
+                program, *arguments = (process / "cmdline").read_bytes().split(b"\0")
+                if program.decode() == self._java and configuration in arguments:
+                    return int(process.name)
+        raise EmbeddedServerError(f"no broker runs with {self._folder}")
 
     def answers(self) -> bool:
         """Whether a client that connects now is told of the broker."""

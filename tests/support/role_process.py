@@ -26,7 +26,9 @@ _PLAIN_HTTP: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 _PORTS: Final = {"serve": "api_port", "serve-assessments": "assessments_port"}
 _GRACE_S: Final = 20.0
-_START_DEADLINE_S: Final = 40.0
+_START_DEADLINE_S: Final = 60.0
+_ASK_INTERVAL_S: Final = 0.05
+"""How often a role is asked for its health: to answer takes it time that it needs to start on a busy machine."""
 
 
 class RoleProcess:
@@ -60,11 +62,12 @@ class RoleProcess:
             what=f"`ras {self.name}` is ready",
             deadline_s=_START_DEADLINE_S,
             state=self._state,
+            interval_s=_ASK_INTERVAL_S,
         )
         assert self.exit_code is None, f"`ras {self.name}` ended: {self._state()}"
         return self
 
-    def wait_for_end(self, *, deadline_s: float = _GRACE_S) -> int:
+    def wait_for_end(self, *, deadline_s: float = _START_DEADLINE_S) -> int:
         """Return the exit code once the process has ended by itself."""
         wait_until(
             lambda: self.exit_code is not None,
@@ -96,7 +99,7 @@ class RoleProcess:
         families = text_string_to_metric_families(text)
         return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 
-    def wait_for_health(self, wanted: str, *, saying: str = "", deadline_s: float = 30.0) -> str:
+    def wait_for_health(self, wanted: str, *, saying: str = "", deadline_s: float = 60.0) -> str:
         """Wait for a state of health with words in its reasons, and return the reasons.
 
         A slow machine may show another reason first, for instance that there was no progress for a while.
@@ -115,6 +118,7 @@ class RoleProcess:
             what=f"`ras {self.name}` is {wanted}{f' and says {saying!r}' if saying else ''}",
             deadline_s=deadline_s,
             state=self._state,
+            interval_s=_ASK_INTERVAL_S,
         )
         return reasons
 

@@ -9,9 +9,14 @@ _LOOK_INTERVAL_S = 0.005
 
 
 def wait_until(
-    happened: Callable[[], bool], *, what: str, deadline_s: float = 30.0, state: Callable[[], object] = str
+    happened: Callable[[], bool],
+    *,
+    what: str,
+    deadline_s: float = 30.0,
+    state: Callable[[], object] = str,
+    interval_s: float = _LOOK_INTERVAL_S,
 ) -> None:
-    """Return when `happened` says so.
+    """Return when `happened` says so; it is asked every `interval_s`.
 
     Raises TimeoutError at the deadline, naming `what` was waited for and the `state` of things then.
     """
@@ -19,4 +24,4 @@ def wait_until(
     while not happened():
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {deadline_s:g} s in vain until {what}; now: {state()}")
-        time.sleep(_LOOK_INTERVAL_S)
+        time.sleep(interval_s)
