@@ -54,7 +54,9 @@ def test_commands_that_ask_a_broker_that_never_answers_end_with_a_sentence(
     value = orjson.loads(_MESSAGES[0].value or b"")
     file.write_bytes(orjson.dumps({"topic": _MESSAGES[0].topic, "key": None, "headers": {}, "value": value}))
     with restartable_kafka.paused():
-        ending = [ras.start(*command) for command in (("init",), ("check",), ("replay", str(file)), ("status",))]
+        ending = [
+            ras.start(*command) for command in (("init",), ("check",), ("replay", str(file)), ("status",))
+        ]
         codes = {command.name: command.wait_for_end(deadline_s=_DEADLINE_S) for command in ending}
 
     assert codes == {"init": 1, "check": 1, "replay": 1, "status": 0}  # `status` reports all that it knows
