@@ -40,6 +40,7 @@ _COMMANDS: Final[dict[str, Callable[..., None] | typer.Typer]] = {
     "bradley-terry": explaining.bradley_terry,
     "judging-report": explaining.judging_report,
     "judging-plan": planning.judging_plan,
+    "judging-link": planning.judging_link,
     "dead-letters": letters.dead_letters,
     "parked": letters.parked,
 }

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 
 from infrastructure.cli.judging_csv import DecisionsFileError, FileForm, read_decisions
-from infrastructure.cli.judging_scales import SCALED_COLUMNS, ScaleOptions, print_scaled, scaled_scores
+from infrastructure.cli.judging_scales import (
+    ANCHORED_COLUMNS,
+    SCALED_COLUMNS,
+    ScaleOptions,
+    anchored,
+    print_anchored,
+    print_scaled,
+    scaled_scores,
+)
 from infrastructure.spreadsheet_csv import CsvForm, csv_bytes
 
 if TYPE_CHECKING:
@@ -35,7 +43,7 @@ class ChangeOptions(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What is printed: tables for people, one JSON document, or one table as CSV (items, judges, next-pairs, scaled)."""
+    """What is printed: tables for people, one JSON document, or one table as CSV (items, judges, next-pairs, scaled, anchored)."""
 
     as_json: bool = False
     quality: bool = False
@@ -44,6 +52,7 @@ class Output:
     locale: str = ""
     random_share: float | None = None
     scales: ScaleOptions = field(default_factory=ScaleOptions)
+    anchor_values: str | None = None
 
 
 def bradley_terry(decisions: str, form: FileForm, output: Output, change: ChangeOptions) -> None:
@@ -83,6 +92,9 @@ def bradley_terry(decisions: str, form: FileForm, output: Output, change: Change
     scaled = None
     if output.csv_table == "scaled" or not output.scales.are_none:
         scaled = scaled_scores(comparisons.items, estimate, scores, findings, output.scales)
+    on_anchors = None
+    if output.anchor_values is not None:
+        on_anchors = anchored(comparisons.items, estimate, output.anchor_values)
     assessed = None
     if quality:
         from domain.judging_quality import assess_quality
@@ -95,6 +107,9 @@ def bradley_terry(decisions: str, form: FileForm, output: Output, change: Change
     if scaled is not None and output.csv_table == "scaled":
         rows = ([item[column] for column in SCALED_COLUMNS] for item in scaled["items"])
         typer.echo(csv_bytes(SCALED_COLUMNS, rows, output.csv_form), nl=False)
+    elif on_anchors is not None and output.csv_table == "anchored":
+        rows = ([item[column] for column in ANCHORED_COLUMNS] for item in on_anchors)
+        typer.echo(csv_bytes(ANCHORED_COLUMNS, rows, output.csv_form), nl=False)
     elif output.csv_table is not None:
         from infrastructure.cli.judging_tables import judging_table
 
@@ -115,6 +130,8 @@ def bradley_terry(decisions: str, form: FileForm, output: Output, change: Change
             answer["what_if"] = asdict(what_if)
         if scaled is not None:
             answer["scaled"] = scaled
+        if on_anchors is not None:
+            answer["anchored"] = on_anchors
         # Bytes, because standard output may be set to an encoding that cannot write every name.
         typer.echo(json.dumps(answer, ensure_ascii=False, allow_nan=False).encode())
     else:
@@ -125,6 +142,8 @@ def bradley_terry(decisions: str, form: FileForm, output: Output, change: Change
         )
         if scaled is not None:
             print_scaled(scaled)
+        if on_anchors is not None:
+            print_anchored(on_anchors)
 
 
 def locale_of_terminal() -> str:

@@ -47,7 +47,7 @@ def make_plan(
     from domain.judging_plan import SEED, PlanError, plan_judging
 
     table = named_rows(items_file, "item")
-    scores = _numbers(table, "score", items_file)
+    scores = numbers_in(table, "score", items_file)
     names, limits = _judges(wanted.judges, wanted.per_judge)
     items = [row["item"] for row in table]
     try:
@@ -146,14 +146,14 @@ def _judges(given: str, per_judge: int | None) -> tuple[list[str], dict[str, int
         names = [name.strip() for name in given.split(",")]
         return names, {} if per_judge is None else dict.fromkeys(names, per_judge)
     table = named_rows(given, "judge")
-    own = _numbers(table, "limit", given, whole=True)
+    own = numbers_in(table, "limit", given, whole=True)
     names = [row["judge"] for row in table]
     limits = {} if per_judge is None else dict.fromkeys(names, per_judge)
     limits.update({names[k]: int(value) for k, value in own.items()})
     return names, limits
 
 
-def _numbers(
+def numbers_in(
     table: Sequence[Mapping[str, str]], column: str, file: str, *, whole: bool = False
 ) -> dict[int, float]:
     """The numbers of a column by row, rows with an empty cell left out."""

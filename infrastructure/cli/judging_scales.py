@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from infrastructure.cli.judging_plan import named_rows
+from infrastructure.cli.judging_plan import named_rows, numbers_in
 from infrastructure.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from domain.findings import Findings
     from domain.scales import Boundary, Linear
 
+ANCHORED_COLUMNS: Final = (
+    *("item", "theta", "se", "is_fixed", "displacement", "displacement_se", "flagged"),
+)
 SCALED_COLUMNS: Final = ("item", "theta", "scaled", "scaled_se", "true_score", "grade", "meets_standard")
 _NUMBER: Final = r"(-?\d+(?:\.\d+)?)"
 _ENDS: Final = re.compile(rf"{_NUMBER}-{_NUMBER}")
@@ -89,18 +92,48 @@ def scaled_scores(
     return {"scale": None if scale is None else asdict(scale), "items": items, "boundaries": lines}
 
 
+def anchored(names: Sequence[str], estimate: Estimate, file: str) -> list[dict[str, Any]]:
+    """The items on the scale of anchors with fixed values, as JSON values. Raises ScaleOptionsError."""
+    from domain.fixed_anchors import AnchorValuesError, anchored_scores
+
+    rows = named_rows(file, "item", "value")
+    values = numbers_in(rows, "value", file)
+    fixed = {row["item"]: values[k] for k, row in enumerate(rows)}
+    if len(fixed) < len(rows):
+        raise ScaleOptionsError(f"{file}: an anchor is there twice.")
+    try:
+        return [asdict(score) for score in anchored_scores(names, estimate, fixed)]
+    except AnchorValuesError as error:
+        raise ScaleOptionsError(f"{file}: {error}.") from error
+
+
+def print_anchored(found: Sequence[dict[str, Any]]) -> None:
+    """Print the items, and which anchors the decisions would move."""
+    from infrastructure.cli.judging_tables import print_plain_table
+
+    rows = [
+        (
+            item["item"],
+            _text(item["theta"]),
+            "fixed" if item["is_fixed"] else _text(item["se"]),
+            _text(item["displacement"]),
+            _text(item["displacement_se"]),
+            "yes" if item["flagged"] else "-",
+        )
+        for item in found
+    ]
+    print_plain_table(
+        "On the scale of the fixed anchors (displacement: how far the decisions would move an anchor)",
+        ("item", "theta", "se", "displacement", "its se", "flagged"),
+        rows,
+    )
+
+
 def print_scaled(found: dict[str, Any]) -> None:
     """Print the items and the boundaries as tables."""
     from infrastructure.cli.judging_tables import print_plain_table
 
-    def text(value: Any) -> str:
-        if value is None:
-            return "-"
-        if isinstance(value, bool):
-            return "yes" if value else "no"
-        return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-    rows = [tuple(text(item[column]) for column in SCALED_COLUMNS) for item in found["items"]]
+    rows = [tuple(_text(item[column]) for column in SCALED_COLUMNS) for item in found["items"]]
     print_plain_table(
         "Scaled scores and grades", tuple(name.replace("_", " ") for name in SCALED_COLUMNS), rows
     )
@@ -109,10 +142,18 @@ def print_scaled(found: dict[str, Any]) -> None:
             "Grade boundaries from the anchors (-: the anchors are not in the order of the grades)",
             ("between", "theta", "se", "scaled"),
             [
-                (f"{line['below']} and {line['above']}", *(text(line[c]) for c in ("theta", "se", "scaled")))
+                (f"{line['below']} and {line['above']}", *(_text(line[c]) for c in ("theta", "se", "scaled")))
                 for line in found["boundaries"]
             ],
         )
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def _scale(given: str | None, estimate: Estimate) -> Linear | None:

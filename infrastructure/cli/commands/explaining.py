@@ -67,6 +67,7 @@ class CsvTable(StrEnum):
     JUDGES = "judges"
     NEXT_PAIRS = "next-pairs"
     SCALED = "scaled"
+    ANCHORED = "anchored"
 
 
 def bradley_terry(
@@ -162,6 +163,15 @@ def bradley_terry(
             show_default=False,
         ),
     ] = None,
+    anchor_values: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Texts with fixed scores in logits (columns item and value), as from an earlier session: shows all on "
+            "their scale.",
+            show_default=False,
+        ),
+    ] = None,
     standard: Annotated[
         str | None,
         typer.Option(
@@ -195,6 +205,8 @@ def bradley_terry(
 
     if grades is not None and anchors is None:
         raise typer.BadParameter("goes with --anchors", param_hint="--grades")
+    if csv_table is CsvTable.ANCHORED and anchor_values is None:
+        raise typer.BadParameter("goes with --anchor-values", param_hint="--csv anchored")
     if separator is not None:
         separator = {"tab": "\t", "\\t": "\t"}.get(separator, separator)
         if len(separator) != 1 or separator in '"\r\n':
@@ -212,6 +224,7 @@ def bradley_terry(
         locale or work.locale_of_terminal(),
         random_share,
         ScaleOptions(scale, anchors, grades, standard),
+        anchor_values,
     )
     change = work.ChangeOptions(
         tuple(without_judge or ()), tuple(without_item or ()), first, last, epsilon, prior_sd

@@ -1,4 +1,4 @@
-"""The command that plans a judging session."""
+"""The commands that plan a judging session, and that link two."""
 
 from __future__ import annotations
 
@@ -84,3 +84,49 @@ def judging_plan(
         raise typer.BadParameter("name the judges, or give --progress", param_hint="--judges")
     wanted = work.PlanOptions(judges, per_item, per_judge, random_share, seed)
     work.make_plan(source, wanted, work.parse_plan_columns(columns), output, CsvForm(raw, bom))
+
+
+def judging_link(
+    base: Annotated[
+        str,
+        typer.Argument(
+            metavar="BASE.csv",
+            help="The session with the scale; a file as for ras bradley-terry.",
+            show_default=False,
+        ),
+    ],
+    other: Annotated[
+        str,
+        typer.Argument(
+            metavar="OTHER.csv", help="The session that is moved onto that scale.", show_default=False
+        ),
+    ],
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help="Do not link through this common text; may be repeated.", show_default=False
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print the texts of OTHER.csv on the scale of BASE.csv as CSV.")
+    ] = False,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="Names as they are, also those that a spreadsheet takes for formulas."),
+    ] = False,
+    bom: Annotated[bool, typer.Option("--bom", help="With --csv: begin with a byte order mark.")] = False,
+) -> None:
+    """Put two judging sessions on one scale, through the texts that both judged.
+
+    Prints the shift with its linking error, each common text with its displacement, and all texts of OTHER.csv on the
+    scale of BASE.csv.
+    """
+    from infrastructure.cli import judging_link as work
+    from infrastructure.spreadsheet_csv import CsvForm
+
+    if as_csv and as_json:
+        raise typer.BadParameter("choose one of --csv and --json", param_hint="--csv")
+    work.link_sessions(
+        base, other, frozenset(without or ()), as_json=as_json, csv=CsvForm(raw, bom) if as_csv else None
+    )
