@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test-fast test fuzz bench screenshots lock clean
+.PHONY: help setup demo check test-fast test fuzz conformance bench screenshots lock clean
 
 PYTHON ?= python3
 # Installs the locked packages; itself pinned here.
@@ -75,6 +75,10 @@ test: check ## Everything in check, then all tests (RAS_TEST_REQUIRE=kafka: fail
 FUZZ ?= --messages 20000 --seed 1 --fields
 fuzz: $(READY) ## Hostile messages through a whole RAS on PostgreSQL; minutes (FUZZ="--seed 7": other messages)
 	$(BIN)/python -m tests.fuzz $(FUZZ)
+
+CONFORMANCE ?= --examples 50 --seed 1
+conformance: $(READY) ## Generated requests to both APIs, checked against OpenAPI; minutes (CONFORMANCE="--seed 7": others)
+	$(BIN)/python -m tests.conformance $(CONFORMANCE)
 
 bench: $(READY) ## Measure against the targets; minutes
 	$(BIN)/python -m benchmarks.all

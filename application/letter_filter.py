@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from datetime import datetime
 from typing import Final
@@ -14,6 +15,8 @@ from domain.dead_letters import PARKED, STATES, LetterState, Reason
 REASONS: Final = (*(reason.value for reason in Reason), PARKED)
 ANY_STATE: Final = "all"
 LONGEST_ID: Final = 500
+ID_PATTERN: Final = "^[^\\u0000]*[^\\u0000-\\u0020\\u007f-\\u00a0][^\\u0000]*$"
+"""Not blank, and without NUL, in the regular expressions of JSON Schema and of Python."""
 SELECTABLE_STATES: Final = (*STATES, ANY_STATE)
 
 
@@ -69,6 +72,6 @@ def _time(name: str, text: str | None) -> datetime | None:
 
 
 def _id(name: str, text: str | None) -> str | None:
-    if text is not None and (not text.strip() or len(text) > LONGEST_ID or "\0" in text):
+    if text is not None and (len(text) > LONGEST_ID or re.match(ID_PATTERN, text) is None):
         raise ImpossibleFilterError(name, f"must be an id of 1 to {LONGEST_ID} characters")
     return text

@@ -140,6 +140,22 @@ class LetterFilter:
         """Whether only messages are wanted that carry an id."""
         return self.batch is not None or self.essay is not None
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether anything besides the state chooses."""
+        return self.by_id or any((self.reason, self.topic, self.since, self.until))
+
+
+class Settleable(NamedTuple):
+    """Open letters that fit: how many, and position and stream of the oldest. Not `is_complete`: there may be more.
+
+    By an id, only some letters are searched at a time.
+    """
+
+    number: int
+    letters: Sequence[Mapping[str, Any]]
+    is_complete: bool
+
 
 class DeadLetterQueries(Protocol):
     """Queries about dead letters and parked messages."""
@@ -153,10 +169,8 @@ class DeadLetterQueries(Protocol):
     async def letter(self, position: int) -> DeadLetter | None:
         """Return one with its bytes in base64."""
 
-    async def settleable(
-        self, wanted: LetterFilter, *, after: int, limit: int
-    ) -> tuple[int, Sequence[Mapping[str, Any]]]:
-        """Return how many letters behind position `after` fit and are open, and position and stream of the oldest.
+    async def settleable(self, wanted: LetterFilter, *, after: int, limit: int) -> Settleable:
+        """Return how many letters behind position `after` fit and are open, and the `limit` oldest.
 
         What waits in a stream is not among them: that is drained, in order. The state in `wanted` is not looked at.
         """

@@ -6,7 +6,7 @@ from base64 import b64decode
 from functools import cache
 from typing import Annotated, Any, Final, NotRequired, TypeVar, cast
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, with_config
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError, with_config
 from starlette.requests import Request
 from typing_extensions import TypedDict
 
@@ -17,6 +17,8 @@ from infrastructure.http.problems import Problem
 _MOST_BYTES: Final = 10_000
 _MOST_OF_A_MESSAGE: Final = LARGEST_CORRECTION * 4 // 3 + _MOST_BYTES
 """A message of Kafka in base64, and what is around it."""
+
+_BASE64: Final = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 _Body = TypeVar("_Body")
 
@@ -32,8 +34,17 @@ def _base64(text: str) -> str:
     return text
 
 
-ShortText = Annotated[str, Field(min_length=1, max_length=LONGEST), AfterValidator(_short_text)]
-Number = Annotated[int, Field(ge=0)]
+def _whole(value: object) -> object:
+    """Return the whole number that a number with nothing behind its point is, as JSON Schema counts."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+ShortText = Annotated[
+    str,
+    Field(min_length=1, max_length=LONGEST, description="Printable, on one line"),
+    AfterValidator(_short_text),
+]
+Number = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
 
 
 @with_config(extra="forbid", strict=True)
@@ -59,7 +70,11 @@ class Reasoned(Signed):
 class Correction(Reasoned):
     """A corrected message, in base64, that is ingested in place of a dead letter."""
 
-    value: Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"}), AfterValidator(_base64)]
+    value: Annotated[
+        str,
+        Field(json_schema_extra={"contentEncoding": "base64", "pattern": _BASE64}),
+        AfterValidator(_base64),
+    ]
 
 
 @with_config(extra="forbid", strict=True)

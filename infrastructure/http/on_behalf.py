@@ -7,7 +7,7 @@ none of these is refused, so that a new route is closed until somebody thought o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -20,13 +20,18 @@ HEADER: Final = "X-On-Behalf-Of"
 BOUND: Final = "ras.bound"
 """In the scope of a request that is for one teacher."""
 
-_LONGEST_NAME: Final = 255
+LONGEST_NAME: Final = 255
 _TEACHERS: Final = ("user_id", "teacher_id")
 _THINGS: Final = {
     "batch_id": "No batch of this id has been registered.",
     "essay_id": "No batch with this essay has been registered.",
     "job_id": "No judging job of this id is known.",
 }
+
+
+def is_about_a_teacher(names: Collection[str]) -> bool:
+    """Whether an address with these parameters is, or may be, one teacher's; no other may be asked for a teacher."""
+    return not {*_TEACHERS, *_THINGS}.isdisjoint(names)
 
 
 class Owners(Protocol):
@@ -52,7 +57,7 @@ class Bound:
         if any(name != self.teacher for name in named):
             raise Problem(403, f"This request is for the teacher that {HEADER} or the token names.")
         things = [(kind, path_params[kind]) for kind in _THINGS if kind in path_params]
-        if not named and not things:
+        if not is_about_a_teacher(path_params):
             raise Problem(
                 403, f"This is not about one teacher: send it without {HEADER} and without a token."
             )
@@ -81,7 +86,7 @@ class Binding:
         if not given and token is None:
             return None
         said = given[0].strip() if given else None
-        if len(given) > 1 or said == "" or (said is not None and len(said) > _LONGEST_NAME):
+        if len(given) > 1 or said == "" or (said is not None and len(said) > LONGEST_NAME):
             raise Problem(400, f"{HEADER} must name one teacher.")
         if token is not None:
             try:

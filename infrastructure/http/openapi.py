@@ -15,7 +15,7 @@ from starlette.routing import Route
 from application.responses.service import Problem
 from infrastructure.http.health import HEALTH_OPERATIONS
 from infrastructure.http.json_schema import components
-from infrastructure.http.on_behalf import HEADER
+from infrastructure.http.on_behalf import HEADER, LONGEST_NAME
 from infrastructure.http.operation import Operation
 from infrastructure.http.parameters import Header
 
@@ -23,6 +23,13 @@ _ON_BEHALF_OF = Header(
     HEADER,
     "The teacher for whom the service asks: what is another's is answered with 403 or 404. The teacher's token in"
     " `Authorization: Bearer` does the same",
+    {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": LONGEST_NAME,
+        "pattern": r"\S",
+        "examples": ["teacher-0007"],
+    },
 )
 _CORRELATION = Header("X-Correlation-ID", "Taken over where sane, made up where missing, and answered")
 

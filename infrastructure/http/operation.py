@@ -16,6 +16,7 @@ from starlette.responses import Response
 from application.json_text import json_bytes
 from application.responses.service import Problem
 from infrastructure.http.json_schema import object_schema, reference
+from infrastructure.http.on_behalf import is_about_a_teacher
 from infrastructure.http.parameters import Header, Parameter, path_parameter
 from infrastructure.http.responses import json_response
 from infrastructure.http.routing import CheckedRoute, Handler
@@ -93,14 +94,15 @@ class Operation(Generic[_T]):
 
     def described(self) -> dict[str, Any]:
         """Return it as OpenAPI has it."""
+        names = re.findall(r"{(\w+)}", self.path)
         found: dict[str, Any] = {
             "summary": self._summary,
             "description": self._description,
             "parameters": [
-                *(path_parameter(name) for name in re.findall(r"{(\w+)}", self.path)),
+                *(path_parameter(name) for name in names),
                 *([_ETAG.described()] if self._is_kept else ()),
                 *(each.described() for each in self._parameters),
-                {"$ref": "#/components/parameters/OnBehalfOf"},
+                *([{"$ref": "#/components/parameters/OnBehalfOf"}] if is_about_a_teacher(names) else ()),
                 {"$ref": "#/components/parameters/CorrelationId"},
             ],
             "responses": self._responses(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, ClassVar, Final, Generic, TypeVar
@@ -123,10 +124,15 @@ class Flag(Parameter):
 
 
 class Position(Parameter):
-    """A position of the log, or a cursor, which is one; `refusal` is what a client gets for anything else."""
+    """A position of the log, or a cursor, which is one; `refusal` is what a client gets for anything else.
 
-    def __init__(self, name: str, description: str, *, refusal: str) -> None:
-        super().__init__(name, description, {"type": "string", "pattern": f"^[0-9]{{1,{_DIGITS}}}$"})
+    `counted`: from 1, without leading zeros.
+    """
+
+    def __init__(self, name: str, description: str, *, refusal: str, counted: bool = False) -> None:
+        pattern = f"^[1-9][0-9]{{0,{_DIGITS - 1}}}$" if counted else f"^[0-9]{{1,{_DIGITS}}}$"
+        super().__init__(name, description, {"type": "string", "pattern": pattern})
+        self._pattern = re.compile(pattern.replace("$", r"\Z"))
         self._refusal = refusal
 
     def of(self, request: Request) -> int | None:
@@ -134,7 +140,7 @@ class Position(Parameter):
         given = self.text(request)
         if given is None:
             return None
-        if not given.isascii() or not given.isdigit() or len(given) > _DIGITS:
+        if self._pattern.match(given) is None:
             raise Problem(400, self._refusal)
         return int(given)
 

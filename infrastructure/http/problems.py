@@ -84,15 +84,19 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """Return the methods of all routes at the address (RFC 9110, section 10.2.1), not of the first one alone."""
+    """Return the methods of all routes at the address (RFC 9110, section 10.2.1), not of the first one alone.
+
+    An address that is written out in one route is not an id in another, as OpenAPI has it.
+    """
     scope = {
         **request.scope,
         "root_path": request.scope.get("app_root_path", ""),
     }  # a mounted folder changes it
+    matching = [route for route in request.app.routes if route.matches(scope)[0] is not Match.NONE]
+    written_out = [route for route in matching if getattr(route, "path", None) == scope["path"]]
     found = {"OPTIONS"}
-    for route in request.app.routes:
-        if route.matches(scope)[0] is not Match.NONE:
-            found |= getattr(route, "methods", None) or {"GET", "HEAD"}  # a folder of files
+    for route in written_out or matching:
+        found |= getattr(route, "methods", None) or {"GET", "HEAD"}  # a folder of files
     return ", ".join(sorted(found))
 
 

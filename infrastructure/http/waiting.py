@@ -23,17 +23,19 @@ from infrastructure.http.parameters import Header, Parameter, Position
 from infrastructure.http.problems import Problem
 
 POSITION: Final = "RAS-Position"
+_MOST_SECONDS: Final = 999_999_999
+
 AFTER: Final = Position(
     "after",
     f"Answer from what is known of all events up to this position: `{POSITION}` of an earlier answer, or of a change."
-    " 503 where that is not so in time (`wait`, else 5 s)",
+    " 503 where that is not so in time (`wait`, else 5 s), 400 where the log ends before it",
     refusal=f"after must be a position, as in the header {POSITION}.",
 )
 WAIT: Final = Parameter(
     "wait",
     "Seconds to hold a 304 back until there is another answer (with `If-None-Match`), and to wait for `after`; bounded by the"
     " server, 30 s unless set otherwise",
-    {"type": "number", "minimum": 0},
+    {"type": "number", "minimum": 0, "maximum": _MOST_SECONDS},
 )
 PREFER: Final = Header(
     "Prefer",
@@ -43,7 +45,8 @@ _READ_MODEL_LAGS_S: Final = 5.0
 """How long `after` is waited for where the client does not say."""
 
 _PREFERRED: Final = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE | re.ASCII)
-_SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
+_SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,400})?(e-\d{1,3})?", re.ASCII | re.IGNORECASE)
+"""A number of JSON, from 0 to `_MOST_SECONDS`."""
 
 _T = TypeVar("_T")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any, Final, cast
+from typing import Final, cast
 from uuid import UUID
 
 from application.batch_status import batch_status
 from application.list_cursor import ListCursor
-from application.queries import Answer, Edition, LetterFilter, SeveralTeachersError
+from application.queries import Answer, Edition, LetterFilter, Settleable, SeveralTeachersError
 from application.responses.batches import BatchStatus, EssayAnalysis, UserBatches
 from application.responses.dead_letters import DeadLetter, DeadLetterPage, Parked
 from application.responses.inbox import Notifications
@@ -280,15 +280,14 @@ class PostgresQueries(ReadModelQueries):
         """Return the letters that carry the ids wanted, None where no id is."""
         return await carriers(self._rows, _WANTED_LETTERS, wanted, before=before) if wanted.by_id else None
 
-    async def settleable(
-        self, wanted: LetterFilter, *, after: int, limit: int
-    ) -> tuple[int, Sequence[Mapping[str, Any]]]:
-        """Return how many open letters behind `after` fit, and position and stream of the oldest of them."""
+    async def settleable(self, wanted: LetterFilter, *, after: int, limit: int) -> Settleable:
+        """Return how many open letters behind `after` fit, and the oldest of them."""
         found = await self._carriers(replace(wanted, state=LetterState.OPEN.value), None)
         rows = await self._rows(
             _SETTLEABLE, **asdict(wanted), positions=found and found.positions, after=after, limit=limit
         )
-        return (rows[0]["matches"] if rows else 0), rows
+        is_complete = found is None or found.searched_to is None
+        return Settleable(rows[0]["matches"] if rows else 0, rows, is_complete)
 
     async def letter(self, position: int) -> DeadLetter | None:
         """Return one dead letter with its bytes in base64."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import psycopg
+from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import REGISTRY
 from pydantic import SecretStr
@@ -35,6 +36,7 @@ from infrastructure.http.query.app import create_app
 from infrastructure.http.query.history import Past
 from infrastructure.http.service_keys import service_keys_file
 from infrastructure.http.waiting import Waiting
+from infrastructure.kafka import faults as kafka_faults
 from infrastructure.operations.outbox import Outbox, read_outbox
 from infrastructure.orchestrator_client.setup import orchestrator_client
 from infrastructure.postgres import faults
@@ -129,6 +131,10 @@ def query_app(
             )
         except CheckUnderWayError as error:
             raise Problem(409, str(error)) from error
+        except (KafkaError, TimeoutError) as error:
+            raise Problem(
+                503, f"{kafka_faults.sentence(error)} Check again later.", Retry_After="5"
+            ) from error
         return report.as_json()
 
     actions = OperatorActions(settle, drain)

@@ -10,21 +10,16 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from schemathesis.core.result import Ok
-from schemathesis.generation import GenerationMode
 from starlette.routing import Route
 
 from infrastructure.http.assessments.routes import assessments_document
-from tests.integration.test_http_openapi import CHECKS, UNDESCRIBED, references
+from tests.integration.test_http_openapi import UNDESCRIBED, references
 from tests.support.assessing import Assessors, assessors_on
-from tests.support.http import API_KEY
 from tests.support.judging import Job, round_robin
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 
-ACCEPTED = {"X-Internal-API-Key": API_KEY, "X-Service-ID": "result_aggregator_service"}
 DOCUMENT = assessments_document()
 SCHEMAS = DOCUMENT["components"]["schemas"]
 JOBS = ("finished", "running", "only-result", "only-failures", "apart")
@@ -105,33 +100,3 @@ def test_a_batch_is_answered_as_described(assessors: Assessors) -> None:
     Draft202012Validator(schema).validate(body)
     assert {job["job_id"] for job in body["jobs"]} == set(JOBS)
     assert body["jobs"][0].keys() == SCHEMAS["SummaryJob"]["properties"].keys()
-
-
-@pytest.mark.parametrize(("method", "path"), operations())
-def test_answers_are_as_described(assessors: Assessors, method: str, path: str) -> None:
-    """Random parameters and, half of the time, ids that exist: status, type and body as described."""
-    operation = schemathesis.openapi.from_dict(DOCUMENT)[path][method.upper()]
-    strategy = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
-
-    @settings(
-        max_examples=15,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-    )
-    @given(strategy, st.sampled_from([None, *JOBS]))
-    def check(case: Any, job_id: str | None) -> None:
-        if job_id is not None:
-            known = {"job_id": job_id, "batch_id": "known"}
-            case.path_parameters.update((n, v) for n, v in known.items() if n in case.path_parameters)
-        sent = case.as_transport_kwargs(base_url="http://ras.test")
-        headers = {name.lower(): str(value).encode("latin-1") for name, value in sent["headers"].items()}
-        headers |= {name.lower(): value.encode() for name, value in ACCEPTED.items()}
-        response = assessors.api.send(
-            case.method,
-            sent["url"],
-            [(name.encode(), value) for name, value in headers.items()],
-            params=sent["params"],
-        )
-        case.validate_response(response, checks=CHECKS)
-
-    check()

@@ -73,6 +73,30 @@ def test_many_are_discarded_at_once_after_a_question(url: str) -> None:
     assert listed(url, "--state", "discarded") == [3, 1]
 
 
+def test_letters_are_settled_by_the_ids_that_they_carry(url: str) -> None:
+    with opened_store(url) as store:
+        values = [b'{"data": {"entity_id": "essay-0001"', b'{"data": {"parent_id": "batch-0001"']
+        Ingestion(store).insist(
+            [
+                dead_letter(topics.SPELLCHECK_RESULTS, partition=7 + n, value=value)
+                for n, value in enumerate(values)
+            ]
+        )
+    project_store(url)
+    [by_essay] = listed(url, "--essay", "essay-0001")
+
+    none = ras("dead-letters", "retry", "--batch", "batch-0002", "--yes", database_url=url)
+    tried = ras("dead-letters", "retry", "--batch", "batch-0001", "--yes", database_url=url)
+    gone = ras("dead-letters", "discard", "--essay", "essay-0001", "--why", "w", "--yes", database_url=url)
+    both = ras("dead-letters", "retry", "1", "--batch", "batch-0001", "--yes", database_url=url)
+
+    assert none.output == "There are no such dead letters.\n"
+    assert tried.output.startswith("1 dead letter retried: 1 refused.")
+    assert gone.output == "1 dead letter discarded: 1 discarded.\n"
+    assert listed(url, "--state", "discarded") == [by_essay]
+    assert (both.exit_code, "--batch, --essay" in both.errors.replace("\n", " ")) == (2, True)
+
+
 def test_a_retry_that_is_refused_again_is_told_and_fails(url: str) -> None:
     ran = ras("dead-letters", "retry", "1", "3", "--yes", *BY, "--json", database_url=url)
 

@@ -9,12 +9,17 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
 from application import topics
 from infrastructure.check.check import _LOCK_KEY
+from infrastructure.local.processes import free_port
 from infrastructure.postgres.schema import initialise
+from infrastructure.roles.query_api import query_app
+from infrastructure.settings import Servers, Settings
 from tests.integration.test_check import project
-from tests.support.http import OPERATORS, Api, api
+from tests.support.http import API_KEY, OPERATORS, Api, api, client_of
 from tests.support.ingesting import Ingestion, dead_letter, intakes_of, messages_of, small_batch
 from tests.support.postgres_probe import PostgresProbe, opened_store, probe
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
@@ -111,6 +116,20 @@ def test_everything_is_checked_although_an_incremental_check_has_nothing_to_do(u
         report = run["report"]
         assert (report["consistent"], report["since"]) == (False, 0)
         assert {finding["account"] for finding in report["findings"]} == {"read model batch_results.essays"}
+
+
+def test_a_check_without_its_kafka_is_unavailable_and_names_the_reason(url: str) -> None:
+    app = query_app(
+        Servers(url, f"127.0.0.1:{free_port()}"),
+        Settings(_env_file=None),
+        SecretStr(API_KEY),
+        registry=CollectorRegistry(auto_describe=True),
+    )
+    with client_of(app) as client:
+        answer = client.get(CHECK, service=OPERATORS)
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "Kafka" in answer.json()["detail"]
 
 
 def test_one_run_at_a_time_beside_which_queries_are_answered(url: str) -> None:

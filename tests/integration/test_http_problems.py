@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from infrastructure.local.processes import free_port
-from tests.support.http import Api, api
+from tests.support.http import OPERATORS, Api, api
 from tests.support.postgres_probe import probe
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 from tests.support.projecting import Chain
@@ -59,6 +59,12 @@ def test_a_method_that_an_address_does_not_take_is_a_problem_that_names_those_it
     response = client.request(method, MINE)
     check_problem(response, 405)
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
+def test_an_address_that_is_written_out_does_not_take_what_an_id_in_its_place_takes(client: Api) -> None:
+    for name, allowed in (("retry", "OPTIONS, POST"), ("17", "GET, HEAD, OPTIONS")):
+        answer = client.request("OPTIONS", f"/internal/v1/ops/dead-letters/{name}", service=OPERATORS)
+        assert (answer.status_code, answer.headers["Allow"]) == (204, allowed)
 
 
 # Correlation ids.

@@ -35,6 +35,13 @@ SinceOption = Annotated[
 UntilOption = Annotated[
     str | None, typer.Option("--until", metavar="TIME", help="Only received before this time (RFC 3339).")
 ]
+BatchOption = Annotated[
+    str | None,
+    typer.Option("--batch", metavar="ID", help="Only messages that carry this batch's or its essays' ids."),
+]
+EssayOption = Annotated[
+    str | None, typer.Option("--essay", metavar="ID", help="Only messages that carry this essay's id.")
+]
 Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", help="The ids that `list` shows.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All open letters that match the filters.")]
 ByOption = Annotated[
@@ -53,15 +60,8 @@ def list_letters(
     ] = LetterState.OPEN.value,
     since: SinceOption = None,
     until: UntilOption = None,
-    batch: Annotated[
-        str | None,
-        typer.Option(
-            "--batch", metavar="ID", help="Only messages that carry this batch's or its essays' ids."
-        ),
-    ] = None,
-    essay: Annotated[
-        str | None, typer.Option("--essay", metavar="ID", help="Only messages that carry this essay's id.")
-    ] = None,
+    batch: BatchOption = None,
+    essay: EssayOption = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, newest first.")] = 50,
     json_output: JsonOption = False,
 ) -> None:
@@ -123,13 +123,15 @@ def _order(
     topic: TopicOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
+    batch: BatchOption = None,
+    essay: EssayOption = None,
     every: AllOption = False,
     by: ByOption = None,
     yes: YesOption = False,
     json_output: JsonOption = False,
 ) -> _Order:
     """Return the options as a value. Raises typer.BadParameter for a combination that makes no sense."""
-    who, wanted = _operator(by), _filter(reason, topic, since, until)
+    who, wanted = _operator(by), _filter(reason, topic, since, until, batch=batch, essay=essay)
     return _Order(_chosen(ids or (), wanted, every=every), wanted, who, yes, json_output)
 
 
@@ -215,10 +217,9 @@ def _operator(by: str | None) -> str:
 
 def _chosen(ids: Sequence[int], wanted: LetterFilter, *, every: bool) -> Sequence[int]:
     """Return the ids without repeats; none where the filter chooses. Refuses both at once, and neither."""
-    has_filter = any((wanted.reason, wanted.topic, wanted.since, wanted.until))
-    if bool(ids) == (has_filter or every):
+    if bool(ids) == (wanted.is_narrow or every):
         raise typer.BadParameter(
-            "name letters by their ids, or choose by --reason, --topic, --since, --until, or take --all",
+            "name letters by their ids, or choose by --reason, --topic, --since, --until, --batch, --essay, or take --all",
             param_hint="ID",
         )
     if wanted.reason == PARKED:

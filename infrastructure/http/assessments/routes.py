@@ -70,9 +70,13 @@ FIRST: Final = Position(
     "first",
     "What if: begin with this decision of the job, the first being 1",
     refusal="first must be a whole number from 1.",
+    counted=True,
 )
 LAST: Final = Position(
-    "last", "What if: end with this decision", refusal="last must be a whole number from 1."
+    "last",
+    "What if: end with this decision",
+    refusal="last must be a whole number from 1.",
+    counted=True,
 )
 EPSILON_USED: Final = Amount(
     "epsilon",
@@ -108,6 +112,7 @@ DETAILED: Final = Operation(
     description=(
         "Unfinished jobs answer with what is known. With a cursor: decisions only. With a what-if, scores and what rests"
         " on them are those of the changed session; result, matrix, counts, costs and decisions remain the job's."
+        " 400 for a judge or a text that the job does not have, and where no decision is left."
     ),
     media_types=[JSON, _CSV_TYPE],
 )
@@ -154,7 +159,8 @@ def assessment_routes(answers: JudgingAnswers) -> list[Route]:
 
     async def detailed(request: Request) -> Response:
         job_id = id_of(request, "job_id", error="Invalid job ID")
-        table = (TABLE.of(request) or Table.ITEMS) if _as_csv(request) else None
+        form, asked = _csv_form(request), TABLE.of(request) or Table.ITEMS
+        table = asked if _as_csv(request) else None
         wanted = PageRequest(
             after=CURSOR.of(request) or 0,
             limit=(TABLE_LIMIT if table is Table.DECISIONS else LIMIT).of(request),
@@ -177,16 +183,17 @@ def assessment_routes(answers: JudgingAnswers) -> list[Route]:
         reply = _Reply(answer, query=f"{table}{wanted if paged else ''}{statistic.key}", paged=paged)
         if table is None:
             return reply.as_json(request)
-        return await reply.as_csv(request, partial(table_of, table), name=f"{job_id}-{table}")
+        return await reply.as_csv(request, partial(table_of, table), form, name=f"{job_id}-{table}")
 
     async def summary(request: Request) -> Response:
         batch_id = id_of(request, "batch_id", error="Invalid batch ID")
+        form = _csv_form(request)
         answer = await answers.summary(batch_id)
         if answer is None:
             raise Problem(404, "No judging job of this batch is known.", error="Batch not found")
         if _as_csv(request):
             return await _Reply(answer, query="csv").as_csv(
-                request, summary_table, name=f"{batch_id}-summary"
+                request, summary_table, form, name=f"{batch_id}-summary"
             )
         return _Reply(answer, query="json").as_json(request)
 
@@ -199,15 +206,11 @@ def assessment_routes(answers: JudgingAnswers) -> list[Route]:
 
 
 def _wanted_statistics(request: Request) -> Wanted:
-    first, last = FIRST.of(request), LAST.of(request)
-    for name, value in (("first", first), ("last", last)):
-        if value == 0:
-            raise Problem(400, f"{name} must be a whole number from 1.")
     change = Change(
         WITHOUT_JUDGE.of(request),
         WITHOUT_ITEM.of(request),
-        first or 1,
-        last,
+        FIRST.of(request) or 1,
+        LAST.of(request),
         EPSILON_USED.of(request) or EPSILON,
         PRIOR_SD.of(request),
     )
@@ -227,9 +230,8 @@ class _Reply:
         return self._sent(request, self.answer.content, JSON, {})
 
     async def as_csv(
-        self, request: Request, made: Callable[[bytes, CsvForm], bytes], *, name: str
+        self, request: Request, made: Callable[[bytes, CsvForm], bytes], form: CsvForm, *, name: str
     ) -> Response:
-        form = CsvForm(raw=RAW.of(request), byte_order_mark=BOM.of(request))
         content = await asyncio.to_thread(made, self.answer.content, form)
         file = "".join(each if each.isascii() and (each.isalnum() or each in "-_") else "_" for each in name)
         headers = {"Content-Disposition": f'attachment; filename="{file}.csv"'}
@@ -252,6 +254,11 @@ class _Reply:
         return tagged_response(
             request, content, etag=f"{self.answer.version}-{digest}", media_type=media_type, headers=sent
         )
+
+
+def _csv_form(request: Request) -> CsvForm:
+    """Return how CSV is to be written. Raises Problem 400 for what makes no sense, also where JSON is sent."""
+    return CsvForm(raw=RAW.of(request), byte_order_mark=BOM.of(request))
 
 
 def _as_csv(request: Request) -> bool:

@@ -22,7 +22,7 @@ from domain.dead_letters import PARKED, LetterState
 from infrastructure.http.bodies import ReasonedForMany, SignedForMany, body_of, operator_of
 from infrastructure.http.operation import Operation
 from infrastructure.http.operators.actions import OperatorActions
-from infrastructure.http.operators.filters import FILTERS, letters_wanted
+from infrastructure.http.operators.filters import SETTLEABLE_FILTERS, letters_wanted
 from infrastructure.http.parameters import CURSOR, Flag, limit
 from infrastructure.http.problems import Problem
 from infrastructure.http.waiting import AFTER, Waiting
@@ -44,11 +44,12 @@ def _operation(name: str, summary: str, body: type, description: str) -> Operati
         method="POST",
         body=body,
         answer=SettledLetters,
-        parameters=[*FILTERS, ALL, CURSOR, AFTER, LIMIT],
+        parameters=[*SETTLEABLE_FILTERS, ALL, CURSOR, AFTER, LIMIT],
         problems=[409],
-        description=f"{description} Those that the list shows for the same filters, a piece at a time, oldest first. `expected` is the"
+        description=f"{description} Choose by at least one filter, or by `all`: 400 otherwise. Those that the list shows for the same filters, a piece at a time, oldest first. `expected` is the"
         " number that the operator has seen there (`settleable`); 409 where it is another by now. While `left` is not 0, go on"
-        " with `next_cursor` and `left` as `expected`. With `until` letters that come meanwhile do not count.",
+        " with `next_cursor` and `left` as `expected`. With `until` letters that come meanwhile do not count. 409 also where"
+        " there are more open letters than are searched for the ids of `batch` or `essay` at once: add another filter.",
     )
 
 
@@ -94,9 +95,15 @@ def bulk_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, wai
     ) -> Response:
         wanted = _chosen(request)
         await waiting.catch_up(request, dead_letters.name)
-        number, letters = await queries.settleable(
+        number, letters, is_complete = await queries.settleable(
             wanted, after=CURSOR.of(request) or 0, limit=LIMIT.of(request)
         )
+        if not is_complete:
+            raise Problem(
+                409,
+                "There are more open letters than are searched for ids at once. Nothing was changed."
+                " Choose by reason, topic, since or until too.",
+            )
         if number != expected:
             raise Problem(
                 409,
@@ -123,8 +130,8 @@ def bulk_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, wai
         wanted = letters_wanted(request)
         if wanted.reason == PARKED:
             raise Problem(400, "Parked messages are drained in order: POST …/ops/parked/{stream_id}/drain.")
-        if ALL.of(request) == any((wanted.reason, wanted.topic, wanted.since, wanted.until)):
-            raise Problem(400, "Choose by reason, topic, since, until, or take all=true.")
+        if ALL.of(request) == wanted.is_narrow:
+            raise Problem(400, "Choose by reason, topic, since, until, batch, essay, or take all=true.")
         return wanted
 
     return [RETRY_MANY.route(retry), DISCARD_MANY.route(discard)]

@@ -18,7 +18,7 @@ from infrastructure.http.bodies import Correction, Reasoned, Signed, body_of, op
 from infrastructure.http.operation import Operation
 from infrastructure.http.operators.actions import OperatorActions
 from infrastructure.http.operators.bulk_letters import BULK_OPERATIONS, bulk_letter_routes
-from infrastructure.http.operators.filters import BATCH, ESSAY, FILTERS, letters_wanted
+from infrastructure.http.operators.filters import FILTERS, letters_wanted
 from infrastructure.http.parameters import CURSOR, Parameter, limit
 from infrastructure.http.problems import Problem
 from infrastructure.http.waiting import AFTER, Waiting
@@ -34,7 +34,7 @@ LETTERS: Final = Operation(
     _BASE,
     "Dead letters, newest first",
     answer=DeadLetters,
-    parameters=[LIMIT, CURSOR, AFTER, *FILTERS, BATCH, ESSAY, STATE],
+    parameters=[LIMIT, CURSOR, AFTER, *FILTERS, STATE],
 )
 LETTER: Final = Operation(
     _BASE + "/{position}",
@@ -79,15 +79,15 @@ def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, wai
     """Return the routes that answer from `queries`, when they are as far as asked, and change through `actions`."""
 
     async def letters(request: Request) -> Response:
-        wanted = letters_wanted(request, state=STATE.text(request), by_id=True)
+        wanted = letters_wanted(request, state=STATE.text(request))
         await waiting.catch_up(request, dead_letters.name)
         page = await queries.letters(
             wanted,
             limit=LIMIT.of(request),
             before=CURSOR.of(request),
         )
-        settleable, _ = await queries.settleable(wanted, after=0, limit=1)
-        return LETTERS.answered(request, {**page, "settleable": settleable})
+        settleable = await queries.settleable(wanted, after=0, limit=1)
+        return LETTERS.answered(request, {**page, "settleable": settleable.number})
 
     async def letter(request: Request) -> Response:
         await waiting.catch_up(request, dead_letters.name)

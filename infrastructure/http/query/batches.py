@@ -48,7 +48,8 @@ STATUS: Final = Operation(
     parameters=[INCLUDE, AS_OF, BY, AFTER, WAIT, PREFER],
     problems=[404, 500],
     description="A batch that is not registered yet is asked of the orchestrator, where RAS knows one: then there are no"
-    f" essays, `wait` does not wait, and the header `{SOURCE}` is `orchestrator`. 503 where the orchestrator cannot be asked.",
+    f" essays, `wait` does not wait, and the header `{SOURCE}` is `orchestrator`. 503 where the orchestrator cannot be asked."
+    " `include`, `wait` and `after` do not go with `as_of`, and `by` goes with it alone: 400 otherwise.",
 )
 BATCHES_OF: Final = Operation(
     "/internal/v1/batches/user/{user_id}",

@@ -50,6 +50,7 @@ HISTORY: Final = Operation(
     answer=responses.History,
     parameters=[LIMIT, CURSOR, AS_OF, BY],
     problems=[404, 500],
+    description="`by` goes with `as_of` alone: 400 otherwise.",
 )
 READINESS: Final = Operation(
     "/internal/v1/batches/{batch_id}/readiness",
