@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from application.judging_scales import ScaleWishes, scaled_scores
 from domain.bradley_terry import Estimate, JudgingScores, estimate_scores, scores_of
 from domain.comparison_graph import Comparisons, PairCounts
 from domain.findings import find
@@ -29,7 +31,10 @@ class Surprise:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReportContents:
-    """A session and everything computed of it. `mean_times_s` are seconds per decision, where they are known."""
+    """A session and everything computed of it. `mean_times_s` are seconds per decision, where they are known.
+
+    `scaled` are scores on a scale and grades, where they are asked for; `published_grades` those that upstream published.
+    """
 
     title: str
     comparisons: Comparisons
@@ -38,6 +43,8 @@ class ReportContents:
     quality: JudgingQuality
     surprises: tuple[Surprise, ...]
     mean_times_s: Mapping[str, float] = field(default_factory=dict)
+    scaled: Mapping[str, Any] | None = None
+    published_grades: Mapping[str, str] = field(default_factory=dict)
 
 
 def contents_of(
@@ -46,8 +53,10 @@ def contents_of(
     *,
     justifications: Sequence[str | None] | None = None,
     mean_times_s: Mapping[str, float] | None = None,
+    scales: ScaleWishes | None = None,
+    published_grades: Mapping[str, str] | None = None,
 ) -> ReportContents:
-    """Compute a report; `justifications` are in the order of the decisions."""
+    """Compute a report; `justifications` are in the order of the decisions. Raises ScaleError."""
     estimate = estimate_scores(PairCounts.of(comparisons))
     scores = scores_of(comparisons, estimate)
     findings = find(comparisons, estimate, scores)
@@ -60,6 +69,8 @@ def contents_of(
         quality,
         _surprises(comparisons, estimate, justifications),
         mean_times_s or {},
+        None if scales is None else scaled_scores(comparisons.items, estimate, scores, findings, scales),
+        published_grades or {},
     )
 
 

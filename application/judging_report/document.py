@@ -33,11 +33,13 @@ figure { margin: 1rem 0 .5rem; overflow-x: auto; }
 figure svg { height: auto; max-width: 100%; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { border-bottom: 1px solid var(--line); overflow-wrap: anywhere; padding: .3rem .5rem; text-align: left; vertical-align: top; }
-td.number, th.number { overflow-wrap: normal; text-align: right; white-space: nowrap; }
+td.number { white-space: nowrap; } td.number, th.number { text-align: right; } th { overflow-wrap: normal; }
 summary { color: var(--accent); cursor: pointer; }
 @media print { body { font-size: 11pt; max-width: none; padding: 0; } section { break-inside: avoid-page; }
   details.long { display: none; } details::details-content { block-size: auto; content-visibility: visible; } h2 { break-after: avoid; } tr { break-inside: avoid; } }
 """
+_TABLES: Final = frozenset(("scaled", "boundaries"))
+"""Without a figure: the table is what there is to see."""
 _LONG_TABLE: Final = 60
 
 
@@ -77,7 +79,9 @@ def report_html(
         parts += [
             f'<section id="{figure.name}"><h2>{_text(figure.title)}</h2><p>{_text(figure.sentence)}</p>',
             f"<figure>{drawings[figure.name]}</figure>" if figure.name in drawings else "",
-            _details(texts["table"], figure.columns, figure.rows, comma),
+            _table(figure.columns, figure.rows, comma)
+            if figure.name in _TABLES
+            else _details(texts["table"], figure.columns, figure.rows, comma),
             "</section>",
         ]
     rows = [
@@ -110,12 +114,17 @@ def _details(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], comma: bool) -> str:
     body = []
+    numbers: set[int] = set()
     for row in rows:
-        cells = (_cell(value, comma) for value in row)
+        cells = [_cell(value, comma) for value in row]
+        numbers.update(place for place, (is_number, _) in enumerate(cells) if is_number)
         body.append(
             "<tr>" + "".join(f"<td{' class=number' if n else ''}>{_text(text)}</td>" for n, text in cells)
         )
-    head = "".join(f"<th scope=col>{_text(column)}</th>" for column in columns)
+    head = "".join(
+        f"<th scope=col{' class=number' if place in numbers else ''}>{_text(column)}</th>"
+        for place, column in enumerate(columns)
+    )
     return f"<table><thead><tr>{head}</thead><tbody>{''.join(body)}</tbody></table>"
 
 

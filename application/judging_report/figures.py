@@ -65,6 +65,7 @@ def figures(contents: ReportContents, texts: Texts, locale: str) -> list[Figure]
     """All figures in the order of the report."""
     return [
         _scores(contents, texts),
+        *_scaled(contents, texts),
         _forward_test(contents, texts),
         _growth(contents, texts),
         _infit_of_items(contents, texts),
@@ -150,6 +151,37 @@ def _scores(contents: ReportContents, texts: Texts) -> Figure:
     )
     columns = texts.columns("rank", "item", "theta", "se", "se_full", "ranks", "firth", "comparisons", "wins")
     return Figure("scores", title, sentence, _intervals(title, texts["logits"], values), columns, rows)
+
+
+def _scaled(contents: ReportContents, texts: Texts) -> list[Figure]:
+    """Tables of the scores on the scale that was asked for, and of the grade boundaries."""
+    if contents.scaled is None:
+        return []
+    items = contents.scaled["items"]
+    answers = {True: texts["yes"], False: texts["no"], None: None}
+    cells: dict[str, list[Any]] = {
+        "item": [item["item"] for item in items],
+        "scaled": [item["scaled"] for item in items],
+        "se": [item["scaled_se"] for item in items],
+        "true_score": [item["true_score"] for item in items],
+        "grade": [item["grade"] for item in items],
+        "published_grade": [contents.published_grades.get(item["item"]) for item in items],
+        "meets_standard": [answers[item["meets_standard"]] for item in items],
+    }
+    asked = [name for name, column in cells.items() if any(cell is not None for cell in column)]
+    rows = list(zip(*(cells[name] for name in asked), strict=True))
+    columns = texts.columns(*asked)
+    found = [Figure("scaled", texts["scaled"], texts["scaled_says"], None, columns, rows)]
+    if contents.scaled["boundaries"]:
+        lines = [
+            (f"{line['below']} - {line['above']}", line["theta"], line["se"], line["scaled"])
+            for line in contents.scaled["boundaries"]
+        ]
+        unclear = any(line["theta"] is None for line in contents.scaled["boundaries"])
+        sentence = texts["boundaries_unclear" if unclear else "boundaries_say"]
+        columns = texts.columns("boundary", "theta", "se", "scaled")
+        found.append(Figure("boundaries", texts["boundaries"], sentence, None, columns, lines))
+    return found
 
 
 def _forward_test(contents: ReportContents, texts: Texts) -> Figure:

@@ -23,6 +23,18 @@ TEXTS: Final[Mapping[str, str]] = {
         "Ju längre till höger, desto bättre bedömdes texten. Där linjer överlappar är ordningen osäker: {item}, på "
         "första plats, kan höra hemma var som helst från plats {best} till {worst} av {n}."
     ),
+    "scaled": "Poäng på en skala, och betyg",
+    "scaled_says": (
+        "Samma poäng i andra enheter. Den sanna poängen är den andel av jämförelserna som en text väntas vinna mot alla "
+        "andra texter, gånger 100. Betygen kommer från den här omgångens ankartexter; publicerade betyg är andras arbete."
+    ),
+    "boundaries": "Betygsgränser",
+    "boundaries_say": "En gräns ligger mitt emellan ankartexterna för två grannbetyg.",
+    "boundaries_unclear": (
+        "En gräns ligger mitt emellan ankartexterna för två grannbetyg. Där ankartexter för ett högre betyg inte bedömdes "
+        "som bättre finns ingen gräns: sätt inga betyg efter dessa ankartexter."
+    ),
+    "no": "nej",
     "logits": "poäng (vid skillnaden 1 väljs den högre i 73 % av jämförelserna)",
     "forward": "Gick besluten att förutsäga?",
     "forward_good": (
@@ -63,6 +75,12 @@ TEXTS: Final[Mapping[str, str]] = {
     "verdict_deviating": "avviker",
     "verdict_contrary": "tvärtom",
     "verdict_cannot_tell": "går inte att säga",
+    "col_scaled": "på skalan",
+    "col_true_score": "sann poäng",
+    "col_grade": "betyg",
+    "col_published_grade": "publicerat betyg",
+    "col_meets_standard": "når nivån",
+    "col_boundary": "mellan",
     "col_rank": "plats",
     "col_item": "text",
     "col_other": "mot",

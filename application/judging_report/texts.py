@@ -42,6 +42,18 @@ _ENGLISH: Final[Mapping[str, str]] = {
         "The further to the right, the better the text was judged. Where lines overlap, the order of two texts is "
         "uncertain: {item}, in first place, could be anywhere from place {best} to {worst} of {n}."
     ),
+    "scaled": "Scores on a scale, and grades",
+    "scaled_says": (
+        "The same scores in other units. The true score is the share of comparisons that a text is expected to win "
+        "against every other text, times 100. Grades come from the anchors of this session; published ones are others' work."
+    ),
+    "boundaries": "Grade boundaries",
+    "boundaries_say": "A boundary lies half way between the anchors of two neighbouring grades.",
+    "boundaries_unclear": (
+        "A boundary lies half way between the anchors of two neighbouring grades. Where anchors of a higher grade were "
+        "judged no better there is no boundary: do not grade by these anchors."
+    ),
+    "no": "no",
     "logits": "score (1 apart: the higher one is chosen in 73 % of comparisons)",
     "forward": "Could the decisions be predicted?",
     "forward_good": (
@@ -82,6 +94,12 @@ _ENGLISH: Final[Mapping[str, str]] = {
     "verdict_deviating": "deviates",
     "verdict_contrary": "contrary",
     "verdict_cannot_tell": "cannot tell",
+    "col_scaled": "on the scale",
+    "col_true_score": "true score",
+    "col_grade": "grade",
+    "col_published_grade": "published grade",
+    "col_meets_standard": "meets the standard",
+    "col_boundary": "between",
     "col_rank": "place",
     "col_item": "text",
     "col_other": "against",

@@ -20,7 +20,8 @@ from infrastructure.cli.judging_scales import (
     anchored,
     print_anchored,
     print_scaled,
-    scaled_scores,
+    scale_errors,
+    wishes,
 )
 from infrastructure.spreadsheet_csv import CsvForm, csv_bytes
 
@@ -91,7 +92,10 @@ def bradley_terry(decisions: str, form: FileForm, output: Output, change: Change
     what_if = None if whole is None else differences(whole, scores)
     scaled = None
     if output.csv_table == "scaled" or not output.scales.are_none:
-        scaled = scaled_scores(comparisons.items, estimate, scores, findings, output.scales)
+        from application.judging_scales import scaled_scores
+
+        with scale_errors():
+            scaled = scaled_scores(comparisons.items, estimate, scores, findings, wishes(output.scales))
     on_anchors = None
     if output.anchor_values is not None:
         on_anchors = anchored(comparisons.items, estimate, output.anchor_values)

@@ -13,11 +13,14 @@ import typer
 
 from infrastructure.cli.drawing import draw, labelled
 from infrastructure.cli.judging_csv import DecisionsFileError, FileForm, read_decisions
+from infrastructure.cli.judging_scales import ScaleOptions, scale_errors, wishes
 from infrastructure.errors import OperatorError
 
 if TYPE_CHECKING:
     from application.judging_report.contents import ReportContents
 
+PUBLISHED = "published"
+"""In place of a file of anchors: the anchors of a job, with the grades that were published."""
 _PAGE = 1000
 
 
@@ -36,6 +39,7 @@ def judging_report(
     figure: str | None,
     with_figures: bool,
     title: str | None,
+    scales: ScaleOptions,
 ) -> None:
     """Write the report of a file of decisions, or of a job that RAS has recorded, to `output`."""
     suffix = output.suffix.lower()
@@ -43,7 +47,8 @@ def judging_report(
     if suffix not in wanted:
         raise ReportError(f"{output}: the name must end in {' or '.join(wanted)}.")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    contents = _contents(source, form, title)
+    with scale_errors():
+        contents = _contents(source, form, title, scales)
 
     from application.judging_report.data import report_json
     from application.judging_report.document import report_html
@@ -71,7 +76,7 @@ def judging_report(
     typer.echo(f"Wrote {output} ({len(written) / 1000:,.0f} kB).")
 
 
-def _contents(source: str, form: FileForm, title: str | None) -> ReportContents:
+def _contents(source: str, form: FileForm, title: str | None, scales: ScaleOptions) -> ReportContents:
     from application.judging_report.contents import contents_of
     from domain.comparison_graph import Comparisons, JudgingDataError
 
@@ -80,7 +85,11 @@ def _contents(source: str, form: FileForm, title: str | None) -> ReportContents:
         and not Path(source).exists()
         and Path(source).suffix.lower() not in (".csv", ".tsv", ".txt")
     ):
-        return asyncio.run(_job(source, title))
+        return asyncio.run(_job(source, title, scales))
+    if scales.anchors == PUBLISHED:
+        raise ReportError(
+            "--anchors published: a file of decisions has no published grades; give a CSV file."
+        )
     columns = read_decisions(source, form)
     try:
         comparisons = Comparisons.from_names(
@@ -92,10 +101,14 @@ def _contents(source: str, form: FileForm, title: str | None) -> ReportContents:
         )
     except JudgingDataError as error:
         raise DecisionsFileError(f"{source}: {error}.") from error
-    return contents_of(title or ("Judging session" if source == "-" else Path(source).stem), comparisons)
+    return contents_of(
+        title or ("Judging session" if source == "-" else Path(source).stem),
+        comparisons,
+        scales=None if scales.are_none else wishes(scales),
+    )
 
 
-async def _job(job_id: str, title: str | None) -> ReportContents:
+async def _job(job_id: str, title: str | None, scales: ScaleOptions) -> ReportContents:
     """What RAS has recorded of a job, at one moment."""
     from application.assessments import Outcome, PageRequest
     from application.judging_report.contents import contents_of
@@ -132,4 +145,21 @@ async def _job(job_id: str, title: str | None) -> ReportContents:
         for judge, tally in job.tallies.items()
         if tally.times
     }
-    return contents_of(title or job_id, job.comparisons, justifications=justifications, mean_times_s=times)
+    lines = () if facts.result is None else facts.result.lines
+    judged = set(job.comparisons.items)
+    anchors = {line["essay_id"]: line["letter_grade"] for line in lines if line["is_anchor"]}
+    wanted = None
+    if scales.anchors == PUBLISHED:
+        wanted = wishes(scales._replace(anchors=None))._replace(
+            grades={name: grade for name, grade in anchors.items() if name in judged}
+        )
+    elif not scales.are_none:
+        wanted = wishes(scales)
+    return contents_of(
+        title or job_id,
+        job.comparisons,
+        justifications=justifications,
+        mean_times_s=times,
+        scales=wanted,
+        published_grades={line["essay_id"]: line["letter_grade"] for line in lines},
+    )

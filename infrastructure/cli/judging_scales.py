@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -11,17 +11,13 @@ from infrastructure.cli.judging_plan import named_rows, numbers_in
 from infrastructure.errors import OperatorError
 
 if TYPE_CHECKING:
-    from domain.bradley_terry import Estimate, JudgingScores
-    from domain.findings import Findings
-    from domain.scales import Boundary, Linear
+    from application.judging_scales import ScaleWishes
+    from domain.bradley_terry import Estimate
 
 ANCHORED_COLUMNS: Final = (
     *("item", "theta", "se", "is_fixed", "displacement", "displacement_se", "flagged"),
 )
 SCALED_COLUMNS: Final = ("item", "theta", "scaled", "scaled_se", "true_score", "grade", "meets_standard")
-_NUMBER: Final = r"(-?\d+(?:\.\d+)?)"
-_ENDS: Final = re.compile(rf"{_NUMBER}-{_NUMBER}")
-_MEAN: Final = re.compile(rf"mean={_NUMBER},spread={_NUMBER}")
 
 
 class ScaleOptionsError(OperatorError):
@@ -44,52 +40,26 @@ class ScaleOptions(NamedTuple):
         return self == ScaleOptions()
 
 
-def scaled_scores(
-    names: Sequence[str], estimate: Estimate, scores: JudgingScores, findings: Findings, wanted: ScaleOptions
-) -> dict[str, Any]:
-    """The items in the order of the scores, and the boundaries, as JSON values. Raises ScaleOptionsError."""
-    from domain.bradley_terry import DECIMALS
-    from domain.scales import ScaleError, boundaries, grade_of, true_scores
+def wishes(wanted: ScaleOptions) -> ScaleWishes:
+    """Return what is asked for, the file of anchors read. Raises ScaleOptionsError."""
+    from application.judging_scales import ScaleWishes
 
-    theta = {item.item: item.theta for item in scores.items}
-    if estimate.n_components > 1:
-        raise ScaleOptionsError(
-            "The comparisons fall into groups that no decision connects: there is no common scale. "
-            "Compare texts of different groups, or score each group alone."
-        )
-    if wanted.standard is not None and wanted.standard not in theta:
-        raise ScaleOptionsError(f"--standard: there is no text {wanted.standard!r}.")
+    grades = None
+    if wanted.anchors is not None:
+        grades = {row["item"]: row["grade"].strip() for row in named_rows(wanted.anchors, "item", "grade")}
+    order = [each.strip() for each in (wanted.grades or "").split(",") if each.strip()]
+    return ScaleWishes(wanted.scale, grades, order, wanted.standard)
+
+
+@contextmanager
+def scale_errors() -> Iterator[None]:
+    """Turn a ScaleError into one with an exit code, as a sentence."""
+    from domain.scales import ScaleError
+
     try:
-        scale = _scale(wanted.scale, estimate)
-        found: tuple[Boundary, ...] = ()
-        if wanted.anchors is not None:
-            rows = named_rows(wanted.anchors, "item", "grade")
-            grades = {row["item"]: row["grade"].strip() for row in rows}
-            order = [each.strip() for each in (wanted.grades or "").split(",") if each.strip()]
-            found = boundaries(names, estimate, grades, order or sorted({*grades.values()}, reverse=True))
+        yield
     except ScaleError as error:
         raise ScaleOptionsError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
-    true = dict(zip(names, true_scores(estimate).tolist(), strict=True))
-    items = [
-        {
-            "item": item.item,
-            "theta": item.theta,
-            "scaled": None if scale is None else scale.of(item.theta),
-            "scaled_se": None if scale is None else round(abs(scale.slope) * more.se_full, DECIMALS),
-            "true_score": round(true[item.item], DECIMALS),
-            "grade": grade_of(item.theta, found) if found else None,
-            "meets_standard": None if wanted.standard is None else item.theta >= theta[wanted.standard],
-        }
-        for item, more in zip(scores.items, findings.items, strict=True)
-    ]
-    lines = [
-        {
-            **asdict(each),
-            "scaled": None if scale is None or each.theta is None else scale.of(each.theta),
-        }
-        for each in found
-    ]
-    return {"scale": None if scale is None else asdict(scale), "items": items, "boundaries": lines}
 
 
 def anchored(names: Sequence[str], estimate: Estimate, file: str) -> list[dict[str, Any]]:
@@ -154,15 +124,3 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
-def _scale(given: str | None, estimate: Estimate) -> Linear | None:
-    from domain.scales import with_ends, with_mean_and_spread
-
-    if given is None:
-        return None
-    if ends := _ENDS.fullmatch(given.replace(" ", "")):
-        return with_ends(estimate.theta, float(ends[1]), float(ends[2]))
-    if mean := _MEAN.fullmatch(given.replace(" ", "")):
-        return with_mean_and_spread(estimate.theta, float(mean[1]), float(mean[2]))
-    raise ScaleOptionsError(f"--scale: {given!r} is neither LOW-HIGH such as 0-100 nor mean=500,spread=100.")

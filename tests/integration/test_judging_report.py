@@ -16,7 +16,8 @@ from application.judging_report.contents import contents_of
 from application.judging_report.document import report_html
 from application.judging_report.figures import figures, for_print
 from application.judging_report.texts import NOTICES, TEXTS, Language
-from domain.comparison_graph import Comparisons
+from domain.bradley_terry import estimate_scores, scores_of
+from domain.comparison_graph import Comparisons, PairCounts
 from domain.notices import ENGLISH, Kind
 from infrastructure.cli.commands.explaining import judging_report
 from infrastructure.cli.failures import exit_code_of
@@ -220,3 +221,34 @@ def test_a_recorded_job_has_a_report_with_times_and_justifications(
         assert ">3.143<" in written  # seconds per decision
         assert 'id="position"' in written
         assert "no judging job of this id" in _refusal(_run("165", "-o", path, "--no-figures"))
+
+
+def test_scores_on_a_scale_with_grades_and_a_standard_are_tables_of_the_report(tmp_path: Path) -> None:
+    session = field_case("contrary")
+    scores = scores_of(session, estimate_scores(PairCounts.of(session))).items
+    anchors = tmp_path / "anchors.csv"
+    anchors.write_text(f"item,grade\n{scores[0].item},A\n{scores[-1].item},F\n", encoding="utf-8")
+    path = tmp_path / "scaled.html"
+
+    result = _run(
+        *(CASES / "contrary.csv", "-o", path, "--no-figures", "--scale", "0-100"),
+        *("--anchors", anchors, "--standard", scores[3].item),
+    )
+
+    assert result.exit_code == 0, result.exception
+    written = path.read_text(encoding="utf-8")
+    sections = {attributes.get("id") for attributes in _Document(written).all("section")}
+    assert {"scaled", "boundaries"} <= sections
+    assert "<td class=number>100</td>" in written
+    assert "<td>F - A</td>" in written
+    assert "meets the standard" in written
+    assert "published grade" not in written
+
+
+def test_a_scale_that_cannot_be_made_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    refused = _refusal(_run(CASES / "contrary.csv", "-o", path, "--no-figures", "--scale", "high"))
+    assert "neither LOW-HIGH such as 0-100 nor mean=500,spread=100" in refused
+    refused = _refusal(_run(CASES / "contrary.csv", "-o", path, "--no-figures", "--anchors", "published"))
+    assert "has no published grades" in refused
+    assert not path.exists()

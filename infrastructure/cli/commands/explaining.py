@@ -60,6 +60,40 @@ def explain(
     work.explain(batch_id, most=None if show_all else NAMED, json_output=json_output)
 
 
+_Scale = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LOW-HIGH|mean=M,spread=S",
+        help="Also show scores on a scale, such as 0-100 (lowest and highest text) or mean=500,spread=100.",
+        show_default=False,
+    ),
+]
+_Anchors = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE.csv",
+        help="Texts with known grades (columns item and grade): shows grade boundaries and grades.",
+        show_default=False,
+    ),
+]
+_Grades = Annotated[
+    str | None,
+    typer.Option(
+        metavar="F,E,...,A",
+        help="With --anchors: the grades, the lowest first. By default A is the highest.",
+        show_default=False,
+    ),
+]
+_Standard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        help="The text that just meets the standard: shows which texts do.",
+        show_default=False,
+    ),
+]
+
+
 class CsvTable(StrEnum):
     """The tables of `--csv`."""
 
@@ -139,30 +173,9 @@ def bradley_terry(
         float,
         typer.Option(min=0.001, max=0.499, help="The adjustment of the scores; published results have 0.3."),
     ] = 0.3,
-    scale: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LOW-HIGH|mean=M,spread=S",
-            help="Also show scores on a scale, such as 0-100 (lowest and highest text) or mean=500,spread=100.",
-            show_default=False,
-        ),
-    ] = None,
-    anchors: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE.csv",
-            help="Texts with known grades (columns item and grade): shows grade boundaries and grades.",
-            show_default=False,
-        ),
-    ] = None,
-    grades: Annotated[
-        str | None,
-        typer.Option(
-            metavar="F,E,...,A",
-            help="With --anchors: the grades, the lowest first. By default A is the highest.",
-            show_default=False,
-        ),
-    ] = None,
+    scale: _Scale = None,
+    anchors: _Anchors = None,
+    grades: _Grades = None,
     anchor_values: Annotated[
         str | None,
         typer.Option(
@@ -172,14 +185,7 @@ def bradley_terry(
             show_default=False,
         ),
     ] = None,
-    standard: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            help="The text that just meets the standard: shows which texts do.",
-            show_default=False,
-        ),
-    ] = None,
+    standard: _Standard = None,
     prior_sd: Annotated[
         float | None,
         typer.Option(
@@ -274,6 +280,10 @@ def judging_report(
         str | None,
         typer.Option(help="The report's heading. By default the file's or job's name.", show_default=False),
     ] = None,
+    scale: _Scale = None,
+    anchors: _Anchors = None,
+    grades: _Grades = None,
+    standard: _Standard = None,
     columns: Annotated[
         str | None,
         typer.Option(
@@ -281,9 +291,16 @@ def judging_report(
         ),
     ] = None,
 ) -> None:
-    """Write a report of a judging session to hand on. One HTML file has figures, tables and plain sentences."""
+    """Write a report of a judging session to hand on. One HTML file has figures, tables and plain sentences.
+
+    For a job, --anchors published takes its anchors with their published grades.
+    """
     from infrastructure.cli import judging_report as work
     from infrastructure.cli.judging_csv import FileForm, parse_columns
+    from infrastructure.cli.judging_scales import ScaleOptions
+
+    if grades is not None and anchors is None:
+        raise typer.BadParameter("goes with --anchors", param_hint="--grades")
 
     work.judging_report(
         source,
@@ -293,4 +310,5 @@ def judging_report(
         figure=figure,
         with_figures=not no_figures,
         title=title,
+        scales=ScaleOptions(scale, anchors, grades, standard),
     )
