@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from application.assessments import JobFacts, PairCount
 from application.judging_findings import findings_body
+from application.judging_scales import ScaleWishes, scaled_scores
 from application.judging_scores import ScoredJob, Wanted, scored
 from application.responses import judging as responses
 from domain.judge_agreement import Rate
@@ -29,6 +30,7 @@ def detailed(
     """Return everything about a job except its single decisions.
 
     A what-if changes scores and what rests on them; result, matrix, counts and costs remain those of the whole job.
+    Raises JudgingDataError and ScaleError for a what-if or scale that cannot be made.
     """
     job = scored(facts, wanted)
     comparison = job.published_comparison()
@@ -46,6 +48,7 @@ def detailed(
         **_quality(job),
         "findings": None if job.findings is None else findings_body(job.findings),
         "what_if": None if job.what_if is None else cast("responses.WhatIf", asdict(job.what_if)),
+        "scaled": _scaled(job),
         "published_comparison": (
             None if comparison is None else cast("responses.PublishedComparison", asdict(comparison))
         ),
@@ -75,6 +78,24 @@ def summarised(facts: JobFacts) -> responses.SummaryJob:
         },
         "provenance": job.provenance(),
     }
+
+
+def _scaled(job: ScoredJob) -> responses.Scaled | None:
+    """Return what is asked for of scales and grades. Raises ScaleError."""
+    wanted = job.wanted.scales
+    if wanted is None or job.scores is None:
+        return None
+    assert job.comparisons is not None
+    assert job.estimate is not None
+    assert job.findings is not None
+    wishes = ScaleWishes(
+        wanted.scale,
+        job.anchor_grades() if wanted.by_anchors else None,
+        wanted.grade_order,
+        wanted.standard,
+    )
+    found = scaled_scores(job.comparisons.items, job.estimate, job.scores, job.findings, wishes)
+    return cast("responses.Scaled", found)
 
 
 def _ranking_line(item: responses.Item) -> responses.RankingLine:

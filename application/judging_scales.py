@@ -48,7 +48,7 @@ def scaled_scores(
             "compare texts of different groups, or score each group alone"
         )
     if wanted.standard is not None and wanted.standard not in theta:
-        raise ScaleError(f"--standard: there is no text {wanted.standard!r}")
+        raise ScaleError(f"there is no text {wanted.standard!r} to be the standard")
     scale = None if wanted.scale is None else _scale(wanted.scale, estimate)
     found: tuple[Boundary, ...] = ()
     if wanted.grades is not None:
@@ -82,4 +82,4 @@ def _scale(given: str, estimate: Estimate) -> Linear:
         return with_ends(estimate.theta, float(ends[1]), float(ends[2]))
     if mean := _MEAN.fullmatch(given.replace(" ", "")):
         return with_mean_and_spread(estimate.theta, float(mean[1]), float(mean[2]))
-    raise ScaleError(f"--scale: {given!r} is neither LOW-HIGH such as 0-100 nor mean=500,spread=100")
+    raise ScaleError(f"the scale {given!r} is neither LOW-HIGH such as 0-100 nor mean=500,spread=100")

@@ -38,7 +38,7 @@ from domain.uncertainty import ItemUncertainty
 from domain.what_if import Change, Differences, changed, differences
 
 METHOD: Final = "bradley-terry"
-ANSWER_VERSION: Final = 3
+ANSWER_VERSION: Final = 4
 """Changes whenever the same facts would be answered with other bytes although the method is the same."""
 
 _Z: Final = 1.96
@@ -58,8 +58,20 @@ _PUBLISHED: Final = (
 _NO_MISFITS: Final = Misfits(None, (), None, ())
 
 
+class WantedScales(NamedTuple):
+    """Scores on a scale, grades by the job's anchors with the lowest grade first, and a text that is the standard.
+
+    An empty order has A as the highest. `application.judging_scales` has the forms of a scale.
+    """
+
+    scale: str | None = None
+    by_anchors: bool = False
+    grade_order: tuple[str, ...] = ()
+    standard: str | None = None
+
+
 class Wanted(NamedTuple):
-    """What a reader asks of the statistics: a what-if, the share of random next pairs, the language of name order.
+    """What a reader asks of the statistics: a what-if, the share of random next pairs, the language of name order, scales.
 
     Without a `locale` names are in the order of their code points.
     """
@@ -67,6 +79,7 @@ class Wanted(NamedTuple):
     change: Change = Change()
     random_share: float = RANDOM_SHARE
     locale: str = ""
+    scales: WantedScales | None = None
 
     @property
     def key(self) -> str:
@@ -241,6 +254,15 @@ class ScoredJob:
             {name: line["bt_score"] for name, line in lines.items()},
             [each for each in self.findings.items if each.item in ours],
         )
+
+    def anchor_grades(self) -> dict[str, str]:
+        """Return the published grades of the anchors that judges decided on."""
+        judged = set() if self.comparisons is None else set(self.comparisons.items)
+        return {
+            line["essay_id"]: line["letter_grade"]
+            for line in self._lines()
+            if line["is_anchor"] and line["essay_id"] in judged
+        }
 
     def _by_name(self, judge: tuple[str, _Tally]) -> Any:
         return sort_key(self.wanted.locale)(judge[0]) if self.wanted.locale else judge[0]

@@ -341,6 +341,43 @@ class WhatIf(TypedDict):
     items: list[_ItemChange]
 
 
+class _Scale(TypedDict):
+    """intercept + slope * theta"""
+
+    intercept: float
+    slope: float
+
+
+class _ScaledItem(TypedDict):
+    item: str
+    theta: float
+    scaled: float | None
+    scaled_se: Annotated[float | None, Field(description="The full standard error, on the scale")]
+    true_score: Annotated[
+        float, Field(description="Share of wins expected against every other text, times 100")
+    ]
+    grade: Annotated[str | None, Field(description="By the boundaries; null where one is not known")]
+    meets_standard: bool | None
+
+
+class _Boundary(TypedDict):
+    below: str
+    above: str
+    theta: Annotated[
+        float | None, Field(description="null where the anchors are not in the order of the grades")
+    ]
+    se: float | None
+    scaled: float | None
+
+
+class Scaled(TypedDict):
+    """Scores on the scale, and grades, that the request asks for; upstream's grades are in `published`"""
+
+    scale: _Scale | None
+    items: list[_ScaledItem]
+    boundaries: list[_Boundary]
+
+
 class _Disagreement(TypedDict):
     item: str
     rank: Annotated[float, Field(description="Among the texts that both have; equal scores share the mean")]
@@ -375,6 +412,9 @@ class Statistics(JobHead, Quality, total=False):
     matrix: Matrix
     findings: Findings | None
     what_if: Annotated[WhatIf | None, Field(description="null where the request changes nothing")]
+    scaled: Annotated[
+        Scaled | None, Field(description="null where the request asks for no scale, grades or standard")
+    ]
     published_comparison: PublishedComparison | None
     judges: list[Judge]
     counts: Counts

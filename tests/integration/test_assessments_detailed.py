@@ -8,6 +8,7 @@ import pytest
 
 from application.judging_scores import ANSWER_VERSION
 from domain.assessment_events import Side
+from domain.values import EssayResult
 from tests.support.assessing import PREFIX, Assessors, assessors_on
 from tests.support.given import ranked
 from tests.support.judging import Job, round_robin
@@ -321,6 +322,50 @@ def test_a_what_if_is_answered_beside_the_usual_answer(assessors: Assessors) -> 
     assert assessors.detailed("what-if") == whole
 
 
+def test_scores_come_on_a_scale_with_a_standard_where_that_is_asked_for(assessors: Assessors) -> None:
+    job = Job("scaled", "b-scaled")
+    assessors.hear([*round_robin(job, ESSAYS, JUDGES), job.ends(*ESSAYS)])
+    plain = assessors.detailed("scaled")
+    assert plain["scaled"] is None
+    standard = plain["items"][2]["item"]
+
+    body = assessors.detailed("scaled", f"?scale=0-100&standard={standard}")
+
+    scaled = body["scaled"]
+    assert (scaled["items"][0]["scaled"], scaled["items"][-1]["scaled"]) == (100, 0)
+    assert [item["meets_standard"] for item in scaled["items"][:4]] == [True, True, True, False]
+    assert scaled["boundaries"] == []
+    assert body["items"] == plain["items"]
+
+
+def test_grades_come_from_the_anchors_beside_the_published_ones(assessors: Assessors) -> None:
+    job = Job("graded", "b-graded")
+    order = [*ESSAYS]
+    results = [
+        EssayResult(
+            essay_id=name,
+            rank=rank,
+            bt_score=0.0,
+            normalized_score=0.5,
+            letter_grade=grade,
+            confidence_score=0.5,
+            confidence_label="MID",
+            is_anchor=grade in ("A", "F"),
+        )
+        for rank, (name, grade) in enumerate(
+            zip(order, ["A", *["C"] * (len(order) - 2), "F"], strict=True), start=1
+        )
+    ]
+    assessors.hear([*round_robin(job, ESSAYS, JUDGES), job.ends(*results)])
+
+    body = assessors.detailed("graded", "?grades=true&grade_order=F,C,A")
+
+    [boundary] = body["scaled"]["boundaries"]
+    assert (boundary["below"], boundary["above"]) == ("F", "A")
+    assert {item["grade"] for item in body["scaled"]["items"]} <= {"A", "F", None}
+    assert {item["published"]["letter_grade"] for item in body["items"]} == {"A", "C", "F"}
+
+
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
@@ -329,10 +374,13 @@ def test_a_what_if_is_answered_beside_the_usual_answer(assessors: Assessors) -> 
         ("first=999", "No decision is left"),
         ("epsilon=0.5", "epsilon must be a number from 0.001 to 0.499"),
         ("prior_sd=nan", "prior_sd must be a number"),
+        ("scale=high", "The scale 'high' is neither LOW-HIGH such as 0-100"),
+        ("standard=nobody", "There is no text 'nobody' to be the standard"),
+        ("grades=true", "Boundaries need anchors of two grades or more"),
     ],
 )
 def test_a_what_if_that_cannot_be_answered_is_refused(assessors: Assessors, query: str, reason: str) -> None:
-    job = Job(f"refused-{query[:5]}", f"b-refused-{query[:5]}")
+    job = Job(f"refused-{query[:4]}", f"b-refused-{query[:4]}")
     assessors.hear([*round_robin(job, ESSAYS, JUDGES), job.ends(*ESSAYS)])
     answer = assessors.api.get(f"{PREFIX}/{job.job_id}/detailed?{query}")
     assert answer.status_code == 400

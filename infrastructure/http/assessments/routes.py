@@ -15,10 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from application.assessments import Outcome, PageRequest
-from application.judging_scores import Wanted
+from application.judging_scores import Wanted, WantedScales
 from application.responses.judging import DecisionPage, Detailed, Summary
 from domain.comparison_graph import JudgingDataError
 from domain.next_pairs import RANDOM_SHARE
+from domain.scales import ScaleError
 from domain.score_equations import EPSILON
 from domain.what_if import Change
 from infrastructure.http.assessments.answers import Computed, JudgingAnswers
@@ -101,18 +102,31 @@ SHARE: Final = Amount(
 LOCALE: Final = Parameter(
     "locale", "The language by which names of judges are sorted, such as sv; without it by code points"
 )
+SCALE: Final = Parameter(
+    "scale",
+    "Also scores on a scale: LOW-HIGH, such as 0-100 (lowest and highest text), or mean=500,spread=100",
+)
+GRADES: Final = Flag(
+    "grades", "Also grade boundaries half way between the anchors' published grades, and grades"
+)
+GRADE_ORDER: Final = Parameter(
+    "grade_order", "With `grades`: the grades between commas, the lowest first; without it A is the highest"
+)
+STANDARD: Final = Parameter("standard", "The text that just meets the standard: shows which texts do")
+_SCALES: Final = [SCALE, GRADES, GRADE_ORDER, STANDARD]
 _WANTED: Final = [WITHOUT_JUDGE, WITHOUT_ITEM, FIRST, LAST, EPSILON_USED, PRIOR_SD, SHARE, LOCALE]
 
 DETAILED: Final = Operation(
     _DETAILED,
     "Everything about a judging job",
     answer=Detailed,
-    parameters=[CURSOR, LIMIT, OUTCOME, TABLE, RAW, BOM, *_WANTED],
+    parameters=[CURSOR, LIMIT, OUTCOME, TABLE, RAW, BOM, *_WANTED, *_SCALES],
     problems=[404],
     description=(
         "Unfinished jobs answer with what is known. With a cursor: decisions only. With a what-if, scores and what rests"
         " on them are those of the changed session; result, matrix, counts, costs and decisions remain the job's."
-        " 400 for a judge or a text that the job does not have, and where no decision is left."
+        " 400 for a judge or a text that the job does not have, where no decision is left, and for a scale or grades"
+        " that cannot be made. Scales and grades need decisions."
     ),
     media_types=[JSON, _CSV_TYPE],
 )
@@ -120,7 +134,7 @@ DETAILED_CSV: Final = Operation(
     f"{_DETAILED}.csv",
     "A table of a judging job",
     answer=Detailed,
-    parameters=[TABLE, CURSOR, TABLE_LIMIT, OUTCOME, RAW, BOM, *_WANTED],
+    parameters=[TABLE, CURSOR, TABLE_LIMIT, OUTCOME, RAW, BOM, *_WANTED, *_SCALES],
     problems=[404],
     description=f"{_AS_TABLE} The header `Link` names the next page of decisions.",
     media_types=[_CSV_TYPE],
@@ -175,7 +189,7 @@ def assessment_routes(answers: JudgingAnswers) -> list[Route]:
                 if only_decisions
                 else answers.detailed(job_id, wanted, statistic)
             )
-        except JudgingDataError as error:
+        except (JudgingDataError, ScaleError) as error:
             raise Problem(400, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
         if answer is None:
             raise Problem(404, "No judging job of this id is known.", error="Job not found")
@@ -215,7 +229,18 @@ def _wanted_statistics(request: Request) -> Wanted:
         PRIOR_SD.of(request),
     )
     share = SHARE.of(request)
-    return Wanted(change, RANDOM_SHARE if share is None else share, (LOCALE.text(request) or "")[:35])
+    scales = WantedScales(
+        SCALE.text(request),
+        GRADES.of(request),
+        tuple(each.strip() for each in (GRADE_ORDER.text(request) or "").split(",") if each.strip()),
+        STANDARD.text(request),
+    )
+    return Wanted(
+        change,
+        RANDOM_SHARE if share is None else share,
+        (LOCALE.text(request) or "")[:35],
+        None if scales == WantedScales() else scales,
+    )
 
 
 @dataclass(frozen=True, slots=True)
