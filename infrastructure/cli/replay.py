@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import typer
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import ClusterAuthorizationFailedError
 from aiokafka.structs import RecordMetadata
 
 from application.topics import INPUT_TOPICS
@@ -24,7 +25,7 @@ from infrastructure.cli.progress import ProgressBars
 from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared, run
 from infrastructure.cli.stream_file import RecordedMessage, read_stream
-from infrastructure.kafka import clients
+from infrastructure.kafka import clients, faults
 from infrastructure.kafka.topics import MAX_MESSAGE_BYTES
 from infrastructure.local.embedded_kafka import LARGEST_MESSAGE_BYTES
 from infrastructure.local.running_note import kafka_to_send_to
@@ -81,7 +82,12 @@ async def _send(messages: Sequence[RecordedMessage], address: str, rate: float, 
     producer = clients.producer(address, max_request_size=MAX_MESSAGE_BYTES, linger_ms=5)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(producer.stop)
-        await producer.start()
+        try:
+            await producer.start()
+        except ClusterAuthorizationFailedError as error:
+            # A broker lets a user who may write to any topic begin, and says of the others only this.
+            topics = {message.topic for message in messages}
+            raise CommandError(f"{faults.missing_acl('WRITE', topics)} Nothing was sent.") from error
         progress = stack.enter_context(ProgressBars())
         task = progress.add_task("sending", total=len(messages))
         sender = _Sender(producer)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import orjson
 import pytest
 from confluent_kafka.admin import AclOperation, ResourceType  # type: ignore[attr-defined]
 
@@ -13,13 +14,13 @@ from application.topics import INPUT_TOPICS, OUTPUT_TOPICS, PUBLISHER_POSITION
 from infrastructure.demo.stream import stream
 from infrastructure.postgres.schema import initialise
 from tests.support import kafka_acls, requirements
-from tests.support.accounts import all_is_published, taken_in
+from tests.support.accounts import all_is_published, taken_in, wait_until_settled
 from tests.support.kafka_choice import NoBrokerError, own_broker_parts
 from tests.support.kafka_jars import JarsUnavailableError
 from tests.support.postgres_probe import PostgresProbe, probe
 from tests.support.role_process import Installation
 from tests.support.secured_kafka import LIMITED_USER, PASSWORD, USER, Grant, SecuredKafka, token_endpoint
-from tests.support.topics import Topics
+from tests.support.topics import Sendable, Topics
 from tests.support.waiting import wait_until
 
 _MESSAGES: Final = list(stream(20_261_128, 4, class_sizes=(1, 3)))
@@ -237,24 +238,31 @@ _SETTING_UP: Final = [
     *(_topic(topic, AclOperation.DESCRIBE_CONFIGS) for topic in _ALL_TOPICS),
     (ResourceType.BROKER, "kafka-cluster", AclOperation.CREATE),
 ]
+_STREAM_FILE: Final = "stream.jsonl"
 _COMMANDS: Final[list[tuple[tuple[str, ...], list[Grant], str]]] = [
     (("init",), _SETTING_UP, PUBLISHER_POSITION),
     (("status",), _LOOKING, INPUT_TOPICS[0]),
     (("outbox",), _LOOKING, PUBLISHER_POSITION),
+    (("check",), _LOOKING, OUTPUT_TOPICS[0]),
+    (("replay", _STREAM_FILE), [_topic(_MESSAGES[0].topic, AclOperation.WRITE)], _MESSAGES[0].topic),
 ]
 
 
 def test_a_command_works_with_exactly_the_listed_acls_and_names_the_topic_of_one_that_is_missing(
-    ras: Installation, secured: SecuredKafka
+    ras: Installation, secured: SecuredKafka, store: PostgresProbe, tmp_path: Path
 ) -> None:
     topics = Topics(secured.bootstrap_servers)
     topics.renew()
     topics.send(_MESSAGES)
-    ingester = ras.start("ingest").wait_until_ready()
-    wait_until(lambda: _all_is_in(ras), what="all is in")
-    ingester.terminate()
+    for role in ("ingest", "publish", "project"):
+        ras.start(role).wait_until_ready()
+    wait_until_settled(store, topics, ras.transactional_id)
+    ras.terminate_all()
+    file = tmp_path / _STREAM_FILE
+    file.write_bytes(_line_of(_MESSAGES[0]))
     wrong = []
-    for command, grants, topic in _COMMANDS:
+    for (name, *arguments), grants, topic in _COMMANDS:
+        command = (name, *(str(file) if argument == _STREAM_FILE else argument for argument in arguments))
         secured.grant_exactly(grants)
         right = ras.run(*command, **_limited(secured))
         if right.exit_code != 0 or "ACL" in right.output:
@@ -265,6 +273,11 @@ def test_a_command_works_with_exactly_the_listed_acls_and_names_the_topic_of_one
             wrong.append((command, lacking.output))
 
     assert wrong == []
+
+
+def _line_of(message: Sendable) -> bytes:
+    value = orjson.loads(message.value or b"")
+    return orjson.dumps({"topic": message.topic, "key": None, "headers": {}, "value": value})
 
 
 @pytest.mark.parametrize("command", [("dead-letters", "list"), ("parked", "list")])
