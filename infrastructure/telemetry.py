@@ -100,6 +100,11 @@ class RoleMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self.unsent = Gauge(
+            "ras_publisher_parked_messages",
+            "Messages that wait because their topic refuses one as too large.",
+            registry=registry,
+        )
         self.faults = Counter("ras_faults", "Faults waited out.", ["role"], registry=registry)
         self._condition = Gauge(
             "ras_role_condition",

@@ -114,10 +114,24 @@ class _ParkedStream(TypedDict):
 ParkedStream = _ParkedStream
 
 
+class _Unsent(TypedDict):
+    topic: str
+    key: str
+    stream_id: Annotated[str, Field(description="Of the event whose message the topic refuses")]
+    waiting: Annotated[Count, Field(description="That message and those behind it under the same key")]
+    first_position: Count
+    since: datetime
+    fault: str
+
+
+Unsent = _Unsent
+
+
 class Parked(TypedDict):
-    """The streams in which messages wait."""
+    """The streams in which messages wait to be ingested, and the messages that wait to be published."""
 
     parked: list[_ParkedStream]
+    unsent: list[_Unsent]
 
 
 class Drained(TypedDict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,12 +14,8 @@ from domain.batch import batch_stream_id
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.letters import ask, bar, confirm, opened_store, plain
 from infrastructure.cli.standard_output import console, say
-from infrastructure.cli.starting import prepared
 from infrastructure.cli.tables import print_rows
-from infrastructure.eventstore.publisher_position import PositionCopy
 from infrastructure.eventstore.store import EventStore
-from infrastructure.local.running_note import servers_to_look_at
-from infrastructure.publishing.parked_messages import Lane, from_marks
 
 _LONGEST_NAME = 300
 _COLUMNS = ("waiting", "since", "stream_id", "fault")
@@ -28,7 +23,8 @@ _COLUMNS = ("waiting", "since", "stream_id", "fault")
 
 def list_parked(*, json_output: bool) -> None:
     """Print the streams in which messages wait, in or out, the longest waiting first."""
-    streams = _waiting() + asyncio.run(_not_sent())
+    body = _asked()
+    streams = body["parked"] + body["unsent"]
     if json_output:
         typer.echo(json_bytes(streams))
         return
@@ -76,31 +72,14 @@ def _told(tell: Callable[[int], None], before: int, done: int, _left: int) -> No
 
 
 def _waiting() -> list[dict[str, Any]]:
-    async def asked(queries: Any) -> list[dict[str, Any]]:
-        return list((await queries.parked())["parked"])
+    return list(_asked()["parked"])
+
+
+def _asked() -> dict[str, list[dict[str, Any]]]:
+    async def asked(queries: Any) -> dict[str, list[dict[str, Any]]]:
+        return dict(await queries.parked())
 
     return ask(asked)
-
-
-async def _not_sent() -> list[dict[str, Any]]:
-    """Return the streams whose events wait to be published, as `_waiting` does."""
-    settings = prepared()
-    copy = PositionCopy(servers_to_look_at(settings).database_url, settings.transactional_id)
-    try:
-        parked = await copy.parked()
-    finally:
-        await copy.close()
-    lanes: dict[Lane, dict[str, Any]] = {}
-    for each, (_, since) in zip(from_marks(parked), parked, strict=True):
-        first: dict[str, Any] = {
-            "stream_id": each.stream_id,
-            "waiting": 0,
-            "first_position": each.notification_id,
-            "since": since,
-            "fault": f"{each.reason} Raise max.message.bytes of the topic; the publisher then sends it.",
-        }
-        lanes.setdefault(each.lane, first)["waiting"] += 1
-    return list(lanes.values())
 
 
 def _meant(name: str, waiting: Collection[str], store: EventStore) -> str:

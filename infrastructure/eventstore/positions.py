@@ -76,6 +76,17 @@ PARKED: Final = """
     SELECT mark, updated_at FROM ras.positions WHERE starts_with(name, 'parked/' || %s || '/') ORDER BY position, name
 """
 """Messages of events up to the publisher's position that are not sent yet; the mark is all of it as JSON."""
+UNSENT: Final = """
+    SELECT topic, key, (array_agg(stream_id ORDER BY position))[1] AS stream_id, count(*) AS waiting,
+        min(position) AS first_position, min(updated_at) AS since,
+        (array_agg(reason ORDER BY position))[1] AS reason
+    FROM (
+        SELECT position, updated_at, mark::jsonb ->> 1 AS topic, mark::jsonb ->> 2 AS key,
+            mark::jsonb ->> 3 AS stream_id, mark::jsonb ->> 4 AS reason
+        FROM ras.positions WHERE starts_with(name, 'parked/')
+    ) AS parked GROUP BY topic, key ORDER BY first_position, topic
+"""
+"""The same by topic and key: what waits behind the first message of each, which its topic refuses."""
 FORGET_PARKED: Final = """
     DELETE FROM ras.positions WHERE starts_with(name, %(prefix)s) AND NOT name = ANY(%(names)s)
 """

@@ -123,7 +123,12 @@ class OperatorPages:
             return RedirectResponse("/operator/parked", status_code=303)
         body = await self._letters.parked()
         return self._renderer.page(
-            request, "parked.html", identity, title="Parked messages", parked=body["parked"]
+            request,
+            "parked.html",
+            identity,
+            title="Parked messages",
+            parked=body["parked"],
+            unsent=body["unsent"],
         )
 
     async def checks(self, request: Request, identity: Identity) -> Response:

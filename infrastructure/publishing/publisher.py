@@ -185,6 +185,11 @@ class KafkaSink:
         if monotonic() - self._written_at >= _HEARTBEAT_S:
             await self._transact((), position, self._parked)
 
+    @property
+    def parked_messages(self) -> int:
+        """How many messages are parked."""
+        return len(self._parked)
+
     def complaint(self) -> str | None:
         """Return a sentence on the events that are parked."""
         return complaint(self._parked)
@@ -369,7 +374,9 @@ class KafkaSink:
     async def _write_anew(self, position: int, parked: Parked) -> None:
         """Write a position that does not follow from the one before. What lies behind it is not parked."""
         self._mark = None
-        await self._transact((), position, tuple(each for each in parked if each.notification_id <= position))
+        kept = tuple(each for each in parked if each.notification_id <= position)
+        await self._transact((), position, kept)
+        await self._copy.write_parked(to_marks(kept))  # what it held may be of another day
 
     async def _discard_producer(self) -> None:
         producer, self._producer = self._producer, None

@@ -16,6 +16,7 @@ from application.responses.inbox import Notifications
 from application.responses.organisations import OrganisationSummary
 from domain.dead_letters import LetterState
 from domain.values import BatchStatus as Status
+from infrastructure.eventstore.positions import UNSENT
 from infrastructure.postgres.read_models import ReadModelUnavailableError
 from infrastructure.queries.bodies import (
     dead_letter_body,
@@ -23,6 +24,7 @@ from infrastructure.queries.bodies import (
     essay_body,
     notification_body,
     parked_stream,
+    unsent,
     written,
 )
 from infrastructure.queries.essays import ANALYSIS_QUERY, COMPARISONS_QUERY, ESSAY_QUERY, feedback_members
@@ -295,5 +297,8 @@ class PostgresQueries(ReadModelQueries):
         return dead_letter_body(rows[0]) if rows else None
 
     async def parked(self) -> Parked:
-        """Return the streams in which messages wait."""
-        return {"parked": [parked_stream(row) for row in await self._rows(_PARKED)]}
+        """Return the streams in which messages wait, and what waits to be published."""
+        return {
+            "parked": [parked_stream(row) for row in await self._rows(_PARKED)],
+            "unsent": [unsent(row) for row in await self._rows(UNSENT)],
+        }

@@ -9,7 +9,7 @@ from typing import Any, cast
 import orjson
 
 from application.responses.batches import EssayInBatch, EssayResult
-from application.responses.dead_letters import DeadLetter, DeadLetterSummary, ParkedStream
+from application.responses.dead_letters import DeadLetter, DeadLetterSummary, ParkedStream, Unsent
 from application.responses.inbox import Notification
 from domain.values import CLIENT_STATUS
 
@@ -114,6 +114,19 @@ def parked_stream(row: Mapping[str, Any]) -> ParkedStream:
         "first_position": row["first_position"],
         "since": row["since"],
         "fault": row["fault"],
+    }
+
+
+def unsent(row: Mapping[str, Any]) -> Unsent:
+    """Return the messages of one topic and key that wait to be published."""
+    return {
+        "topic": row["topic"],
+        "key": row["key"],
+        "stream_id": row["stream_id"],
+        "waiting": row["waiting"],
+        "first_position": row["first_position"],
+        "since": row["since"],
+        "fault": f"{row['reason']} Raise max.message.bytes of the topic; the publisher then sends it.",
     }
 
 

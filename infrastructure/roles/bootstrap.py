@@ -103,6 +103,7 @@ def publisher(
         after_restore=after_restore,
         tracer=_of_messages(tracer),
     )
+    metrics.unsent.set_function(lambda: sink.parked_messages)
     return Follower(
         "publisher",
         log=log,

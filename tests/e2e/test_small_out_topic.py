@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from application.topics import BATCH_RESULTS_READY
+from application.restore import announcement_digest
+from application.topics import BATCH_RESULTS_READY, PUBLISHER_POSITION
 from infrastructure.demo.stream import stream
-from tests.support.accounts import check_published_once, taken_in, wait_until_settled
+from infrastructure.eventstore.publisher_position import publisher_position
+from tests.support.accounts import (
+    all_is_taken_in,
+    announced,
+    check_published_once,
+    taken_in,
+    wait_until_settled,
+)
+from tests.support.backups import bring_back, save
 from tests.support.postgres_probe import PostgresProbe
 from tests.support.role_process import Installation
 from tests.support.topics import Sendable, Topics
@@ -85,3 +95,47 @@ def test_what_does_not_fit_waits_alone_and_goes_out_once_when_the_topic_is_chang
     assert _printed(ras, "parked", "list") == []
     check_published_once(store, ras_topics, ras.transactional_id)
     assert _printed(ras, "check", "--incremental")["consistent"]
+
+
+def test_what_is_parked_stays_so_when_the_position_is_lost_and_after_a_restore_and_goes_out_once(
+    ras: Installation, ras_topics: Topics, store: PostgresProbe, tmp_path: Path
+) -> None:
+    _small(ras_topics, 500)
+    ingester = ras.start("ingest").wait_until_ready()
+    _ingested(ras_topics, store, _MESSAGES)
+    _publish_what_fits(ras, ras_topics, store)
+    parked = _printed(ras, "parked", "list")
+    position = store.positions()[publisher_position(ras.transactional_id)]
+
+    ras_topics.delete(PUBLISHER_POSITION)
+    assert ras.run("init").exit_code == 0
+    _publish_what_fits(ras, ras_topics, store, "--resume-at", str(position))
+    assert _printed(ras, "parked", "list") == parked
+
+    save(ras.database_url, tmp_path / "backup.sql")
+    _ingested(ras_topics, store, _LATER)
+    _publish_what_fits(ras, ras_topics, store)
+    assert len(_printed(ras, "parked", "list")) > len(parked)
+    ingester.terminate()
+    bring_back(ras.database_url, tmp_path / "backup.sql")
+    ras.start("ingest").wait_until_ready()
+    wait_until(lambda: all_is_taken_in(store, ras_topics), what="all is in again", deadline_s=60)
+    publisher = ras.start("publish", "--after-restore")
+    publisher.wait_for_health("degraded", saying="ras parked list", deadline_s=60)
+    ras_topics.set(BATCH_RESULTS_READY, {"max.message.bytes": "10485760"})
+
+    publisher.wait_for_health("ok", deadline_s=60)
+    wait_until_settled(store, ras_topics, ras.transactional_id, projected=False)
+    assert _printed(ras, "parked", "list") == []
+    due = [message for message in announced(store) if message.topic == BATCH_RESULTS_READY]
+    sent = [announcement_digest(record.value) for record in ras_topics.read([BATCH_RESULTS_READY])]
+    assert sorted(map(str, sent)) == sorted(str(announcement_digest(message.value)) for message in due)
+    assert len(set(sent)) == len(sent)
+
+
+def _publish_what_fits(ras: Installation, topics: Topics, store: PostgresProbe, *arguments: str) -> None:
+    publisher = ras.start("publish", *arguments)
+    publisher.wait_for_health("degraded", saying="ras parked list", deadline_s=60)
+    wait_until_settled(store, topics, ras.transactional_id, projected=False)
+    assert publisher.metric("ras_publisher_parked_messages") > 0
+    assert publisher.terminate() == 0

@@ -262,6 +262,25 @@ def test_parked_messages_are_listed_and_drained_in_order(
     }
 
 
+def test_messages_that_wait_to_be_published_are_listed_by_topic_and_key(office: Office) -> None:
+    topic = topics.BATCH_RESULTS_READY
+    for position, key, reason in ((7, "a", "It is too large."), (8, "b", "So is it."), (9, "a", "")):
+        mark = json.dumps([position, topic, key, f"batch-{key}", reason])
+        office.database.execute(
+            "INSERT INTO ras.positions (name, position, mark) VALUES (%s, %s, %s)",
+            f"parked/publisher/{position}/{topic}",
+            position,
+            mark,
+        )
+
+    first, second = office.ask("/parked")["unsent"]
+
+    assert (first["topic"], first["key"], first["stream_id"]) == (topic, "a", "batch-a")
+    assert (first["waiting"], first["first_position"]) == (2, 7)
+    assert first["fault"].startswith("It is too large. Raise max.message.bytes of the topic")
+    assert (second["key"], second["waiting"], second["first_position"]) == ("b", 1, 8)
+
+
 @pytest.mark.parametrize("stream", ["dead-letter-x", "batch-nosuch", "assessment-nosuch", "batch-"])
 def test_a_stream_in_which_nothing_can_wait_is_not_found(office: Office, stream: str) -> None:
     response = office.order(f"/parked/{stream}/drain")

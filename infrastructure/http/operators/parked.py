@@ -1,4 +1,4 @@
-"""Routes for operators: streams in which messages wait for a fix of RAS's code."""
+"""Routes for operators: streams in which messages wait for a fix of RAS's code, or to be published."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ _BASE: Final = "/internal/v1/ops/parked"
 
 PARKED: Final = Operation(
     _BASE,
-    "Streams in which messages wait for a fix of our own code",
+    "Streams in which messages wait for a fix of our own code, and messages that their topic refuses",
     answer=Parked,
     parameters=[AFTER],
+    description="`parked` is drained by this API after the fix. `unsent` goes out by itself when max.message.bytes of its "
+    "topic is raised.",
 )
 DRAIN: Final = Operation(
     _BASE + "/{stream_id}/drain",
