@@ -19,7 +19,7 @@ from tests.support.topics import Topics
 from tests.support.waiting import wait_until
 
 _MESSAGES: Final = list(stream(20_261_125, 6, class_sizes=(1, 8)))
-_DEADLINE_S: Final = 90.0
+_DEADLINE_S: Final = 120.0
 
 
 class _Pair(NamedTuple):

@@ -43,8 +43,8 @@ def test_every_role_and_command_verifies_the_server_and_works(
         for command in (("init",), ("status",), ("rebuild", "batch_results"), ("parked", "list")):
             done = ras.run(*command)
             assert done.exit_code == 0, done.output
-        for role in [ras.start(name) for name in _ROLES]:
-            role.wait_until_ready()
+        for name in _ROLES:
+            assert ras.start(name).wait_until_ready().terminate() == 0
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,15 @@ def test_a_certificate_that_does_not_fit_is_named(
 ) -> None:
     url = encrypted.server.url(host, sslmode="verify-full", sslrootcert=getattr(encrypted, trusted))
     with Installation(url, kafka_bootstrap, tmp_path) as ras:
-        roles = [ras.start(name) for name in _ROLES]
         command = ras.run("init")
 
         assert command.exit_code == 1
         assert "TLS with PostgreSQL failed" in command.output
         assert named in command.output
         assert "sslrootcert" in command.output
-        for role in roles:
-            wanted = "failed" if role.name.startswith("serve") else "degraded"
-            role.wait_for_health(wanted, saying="TLS with PostgreSQL failed")
+        for name in _ROLES:
+            role = ras.start(name)
+            wanted = "failed" if name.startswith("serve") else "degraded"
+            role.wait_for_health(wanted, saying="TLS with PostgreSQL failed", deadline_s=120)
+            assert role.terminate() == 0
             assert "Traceback" not in role.output

@@ -119,12 +119,12 @@ def test_what_is_parked_stays_so_when_the_position_is_lost_and_after_a_restore_a
     ingester.terminate()
     bring_back(ras.database_url, tmp_path / "backup.sql")
     ras.start("ingest").wait_until_ready()
-    wait_until(lambda: all_is_taken_in(store, ras_topics), what="all is in again", deadline_s=60)
+    wait_until(lambda: all_is_taken_in(store, ras_topics), what="all is in again", deadline_s=120)
     publisher = ras.start("publish", "--after-restore")
-    publisher.wait_for_health("degraded", saying="ras parked list", deadline_s=60)
+    publisher.wait_for_health("degraded", saying="ras parked list", deadline_s=120)
     ras_topics.set(BATCH_RESULTS_READY, {"max.message.bytes": "10485760"})
 
-    publisher.wait_for_health("ok", deadline_s=60)
+    publisher.wait_for_health("ok", deadline_s=120)
     wait_until_settled(store, ras_topics, ras.transactional_id, projected=False)
     assert _printed(ras, "parked", "list") == []
     due = [message for message in announced(store) if message.topic == BATCH_RESULTS_READY]
@@ -135,7 +135,7 @@ def test_what_is_parked_stays_so_when_the_position_is_lost_and_after_a_restore_a
 
 def _publish_what_fits(ras: Installation, topics: Topics, store: PostgresProbe, *arguments: str) -> None:
     publisher = ras.start("publish", *arguments)
-    publisher.wait_for_health("degraded", saying="ras parked list", deadline_s=60)
+    publisher.wait_for_health("degraded", saying="ras parked list", deadline_s=120)
     wait_until_settled(store, topics, ras.transactional_id, projected=False)
     assert publisher.metric("ras_publisher_parked_messages") > 0
     assert publisher.terminate() == 0

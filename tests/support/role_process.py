@@ -26,7 +26,7 @@ _PLAIN_HTTP: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 _PORTS: Final = {"serve": "api_port", "serve-assessments": "assessments_port"}
 _GRACE_S: Final = 20.0
-_START_DEADLINE_S: Final = 60.0
+_START_DEADLINE_S: Final = 120.0
 _ASK_INTERVAL_S: Final = 0.05
 """How often a role is asked for its health: to answer takes it time that it needs to start on a busy machine."""
 
