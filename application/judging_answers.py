@@ -109,6 +109,8 @@ def _ranking_line(item: responses.Item) -> responses.RankingLine:
         "se": item["se"],
         "lower": item["lower"],
         "upper": item["upper"],
+        "best_rank": item["best_rank"],
+        "worst_rank": item["worst_rank"],
         "comparisons": item["comparisons"],
         "wins": item["wins"],
         "published_rank": published.get("rank"),

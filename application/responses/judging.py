@@ -433,6 +433,10 @@ class Detailed(Statistics, DecisionPage):
 
 
 class _RankingLine(_Score):
+    best_rank: Annotated[
+        Count | None, Field(description="95 % interval of the rank, by the whole covariance matrix")
+    ]
+    worst_rank: Count | None
     item: str
     is_anchor: bool
     comparisons: Count

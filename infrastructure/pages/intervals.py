@@ -10,7 +10,9 @@ import orjson
 from application.enrichment import Assessment, AssessmentUnavailable
 
 _WIDTH: Final = 100
-_NONE: Final[Mapping[str, Any]] = {"theta": None, "lower": None, "upper": None, "drawn": None}
+_NUMBERS: Final = ("theta", "lower", "upper")
+_RANKS: Final = ("best_rank", "worst_rank")
+_NONE: Final[Mapping[str, Any]] = dict.fromkeys((*_NUMBERS, *_RANKS, "drawn"))
 
 
 class Intervals:
@@ -31,12 +33,20 @@ class Intervals:
         self._span = max((line["upper"] for line in self._lines.values()), default=1.0) - self._least or 1.0
 
     def of(self, essay_id: str) -> Mapping[str, Any]:
-        """Return `theta`, `lower` and `upper` in logits, and their places in a drawing 100 wide; None without."""
+        """Return `theta`, `lower` and `upper` in logits, their places in a drawing 100 wide, and the ranks within the error.
+
+        All are None without.
+        """
         line = self._lines.get(essay_id)
         if line is None:
             return _NONE
-        numbers = {name: line[name] for name in ("theta", "lower", "upper")}
-        return {**numbers, "drawn": {name: round(self._place(value), 1) for name, value in numbers.items()}}
+        numbers = {name: line[name] for name in _NUMBERS}
+        ranks = {name: line.get(name) for name in _RANKS}
+        return {
+            **numbers,
+            **ranks,
+            "drawn": {name: round(self._place(value), 1) for name, value in numbers.items()},
+        }
 
     def _place(self, value: float) -> float:
         return _WIDTH * (value - self._least) / self._span

@@ -27,6 +27,7 @@ SWEDISH: Final[Mapping[str, str]] = {
     "Condition": "Tillstånd",
     "Confidence": "Säkerhet",
     "Corrections": "Rättningar",
+    "Ranks within the error": "Rangplatser inom felmarginalen",
     "Course": "Kurs",
     "Dead letter": "Dött brev",
     "Dead letters": "Döda brev",

@@ -158,6 +158,7 @@ class TeacherPages:
             text=text,
             grades=_grades(essays),
             has_intervals=any(each["drawn"] for each in essays),
+            has_language=any(each["words"] is not None for each in essays),
             history=history["events"],
             more_history=history.get("next_cursor") is not None,
             why=await self._why(request, row["batch_id"], summary),
@@ -253,9 +254,13 @@ class TeacherPages:
             raise Problem(404, "There is no such batch.")
         body = _plain(answer.body)
         ranked = await self._pages.rankings(batch_id)
+        language = await self._pages.language_figures(batch_id)
         intervals = await self._intervals(batch_id, body["essay_count"])
         essays = [
-            {**_essay(each, ranked.get(each["essay_id"], {})), **intervals.of(each["essay_id"])}
+            {
+                **_essay(each, ranked.get(each["essay_id"], {}), language.get(each["essay_id"], {})),
+                **intervals.of(each["essay_id"]),
+            }
             for each in body["essays"]
         ]
         return row, _summary(body), essays
@@ -287,7 +292,9 @@ def _summary(body: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _essay(given: Mapping[str, Any], ranking: Mapping[str, Any]) -> dict[str, Any]:
+def _essay(
+    given: Mapping[str, Any], ranking: Mapping[str, Any], language: Mapping[str, Any]
+) -> dict[str, Any]:
     stages = [given["spellcheck_status"], given["cj_assessment_status"]]
     state = "failed" if "failed" in stages else "done" if given["cj_rank"] is not None else "waiting"
     return {
@@ -296,6 +303,8 @@ def _essay(given: Mapping[str, Any], ranking: Mapping[str, Any]) -> dict[str, An
         "grade": ranking.get("letter_grade"),
         "confidence": ranking.get("confidence_label"),
         "confidence_score": ranking.get("confidence_score"),
+        "words": language.get("words"),
+        "language_errors": language.get("language_errors"),
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from infrastructure.queries.essays import LANGUAGE_FIGURES_QUERY
 from infrastructure.queries.read_model_queries import ReadModelQueries, Rows
 
 PAGE: Final = 25
@@ -137,6 +138,10 @@ class PageQueries(ReadModelQueries):
     async def rankings(self, batch_id: str) -> dict[str, Mapping[str, Any]]:
         """Return the results of the ranked essays, by their ids."""
         return {row["essay_id"]: row for row in await self._rows(_RANKINGS, batch_id=batch_id)}
+
+    async def language_figures(self, batch_id: str) -> dict[str, Mapping[str, Any]]:
+        """Return words and language errors of the essays whose language was analysed, by their ids."""
+        return {row["essay_id"]: row for row in await self._rows(LANGUAGE_FIGURES_QUERY, batch_id=batch_id)}
 
     async def unread(self, teacher: str) -> int:
         """Return how many notifications are unread, counted to 1,000."""

@@ -96,7 +96,7 @@ def test_results_are_shown_sorted_and_downloaded(live: Live, browser: Browser, b
         page.goto(f"/batches/{batch_id}")
         expect(page.locator(".lead")).to_have_text("All 3 essays are done.")
         assert page.locator("#essays tbody tr").count() == 3
-        ranks = page.locator("#essays tbody td:nth-of-type(3)").all_text_contents()
+        ranks = page.locator("#essays tbody td.rank").all_text_contents()
         assert ranks == sorted(ranks)
         page.get_by_label("Sort by").select_option("file")
         page.get_by_role("button", name="Show").click()

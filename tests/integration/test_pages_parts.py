@@ -16,7 +16,7 @@ def _summary(*jobs: dict[str, object]) -> AssessmentSummary:
 
 def _job(position: int, **intervals: tuple[float | None, ...]) -> dict[str, object]:
     ranking = [
-        {"item": name, "lower": lower, "theta": theta, "upper": upper}
+        {"item": name, "lower": lower, "theta": theta, "upper": upper, "best_rank": 1, "worst_rank": 3}
         for name, (lower, theta, upper) in intervals.items()
     ]
     return {"provenance": {"position": position}, "ranking": ranking}
@@ -31,6 +31,8 @@ def test_the_newest_judging_of_a_text_decides_about_its_interval() -> None:
         "theta": 0.0,
         "lower": -1.0,
         "upper": 1.0,
+        "best_rank": 1,
+        "worst_rank": 3,
         "drawn": {"theta": 25.0, "lower": 0.0, "upper": 50.0},
     }
     assert found.of("b")["drawn"] == {"theta": 75.0, "lower": 50.0, "upper": 100.0}
