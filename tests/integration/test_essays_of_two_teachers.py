@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 
@@ -129,6 +131,12 @@ def test_each_teachers_page_of_the_essay_is_of_their_own_batch(
         for word in ("batch-of-", "file-of-", "class-"):
             assert f"{word}{other}" not in page.text, path
     assert f"/essays/shared?batch=batch-of-{number}" in page.text
+    table = school.api.send("GET", f"/batches/batch-of-{number}/essays.csv").content.decode("utf-8-sig")
+    words = {row["essay_id"]: row["words"] for row in csv.DictReader(io.StringIO(table))}
+    assert words == {
+        "shared": str(number),
+        f"own-{number}": "",
+    }  # that of the batch's own text, not the newest
     for path in (
         f"/essays/shared?batch=batch-of-{other}",
         f"/essays/own-{other}",
