@@ -38,7 +38,7 @@ summary { color: var(--accent); cursor: pointer; }
 @media print { body { font-size: 11pt; max-width: none; padding: 0; } section { break-inside: avoid-page; }
   details.long { display: none; } details::details-content { block-size: auto; content-visibility: visible; } h2 { break-after: avoid; } tr { break-inside: avoid; } }
 """
-_TABLES: Final = frozenset(("scaled", "boundaries"))
+_TABLES: Final = frozenset(("scaled", "boundaries", "next-pairs"))
 """Without a figure: the table is what there is to see."""
 _LONG_TABLE: Final = 60
 

@@ -71,6 +71,7 @@ def figures(contents: ReportContents, texts: Texts, locale: str) -> list[Figure]
         _infit_of_items(contents, texts),
         *_judges(contents, texts, locale),
         _matrix(contents, texts),
+        _next_pairs(contents, texts),
     ]
 
 
@@ -385,6 +386,16 @@ def _matrix(contents: ReportContents, texts: Texts) -> Figure:
     ]
     columns = texts.columns("item", "other", "decisions", "wins")
     return Figure("matrix", title, texts["matrix_says"], spec, columns, rows)
+
+
+def _next_pairs(contents: ReportContents, texts: Texts) -> Figure:
+    """A table: if judging goes on, which pairs."""
+    rows = [
+        (pair.first, pair.second, texts[f"reason_{pair.reason.value}"])
+        for pair in contents.quality.next_pairs
+    ]
+    columns = texts.columns("item", "other", "reason")
+    return Figure("next-pairs", texts["next_pairs"], texts["next_pairs_say"], None, columns, rows)
 
 
 def _thinned(pairs: list[Any]) -> list[Any]:

@@ -65,6 +65,15 @@ TEXTS: Final[Mapping[str, str]] = {
     "matrix": "Vem vann mot vem",
     "matrix_says": "Texterna i poängordning. Över diagonalen är blå rutor väntade beslut, röda är överraskningar.",
     "share_won": "andel vunna",
+    "next_pairs": "Par att jämföra härnäst",
+    "next_pairs_say": (
+        "Om bedömningen fortsätter säger dessa par mest. Par som förenar grupper eller vilar på en svag länk kommer först. "
+        "Några är slumpade, så att omgången kan prövas mot slumpen."
+    ),
+    "reason_joins_groups": "förenar två grupper",
+    "reason_weak_link": "svag länk",
+    "reason_information": "säger mest",
+    "reason_random": "slumpat",
     "surprises": "Mest överraskande beslut",
     "surprises_say": "De här besluten gick emot poängen. En felklickning, en felläst text, eller något som de andra missade.",
     "decisions": "beslut",
@@ -109,6 +118,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "col_seconds": "sekunder per beslut",
     "col_first": "första valda",
     "col_p": "p-värde",
+    "col_reason": "varför",
     "col_number": "beslut",
     "col_chosen": "vald",
     "col_not_chosen": "ej vald",

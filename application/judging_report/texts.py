@@ -84,6 +84,15 @@ _ENGLISH: Final[Mapping[str, str]] = {
     "matrix": "Who won against whom",
     "matrix_says": "Texts in the order of scores. Above the diagonal, blue cells are decisions as expected, red ones are upsets.",
     "share_won": "share won",
+    "next_pairs": "Pairs to compare next",
+    "next_pairs_say": (
+        "If judging goes on, these pairs tell most. Pairs that join groups or rest on a weak link come first. Some are drawn "
+        "at random, so that the session can be tested against chance."
+    ),
+    "reason_joins_groups": "joins two groups",
+    "reason_weak_link": "weak link",
+    "reason_information": "tells most",
+    "reason_random": "drawn at random",
     "surprises": "Most surprising decisions",
     "surprises_say": "These decisions went against the scores. A slip, a misread text, or something the other judges missed.",
     "decisions": "decisions",
@@ -128,6 +137,7 @@ _ENGLISH: Final[Mapping[str, str]] = {
     "col_seconds": "seconds per decision",
     "col_first": "first chosen",
     "col_p": "p value",
+    "col_reason": "why",
     "col_number": "decision",
     "col_chosen": "chosen",
     "col_not_chosen": "not chosen",

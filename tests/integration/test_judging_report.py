@@ -238,7 +238,7 @@ def test_scores_on_a_scale_with_grades_and_a_standard_are_tables_of_the_report(t
     assert result.exit_code == 0, result.exception
     written = path.read_text(encoding="utf-8")
     sections = {attributes.get("id") for attributes in _Document(written).all("section")}
-    assert {"scaled", "boundaries"} <= sections
+    assert {"scaled", "boundaries", "next-pairs"} <= sections
     assert "<td class=number>100</td>" in written
     assert "<td>F - A</td>" in written
     assert "meets the standard" in written
