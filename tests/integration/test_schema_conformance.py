@@ -27,6 +27,7 @@ def served(
         yield found
 
 
+@pytest.mark.timeout(1200)  # half a minute of computing, which a loaded machine stretches
 @pytest.mark.parametrize("name", APIS)
 def test_an_api_does_what_its_document_says_and_every_operation_succeeds(
     served: Served, tmp_path: Path, name: str
