@@ -28,7 +28,12 @@ def main() -> int:
             started = time.monotonic()
             with fresh_database(server.superuser_url) as url, serving(url, Path(folder, name)) as served:
                 outcome = run(
-                    name, served, Path(folder, f"{name}-run"), seed=options.seed, examples=options.examples
+                    name,
+                    served,
+                    Path(folder, f"{name}-run"),
+                    seed=options.seed,
+                    examples=options.examples,
+                    stateful=True,
                 )
             sys.stdout.write(outcome.output)
             sys.stdout.writelines(f"  {line}\n" for line in outcome.lines())

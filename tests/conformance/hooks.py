@@ -20,6 +20,7 @@ _RULES: Final = re.compile(
     "|The log ends at"
     "|Choose by reason, topic, since, until"
     "|There is no (judge|text) "
+    "|The corrected message is refused"
     "|No decision is left with these options"
     "|must be a text of 1 to 500 characters, printable, on one line"
 )

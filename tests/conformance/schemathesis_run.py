@@ -64,12 +64,17 @@ class Outcome:
             yield f"{method} {path}: {answers}"
 
 
-def run(name: str, served: Served, folder: Path, *, seed: int, examples: int) -> Outcome:
-    """Send generated requests to the API `name`: `examples` per operation besides those that cover its schema."""
+def run(
+    name: str, served: Served, folder: Path, *, seed: int, examples: int, stateful: bool = False
+) -> Outcome:
+    """Send generated requests to the API `name`: `examples` per operation besides those that cover its schema.
+
+    The same seed sends the same requests, but for those that are `stateful`: they come of earlier answers.
+    """
     document = _DOCUMENTS[name]()
     folder.mkdir()
     (folder / "openapi.json").write_text(json.dumps(document))
-    (folder / "schemathesis.toml").write_text("\n".join(_settings(document, served)))
+    (folder / "schemathesis.toml").write_text("\n".join(_settings(document, served, stateful=stateful)))
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "--no-color"]
     options = ["--url", served.urls[name], "--seed", str(seed), "--max-examples", str(examples)]
     done = subprocess.run(
@@ -85,7 +90,7 @@ def run(name: str, served: Served, folder: Path, *, seed: int, examples: int) ->
     return Outcome(done.returncode, output, _statuses(document, folder / "run.har"))
 
 
-def _settings(document: Document, served: Served) -> Iterator[str]:
+def _settings(document: Document, served: Served, *, stateful: bool) -> Iterator[str]:
     """Yield the lines of its settings: our key, and for most of the requests ids that exist."""
     operations = {f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item}
     names = {f"path.{name}" for path in document["paths"] for name in re.findall(r"{(\w+)}", path)}
@@ -96,6 +101,7 @@ def _settings(document: Document, served: Served) -> Iterator[str]:
         yield f'phases.{phase}.operation-ordering = "none"'
         yield f"phases.{phase}.extra-data-sources.responses = false"
     yield "phases.fuzzing.error-feedback.enabled = false"
+    yield f"phases.stateful.enabled = {json.dumps(stateful)}"
     yield "[headers]"
     yield from (f"{name} = {json.dumps(value)}" for name, value in HEADERS.items())
     yield "[dictionaries]"
