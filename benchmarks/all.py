@@ -13,6 +13,7 @@ BENCHMARKS = (
     "ingest",
     "growth",
     "memory",
+    "backlog",
     "publish",
     "relay",
     "latency",

@@ -8,7 +8,8 @@ the position moved under it, drops what it holds, reads the positions again and 
 
 A micro-batch is whatever has arrived since the last one, up to a bound in messages and bytes: one
 message when it is quiet (no waiting, low latency), a thousand under load (one fsync for all of them). In a
-backlog the next is fetched and translated while one is in the database. Not so when little arrives: what was
+backlog messages come in the order of their times across partitions (`time_order.py`), and the next are
+fetched and translated while some are in the database. Not so when little arrives: what was
 fetched early would lie there until the transaction ends, and what comes after it would wait for one
 transaction more. A seek makes what was fetched before it void (the epoch tells): taking it in could skip
 what lies between. A seek goes to the message last ingested, to see whether it is still that one
@@ -41,6 +42,7 @@ from infrastructure.intake.disruption_detector import DisruptionDetector
 from infrastructure.intake.log_identity import LogIdentity
 from infrastructure.intake.metrics import IntakeMeter
 from infrastructure.intake.micro_batches import micro_batches, translated
+from infrastructure.intake.time_order import TimeOrder
 from infrastructure.kafka import clients, faults
 from infrastructure.kafka.acls import unauthorized
 from infrastructure.postgres import faults as database_faults
@@ -54,6 +56,8 @@ _log = structlog.get_logger(__name__)
 
 _POLL_TIMEOUT_MS: Final = 200
 _LAG_INTERVAL_S: Final = 5.0
+_PARTITION_BYTES: Final = 1_048_576
+"""What one fetch brings of one partition at most, so that it brings something of each. A larger batch comes whole."""
 _ANSWER_TIMEOUT_S: Final = 1.0
 _THREADS: Final = 2
 _LOOK_INTERVAL_S: Final = 2.0
@@ -107,10 +111,11 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             auto_offset_reset="none",
             isolation_level="read_committed",
             fetch_max_bytes=settings.batch_max_bytes,
-            max_partition_fetch_bytes=settings.batch_max_bytes,
+            max_partition_fetch_bytes=min(settings.batch_max_bytes, _PARTITION_BYTES),
             fetch_max_wait_ms=_POLL_TIMEOUT_MS,
             metadata_max_age_ms=5_000,
         )
+        self._order = TimeOrder(self._consumer, read_ahead_bytes=settings.batch_max_bytes)
         self._vigil = DisruptionDetector(self._consumer)
         self._same_log = LogIdentity(self._consumer, use_case, accept_gaps=settings.accept_offset_gaps)
 
@@ -184,9 +189,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         """Return the messages that have arrived, translated; None if there are none or Kafka is unavailable."""
         epoch = self._epoch
         try:
-            fetched = await self._consumer.getmany(
-                timeout_ms=_POLL_TIMEOUT_MS, max_records=self._settings.batch_max_messages
-            )
+            fetched = await self._order.next(self._settings.batch_max_messages, timeout_ms=_POLL_TIMEOUT_MS)
         except (OffsetOutOfRangeError, NoOffsetForPartitionError):
             # Asked between an assignment and its seek, or overtaken by Kafka's retention.
             async with self._at_work:
@@ -197,7 +200,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return None
         if monotonic() - self._looked_at >= _LOOK_INTERVAL_S:
             self._looked_at = monotonic()
-            await self._look_around(epoch, busy=fetched.keys())
+            await self._look_around(epoch, busy=fetched.keys() | self._order.held)
         if not fetched:
             return None
         if await self._is_doubtful() or (epoch == self._epoch and self._same_log.is_different_log(fetched)):
@@ -229,7 +232,9 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         """Return where the consumer is behind the last messages, if offsets without messages follow them."""
         reached: dict[Place, int] = {}
         for partition, records in fetched.items():
-            if records and (last := await self._last_read(partition)) > records[-1].offset:
+            if not records or partition in self._order.held:
+                continue
+            if (last := await self._last_read(partition)) > records[-1].offset:
                 reached[partition.topic, partition.partition, records[-1].offset] = last
         return reached
 
@@ -310,6 +315,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Let the transaction at hand end, then forget the partitions."""
         async with self._at_work:
+            self._order.forget()
             self._same_log.forget((p.topic, p.partition) for p in revoked)
             for partition in revoked:
                 self._positions.pop((partition.topic, partition.partition), None)
@@ -345,6 +351,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 self._positions[topic, partition] = place.position
                 with contextlib.suppress(IllegalStateError):  # no longer ours: the next assignment seeks
                     self._consumer.seek(TopicPartition(topic, partition), place.read_from)
+            self._order.forget()
             return
 
     def _note_if_older(self, topic: str, partition: int, stored: int) -> None:

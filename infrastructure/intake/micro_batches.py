@@ -12,19 +12,20 @@ from aiokafka.structs import ConsumerRecord
 from application.ingest import Intake
 from application.translate import translate, unreadable
 from infrastructure.intake.incoming import incoming
+from infrastructure.intake.time_order import moment_of
 from infrastructure.kafka.unreadable_batches import UnreadableRecord
 
 
 def micro_batches(
     fetched: Mapping[TopicPartition, Sequence[ConsumerRecord]], *, max_bytes: int
 ) -> Iterator[list[ConsumerRecord]]:
-    """Yield records in about the order they were sent, each partition's in order, by the byte bound.
+    """Yield records in the order of their times, each partition's in order, by the byte bound.
 
     A record that is larger than `max_bytes` is a micro-batch of its own.
     """
     batch: list[ConsumerRecord] = []
     size = 0
-    for record in merge(*fetched.values(), key=lambda record: record.timestamp):
+    for record in merge(*fetched.values(), key=moment_of):
         length = len(record.value or b"")
         if batch and size + length > max_bytes:
             yield batch

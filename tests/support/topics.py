@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Final, Protocol
 
 import orjson
@@ -178,16 +179,23 @@ class Sender:
             }
         )
 
-    def send(self, messages: Iterable[Sendable]) -> list[Coordinates]:
-        """Send messages in their order and return where each lies once the broker has all of them."""
+    def send(
+        self, messages: Iterable[Sendable], *, times_ms: Iterable[int] | None = None
+    ) -> list[Coordinates]:
+        """Send messages in their order and return where each lies once the broker has all of them.
+
+        `times_ms` are their record times, by default those of sending.
+        """
         places: dict[int, Coordinates] = {}
         count = 0
-        for count, message in enumerate(messages, 1):
+        times = repeat(0) if times_ms is None else times_ms
+        for count, (message, time_ms) in enumerate(zip(messages, times, strict=False), 1):
             self._producer.produce(
                 message.topic,
                 message.value,
                 key=message.key,
                 headers=list(message.headers),
+                timestamp=time_ms,
                 on_delivery=_noting(places, count),
             )
             self._producer.poll(0)
