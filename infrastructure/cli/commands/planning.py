@@ -117,7 +117,7 @@ def judging_link(
     ] = False,
     bom: Annotated[bool, typer.Option("--bom", help="With --csv: begin with a byte order mark.")] = False,
 ) -> None:
-    """Put two judging sessions on one scale, through the texts that both judged.
+    """Put two judging sessions on one scale by common texts.
 
     Prints the shift with its linking error, each common text with its displacement, and all texts of OTHER.csv on the
     scale of BASE.csv.
