@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from infrastructure.cli.judging_csv import DecisionsFileError, FileForm, read_decisions
+from infrastructure.cli.judging_csv import DecisionsFileError, FileForm, comparisons_of, read_decisions
 from infrastructure.cli.judging_scales import (
     ANCHORED_COLUMNS,
     SCALED_COLUMNS,
@@ -64,20 +64,11 @@ def bradley_terry(decisions: str, form: FileForm, output: Output, change: Change
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     from domain.bradley_terry import estimate_scores, scores_of
-    from domain.comparison_graph import Comparisons, JudgingDataError, PairCounts
+    from domain.comparison_graph import JudgingDataError, PairCounts
     from domain.findings import find
     from domain.what_if import Change, changed, differences
 
-    try:
-        comparisons = Comparisons.from_names(
-            columns.judges,
-            columns.chosen,
-            columns.not_chosen,
-            shown_first=columns.shown_first,
-            tied=columns.tied,
-        )
-    except JudgingDataError as error:
-        raise DecisionsFileError(f"{decisions}: {error}.") from error
+    comparisons = comparisons_of(columns, decisions)
     wanted = Change(**change._asdict())
     whole = None
     if not wanted.is_none:

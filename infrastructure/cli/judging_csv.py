@@ -20,10 +20,13 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from infrastructure.errors import OperatorError
 from infrastructure.input_files import read_input
+
+if TYPE_CHECKING:
+    from domain.comparison_graph import Comparisons
 
 COLUMNS: Final = ("judge", "chosen", "not_chosen")
 OPTIONAL: Final = ("shown_first", "tied", "first", "second")
@@ -112,6 +115,25 @@ def read_decisions(source: str, form: FileForm | None = None) -> DecisionColumns
         reason = getattr(error, "strerror", None) or error
         raise DecisionsFileError(f"{name}: cannot be read: {reason}.") from error
     return parse_decisions(raw, name, form)
+
+
+def comparisons_of(columns: DecisionColumns, source: str) -> Comparisons:
+    """The decisions for scoring. Raises DecisionsFileError where they cannot be scored."""
+    from domain.comparison_graph import (  # numpy: a broken file is refused before
+        Comparisons,
+        JudgingDataError,
+    )
+
+    try:
+        return Comparisons.from_names(
+            columns.judges,
+            columns.chosen,
+            columns.not_chosen,
+            shown_first=columns.shown_first,
+            tied=columns.tied,
+        )
+    except JudgingDataError as error:
+        raise DecisionsFileError(f"{source}: {error}.") from error
 
 
 def parse_decisions(raw: bytes, name: str, form: FileForm | None = None) -> DecisionColumns:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from domain.wording import counted
-from infrastructure.cli.judging_csv import DecisionsFileError, read_decisions
+from infrastructure.cli.judging_csv import comparisons_of, read_decisions
 from infrastructure.cli.standard_output import say
 from infrastructure.errors import OperatorError
 from infrastructure.spreadsheet_csv import CsvForm, csv_bytes
@@ -59,20 +59,11 @@ def _scored(file: str) -> dict[str, Scored]:
     columns = read_decisions(file)
 
     from domain.bradley_terry import estimate_scores, scores_of
-    from domain.comparison_graph import Comparisons, JudgingDataError, PairCounts
+    from domain.comparison_graph import PairCounts
     from domain.findings import find
     from domain.session_link import Scored
 
-    try:
-        comparisons = Comparisons.from_names(
-            columns.judges,
-            columns.chosen,
-            columns.not_chosen,
-            shown_first=columns.shown_first,
-            tied=columns.tied,
-        )
-    except JudgingDataError as error:
-        raise DecisionsFileError(f"{file}: {error}.") from error
+    comparisons = comparisons_of(columns, file)
     estimate = estimate_scores(PairCounts.of(comparisons))
     if estimate.n_components > 1:
         raise LinkFilesError(

@@ -12,7 +12,7 @@ import orjson
 import typer
 
 from infrastructure.cli.drawing import draw, labelled
-from infrastructure.cli.judging_csv import DecisionsFileError, FileForm, read_decisions
+from infrastructure.cli.judging_csv import FileForm, comparisons_of, read_decisions
 from infrastructure.cli.judging_scales import ScaleOptions, scale_errors, wishes
 from infrastructure.errors import OperatorError
 
@@ -78,7 +78,6 @@ def judging_report(
 
 def _contents(source: str, form: FileForm, title: str | None, scales: ScaleOptions) -> ReportContents:
     from application.judging_report.contents import contents_of
-    from domain.comparison_graph import Comparisons, JudgingDataError
 
     if (
         source != "-"
@@ -91,16 +90,7 @@ def _contents(source: str, form: FileForm, title: str | None, scales: ScaleOptio
             "--anchors published: a file of decisions has no published grades; give a CSV file."
         )
     columns = read_decisions(source, form)
-    try:
-        comparisons = Comparisons.from_names(
-            columns.judges,
-            columns.chosen,
-            columns.not_chosen,
-            shown_first=columns.shown_first,
-            tied=columns.tied,
-        )
-    except JudgingDataError as error:
-        raise DecisionsFileError(f"{source}: {error}.") from error
+    comparisons = comparisons_of(columns, source)
     return contents_of(
         title or ("Judging session" if source == "-" else Path(source).stem),
         comparisons,
