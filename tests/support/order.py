@@ -14,6 +14,7 @@ _SLOWEST = (
     "test_poolers.py",
     "test_pages.py",
     "test_small_out_topic.py",
+    "test_interrupted_set_up.py",
     "test_ingester_crashes.py",
     "test_unreadable_batches.py",
     "test_another_log.py",
