@@ -180,7 +180,7 @@ def _sentences(
             names = listed(unexpected, len(unexpected), most=named)
             yield (
                 f"{counted(len(unexpected), 'essay')} that the registration does not name "
-                f"{'was' if len(unexpected) == 1 else 'were'} heard of and count nowhere: {names}."
+                f"{'was heard of and counts' if len(unexpected) == 1 else 'were heard of and count'} nowhere: {names}."
             )
     yield from _upstreams_word(state, phases)
     if parked:
