@@ -37,6 +37,11 @@ class ScaleWishes(NamedTuple):
     standard: str | None = None
 
 
+def grade_order(given: str | None) -> tuple[str, ...]:
+    """Return grades as they are given between commas, the lowest first; empty without any."""
+    return tuple(each.strip() for each in (given or "").split(",") if each.strip())
+
+
 def scaled_scores(
     names: Sequence[str], estimate: Estimate, scores: JudgingScores, findings: Findings, wanted: ScaleWishes
 ) -> dict[str, Any]:

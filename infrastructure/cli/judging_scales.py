@@ -42,13 +42,12 @@ class ScaleOptions(NamedTuple):
 
 def wishes(wanted: ScaleOptions) -> ScaleWishes:
     """Return what is asked for, the file of anchors read. Raises ScaleOptionsError."""
-    from application.judging_scales import ScaleWishes
+    from application.judging_scales import ScaleWishes, grade_order
 
     grades = None
     if wanted.anchors is not None:
         grades = {row["item"]: row["grade"].strip() for row in named_rows(wanted.anchors, "item", "grade")}
-    order = [each.strip() for each in (wanted.grades or "").split(",") if each.strip()]
-    return ScaleWishes(wanted.scale, grades, order, wanted.standard)
+    return ScaleWishes(wanted.scale, grades, grade_order(wanted.grades), wanted.standard)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from application.responses.batches import FeedbackMembers
 from application.responses.language import CjRanking, GrammarAnalysis
 from infrastructure.queries.standings import LETTER
 
-OTHER_TEACHERS: Final = """
+_OTHERS: Final = """
     SELECT FROM ras_batch_results.essays y JOIN ras_batch_results.batches c ON c.batch_id = y.batch_id
     WHERE y.essay_id = x.essay_id AND c.user_id <> b.user_id
 """
@@ -28,8 +28,8 @@ ESSAY_QUERY: Final = f"""
         EXISTS (SELECT FROM ras_batch_results.essays y WHERE y.batch_id = b.batch_id
             AND y.ordinal IS NOT NULL AND y.spellcheck_status IS NOT NULL) AS has_spellchecks,
         ranked.ranked, ranked.lower,
-        EXISTS ({OTHER_TEACHERS} AND y.ordinal IS NOT NULL) AS is_shared,
-        EXISTS ({OTHER_TEACHERS}) AS has_strangers
+        EXISTS ({_OTHERS} AND y.ordinal IS NOT NULL) AS is_shared,
+        EXISTS ({_OTHERS}) AS has_strangers
     FROM ras_batch_results.essays x
     LEFT JOIN ras_batch_results.rankings r ON r.batch_id = x.batch_id AND r.essay_id = x.essay_id
     JOIN ras_batch_results.batches b ON b.batch_id = x.batch_id
@@ -57,7 +57,7 @@ LANGUAGE_FIGURES_QUERY: Final = f"""
     JOIN ras_batch_results.batches b ON b.batch_id = x.batch_id
     JOIN ras_language_analyses.analyses a ON a.essay_id = x.essay_id
     WHERE x.batch_id = %(batch_id)s AND x.ordinal IS NOT NULL
-        AND (a.text_storage_id IN (x.text_storage_id, x.spellcheck_corrected_text_id) OR NOT EXISTS ({OTHER_TEACHERS}))
+        AND (a.text_storage_id IN (x.text_storage_id, x.spellcheck_corrected_text_id) OR NOT EXISTS ({_OTHERS}))
     ORDER BY x.essay_id, a.analysed_at DESC, a.position
 """
 COMPARISONS_QUERY: Final = """

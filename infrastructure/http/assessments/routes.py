@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from application.assessments import Outcome, PageRequest
+from application.judging_scales import grade_order
 from application.judging_scores import Wanted, WantedScales
 from application.responses.judging import DecisionPage, Detailed, Summary
 from domain.comparison_graph import JudgingDataError
@@ -232,7 +233,7 @@ def _wanted_statistics(request: Request) -> Wanted:
     scales = WantedScales(
         SCALE.text(request),
         GRADES.of(request),
-        tuple(each.strip() for each in (GRADE_ORDER.text(request) or "").split(",") if each.strip()),
+        grade_order(GRADE_ORDER.text(request)),
         STANDARD.text(request),
     )
     return Wanted(
