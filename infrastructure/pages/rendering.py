@@ -86,8 +86,9 @@ def language_of(request: Request) -> str:
 class Renderer:
     """Renders pages, and guards them: who is not signed in, or has not the role, does not see them."""
 
-    def __init__(self, sessions: Sessions, *, has_provider: bool = False) -> None:
+    def __init__(self, sessions: Sessions, *, heartbeat_s: float, has_provider: bool = False) -> None:
         self._sessions = sessions
+        self._heartbeat_s = heartbeat_s
         self._has_provider = has_provider
 
     def page(
@@ -112,6 +113,7 @@ class Renderer:
                 language=language,
                 nonce=nonce,
                 has_provider=self._has_provider,
+                heartbeat_s=self._heartbeat_s,
             )
         )
         response = HTMLResponse(content, status_code=status, headers=_headers(nonce))

@@ -82,7 +82,7 @@ def people_routes(
     verifier, tickets = user_tokens(settings), Tickets(keys, ask)
     access = Access(verifier, tickets, sessions)
     provider = OpenIdSignIn(settings, keys, secure=is_secure) if settings.oidc_issuer else None
-    renderer = Renderer(sessions, has_provider=provider is not None)
+    renderer = Renderer(sessions, heartbeat_s=settings.stream_heartbeat_s, has_provider=provider is not None)
     pages = PageQueries(ask)
     teacher = TeacherPages(
         renderer,

@@ -11,10 +11,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browsing import signed_in, ticket_link
+from tests.support.browsing import listening, signed_in, ticket_link
 from tests.support.ingesting import messages_of, small_batch
 from tests.support.live import TEACHER, Live, judging_messages
-from tests.support.postgres_probe import probe
 from tests.support.waiting import wait_until
 
 MARKUP = '<img src=x onerror="document.title=1"><b>&amp;.docx'
@@ -26,42 +25,6 @@ def batch_id(live: Live) -> str:
     done = live.batch("shown")
     live.inbox()
     return done
-
-
-def listening(page: Page) -> None:
-    """Return when the page hears the live stream."""
-    expect(page.locator("#live-state")).to_have_class("live on")
-
-
-def test_a_teacher_watches_a_batch_from_registration_to_results_although_the_server_is_killed(
-    live: Live, browser: Browser
-) -> None:
-    script = small_batch("watched", essays=4, failed=1)
-    messages = messages_of(script)
-    registration, rest = messages[:1], messages[1:]
-    with signed_in(browser, live.api.url, TEACHER) as (_, page):
-        listening(page)
-        loads = page.evaluate("window.stays = 1")
-        live.tell(registration)
-        card = page.locator(".card", has_text=script.batch_id)
-        expect(card).to_be_visible()
-        live.api.kill()
-        live.api.wait_for_end()
-        expect(page.locator("#live-state")).to_have_class("live off")
-        live.tell(rest)
-        live.api = live.serve_again()
-        expect(card.locator(".badge")).to_have_text("Done, with failures", timeout=60_000)
-        with probe(live.ras.database_url) as database:  # as a restart of the database does
-            database.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-        after = live.batch("watched-after-the-database")
-        expect(page.locator(".card", has_text=after).locator(".badge")).to_have_text("Done", timeout=60_000)
-        assert page.evaluate("window.stays") == loads
-        page.goto("/notifications")
-        for each in (script.batch_id, after):
-            expect(page.locator(f'.inbox a[href="/batches/{each}"]')).to_have_count(2)
 
 
 def test_seven_windows_of_one_teacher_are_live_and_another_teacher_sees_nothing(

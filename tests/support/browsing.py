@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from infrastructure.http.identity import Identity, roles_in
 from infrastructure.http.sessions import SIGN_IN, issue_ticket
@@ -74,3 +74,8 @@ def signed_in(
         assert not complaints, complaints
     finally:
         context.close()
+
+
+def listening(page: Page) -> None:
+    """Return when the page hears the live stream."""
+    expect(page.locator("#live-state")).to_have_class("live on", timeout=90_000)

@@ -12,6 +12,8 @@
   let loading = false;
   let again = false;
   let wait = 1000;
+  let giveUp = null;
+  const heartbeat = 1000 * Number(body.dataset.heartbeatS || 15);
 
   const show = (isOn) => {
     if (!state) return;
@@ -39,8 +41,11 @@
   const refresh = async () => {
     if (loading) { again = true; return; }
     loading = true;
+    let failed = false;
     try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+      // Without a limit, an answer that never comes on a dead connection would be waited for indefinitely.
+      const signal = AbortSignal.timeout(20000);
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store", signal });
       if (answer.redirected && new URL(answer.url).pathname === "/sign-in") { location.reload(); return; }
       if (answer.ok) {
         const page = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
@@ -50,9 +55,10 @@
           if (fresh) replace(region, fresh);
         }
       }
-    } catch { /* the connection is gone: the stream reports it, and everything is loaded when it is back */ }
+      failed = answer.status >= 500;
+    } catch { failed = true; }
     loading = false;
-    if (again) { again = false; setTimeout(refresh, 250); }
+    if (again || failed) { again = false; setTimeout(refresh, failed ? 3000 : 250); }
   };
 
   const tell = (text) => {
@@ -67,15 +73,30 @@
     const socket = new WebSocket(`${scheme}//${location.host}/ws?last_event_id=${encodeURIComponent(lastId)}`);
     let pause = null;
     let heard = Date.now();
+    const lost = () => {
+      if (giveUp !== lost) return;
+      giveUp = null;
+      clearInterval(beat);
+      socket.onmessage = null;
+      socket.close();
+      show(false);
+      setTimeout(connect, pause ?? wait * (0.5 + Math.random()));
+      wait = Math.min(wait * 2, 15000);
+    };
+    giveUp = lost;
     const beat = setInterval(() => {
-      if (Date.now() - heard > 40000) socket.close();
-      else if (socket.readyState === 1) socket.send('{"type":"ping"}');
-    }, 15000);
-    socket.onopen = () => { wait = 1000; show(true); };
+      // A browser waits a minute for a dead peer's close; the next connection does not.
+      if (Date.now() - heard > 2.6 * heartbeat) lost();
+      else if (socket.readyState === WebSocket.OPEN) socket.send('{"type":"ping"}');
+    }, heartbeat);
     socket.onmessage = ({ data }) => {
       heard = Date.now();
       const message = JSON.parse(data);
-      if (message.id) lastId = message.id;
+      if (message.id) {
+        lastId = message.id;
+        wait = 1000;
+        show(true);
+      }
       if (message.type === "pong" || message.notification_type === "stream_ready") return;
       if (message.notification_type === "reconnect") { pause = message.after_ms; return; }
       body.dataset.heard = String(Number(body.dataset.heard || 0) + 1);
@@ -83,15 +104,12 @@
       refresh();
     };
     socket.onclose = ({ code }) => {
-      clearInterval(beat);
-      show(false);
-      if (code === 1008) { refresh(); return; }
-      const delay = pause ?? wait * (0.5 + Math.random());
-      wait = Math.min(wait * 2, 15000);
-      setTimeout(connect, delay);
+      if (code === 1008) refresh(); // leads to the sign-in page where the session has ended
+      lost();
     };
   };
 
+  window.addEventListener("online", () => giveUp?.()); // another network: the old connection is of no use
   if (lastId) connect();
   const every = Number(body.dataset.refreshS);
   if (every) setInterval(() => { if (!document.hidden) refresh(); }, every * 1000);
