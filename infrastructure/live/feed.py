@@ -128,15 +128,23 @@ class Feed:
             return None
         return [from_row(row, StreamId(to.epoch, row["position"], known.batches)) for row in rows]
 
-    async def missed_state(self, teacher: str, known: StreamId, to: StreamId) -> list[Message]:
-        """Return what changed for a teacher without being a notification: read marks, and how batches stand now."""
+    async def missed_state(self, teacher: str, known: StreamId, to: StreamId) -> list[Message] | None:
+        """Return what changed for a teacher without being a notification: read marks, and how batches stand now.
+
+        The ids are those of before: a client that gets a part only gets all of it next time. None where it is too much.
+        """
+        at = to._replace(batches=min(known.batches, to.batches))
         marks = await self._ask(_READ_MARKS, {"teacher": teacher, "limit": _MARKS})
         ids = [str(row["notification_id"]) for row in marks]
         read = (
-            message("notifications_read", to, {"notification_ids": ids}) if known.inbox < to.inbox else None
+            message("notifications_read", at, {"notification_ids": ids}) if known.inbox < to.inbox else None
         )
-        rows = await self._ask(_CHANGED_OF, {"teacher": teacher, "after": known.batches, "limit": _GAP_LIMIT})
-        states = await self._states(rows, to)
+        rows = await self._ask(
+            _CHANGED_OF, {"teacher": teacher, "after": known.batches, "limit": _GAP_LIMIT + 1}
+        )
+        if len(rows) > _GAP_LIMIT:
+            return None
+        states = await self._states(rows, at)
         return [*([read] if read is not None else ()), *(each for _, _, each in states)]
 
     async def changed_batches(

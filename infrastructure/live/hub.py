@@ -51,10 +51,9 @@ class Stream:
 
     def __init__(self, teacher: str, start: StreamId) -> None:
         self.teacher = teacher
-        self.start = start
-        """Where the stream began: what comes after it is delivered without being asked for."""
+        self.reached = start
+        """Where the client is: what comes after it is delivered without being asked for."""
         self.end: End | None = None
-        self._floor = start.inbox
         self._queue: deque[Message] = deque()
         self._states: dict[str, Message] = {}
         self._ready = asyncio.Event()
@@ -63,7 +62,7 @@ class Stream:
 
     def put(self, each: Message) -> None:
         """Queue a message, unless the client has it."""
-        if self.end is not None or (each.position and each.position <= self._floor):
+        if self.end is not None or (each.position and each.position <= self.reached.inbox):
             return
         if len(self._queue) >= _LONGEST_QUEUE:
             self.close(End.SLOW)
@@ -81,10 +80,20 @@ class Stream:
         self._states[batch_id] = each
         self._ready.set()
 
-    def begin_after(self, position: int) -> None:
+    def begin_after(self, place: StreamId) -> None:
         """Leave out what is queued, or comes, at or before a place in the inbox."""
-        self._floor = max(self._floor, position)
-        self._queue = deque(each for each in self._queue if not each.position or each.position > self._floor)
+        self.reached = max(self.reached, place, key=lambda each: each.inbox)
+        self._queue = deque(
+            each for each in self._queue if not each.position or each.position > self.reached.inbox
+        )
+
+    def begin_anew(self, resync: Message) -> None:
+        """Go on in another history, in which places may be lower."""
+        if self.end is None:
+            self.reached = resync.id
+            self._queue = deque([resync])
+            self._states.clear()
+            self._ready.set()
 
     def close(self, end: End) -> None:
         """End the stream after what is queued; one that is slow loses its queue."""
@@ -96,16 +105,27 @@ class Stream:
         self._ready.set()
 
     async def take(self, timeout_s: float) -> list[Message]:
-        """Return what waits, as soon as something does; nothing after `timeout_s`.
+        """Return what waits, as soon as something does; nothing after `timeout_s`."""
+        await self.wait(timeout_s)
+        return self.taken()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return when something waits, or after `timeout_s`.
 
         Once the stream has ended it returns at once, without a turn for other tasks: look at `end` after each call.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._ready.wait()
-        taken = [*self._queue, *self._states.values()]
+
+    def taken(self) -> list[Message]:
+        """Return what waits, in the order of the ids: a client that is cut off anywhere goes on from the last it has."""
+        states = (each.no_earlier_than(self.reached) for each in self._states.values())
+        taken = sorted([*self._queue, *states], key=lambda each: (each.id.inbox, not each.position))
         self._queue.clear()
         self._states.clear()
+        if taken:
+            self.reached = taken[-1].id
         if self.end is None:
             self._ready.clear()
         return taken
@@ -167,13 +187,13 @@ class Hub:
         look = await self._feed.look(known)
         if known is None or not look.continues(known):
             return [await self._resync(stream, "The id is not of this stream as it is now.")]
-        missed = await self._feed.missed(stream.teacher, known, stream.start)
-        if missed is None:
+        missed = await self._feed.missed(stream.teacher, known, stream.reached)
+        states = await self._feed.missed_state(stream.teacher, known, stream.reached)
+        if missed is None or states is None:
             return [await self._resync(stream, "More was missed than is kept ready.")]
-        stream.begin_after(known.inbox)  # another process may have been further than this one
-        states = await self._feed.missed_state(stream.teacher, known, stream.start)
-        ready = message(READY, max(known, stream.start, key=lambda each: each.inbox), {})
-        return [*missed, *states, ready]
+        stream.begin_after(known)  # another process may have been further than this one
+        here = stream.reached
+        return [*missed, *(each.no_earlier_than(here) for each in states), message(READY, here, {})]
 
     def leave(self, stream: Stream) -> None:
         """Forget a stream."""
@@ -196,7 +216,7 @@ class Hub:
 
     async def _resync(self, stream: Stream, detail: str) -> Message:
         here = (await self._feed.look()).here
-        stream.begin_after(here.inbox)
+        stream.begin_after(here)
         return message(RESYNC, here, {"detail": f"{detail} Load everything, then resume from this id."})
 
     async def _leave_at_the_end(self) -> None:
@@ -260,4 +280,4 @@ class Hub:
         detail = "The read models were rebuilt or restored. Load everything, then resume from this id."
         each = message(RESYNC, here, {"detail": detail})
         for stream in [one for among in self._streams.values() for one in among]:
-            stream.put(each)
+            stream.begin_anew(each)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from orjson import loads
+
 from application.json_text import json_bytes
 from domain.inbox import NotificationRead
 from domain.notifications import BATCH_STATUS_UPDATED, teacher_notification
@@ -71,6 +73,13 @@ class Message:
     def as_event(self) -> bytes:
         """Return it as a server-sent event."""
         return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(self.id).encode(), self.kind.encode(), self.json)
+
+    def no_earlier_than(self, place: StreamId) -> Message:
+        """Return it with an id from which a client that is at `place` gets nothing twice."""
+        if self.id.inbox >= place.inbox:
+            return self
+        epoch = max(self.id.epoch, place.epoch, key=lambda each: each.proven)
+        return message(self.kind, StreamId(epoch, place.inbox, self.id.batches), loads(self.json))
 
 
 def message(kind: str, stream_id: StreamId, content: Mapping[str, Any], *, position: int = 0) -> Message:

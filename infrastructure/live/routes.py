@@ -27,6 +27,8 @@ from infrastructure.live.messages import EXPIRED, READY, RECONNECT, Message, mes
 _BACK_WITHIN_S: Final = (1.0, 15.0)
 """Clients of a server that stops come back spread over this time, not all in one second."""
 _CLOSE_TIMEOUT_S: Final = 5.0
+_RESUME_WITHIN_S: Final = 2.0
+"""A socket waits so long for `resume`, so that what was missed comes before what happens now."""
 
 # Upstream's clients know 1008 (who are you) and 4000 (too much); the others are RFC 6455's and our own.
 _POLICY, _UNSUPPORTED, _SERVER_ERROR, _RESTART = 1008, 1003, 1011, 1012
@@ -179,7 +181,7 @@ def _back_after_ms() -> int:
 
 
 def _ready(stream: Stream) -> Message:
-    return message(READY, stream.start, {})
+    return message(READY, stream.reached, {})
 
 
 class _Socket:
@@ -191,6 +193,8 @@ class _Socket:
         self._websocket = websocket
         self._identity = identity
         self._code: tuple[int, str] | None = None
+        self._turn = asyncio.Lock()
+        self._resumed = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until one of both ends it."""
@@ -218,11 +222,17 @@ class _Socket:
     async def _send(self, last_id: str | None) -> None:
         if last_id is not None:
             await self._resume(last_id)
+        elif self._stream.end is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RESUME_WITHIN_S):
+                    await self._resumed.wait()
         while True:
             left_s = self._identity.until - time.time()
             # The server's pings are the heartbeat here: the library sends them and misses the answers.
-            for each in await self._stream.take(max(0.0, min(60.0, left_s))):
-                await self._websocket.send_text(each.json.decode())
+            await self._stream.wait(max(0.0, min(60.0, left_s)))
+            async with self._turn:
+                for each in self._stream.taken():
+                    await self._websocket.send_text(each.json.decode())
             if self._stream.end is End.SLOW:
                 return
             if self._stream.end is End.STOPPING:
@@ -258,15 +268,18 @@ class _Socket:
         if said.get("type") == "ping":
             await self._websocket.send_text('{"type":"pong"}')
         elif said.get("type") == "resume":
-            last_id = said.get("last_event_id")
-            if last_id is None:
-                await self._websocket.send_text(_ready(self._stream).json.decode())
-            else:
-                await self._resume(str(last_id))
+            await self._resume(said.get("last_event_id"))
 
-    async def _resume(self, last_id: str) -> None:
-        for each in await self._hub.resumed(self._stream, last_id):
-            await self._websocket.send_text(each.json.decode())
+    async def _resume(self, last_id: object) -> None:
+        async with self._turn:
+            missed = (
+                [_ready(self._stream)]
+                if last_id is None
+                else await self._hub.resumed(self._stream, str(last_id))
+            )
+            for each in missed:
+                await self._websocket.send_text(each.json.decode())
+        self._resumed.set()
 
     async def _close(self) -> None:
         if self._code is None or self._websocket.client_state is WebSocketState.DISCONNECTED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from infrastructure.eventstore.log import LogListener
 from infrastructure.http.identity import Identity, roles_in
 from infrastructure.live.feed import Feed, Look
 from infrastructure.live.hub import End, Hub, Stream
-from infrastructure.live.messages import Epoch, Message, StreamId, message
+from infrastructure.live.messages import READY, RESYNC, Epoch, Message, StreamId, message
 from infrastructure.live.routes import _EventStream, _Socket
 
 _BURST = 900
@@ -26,6 +27,10 @@ def _place(position: int) -> StreamId:
 
 def _message(position: int) -> Message:
     return message("batch_results_ready", _place(position), {"number": position}, position=position)
+
+
+def _state(batch_id: str, seen: int) -> Message:
+    return message("batch_status_updated", _place(seen), {"batch_id": batch_id})
 
 
 class _Burst:
@@ -111,3 +116,78 @@ async def test_a_socket_whose_stream_ended_is_closed_with_its_code(state: End) -
         await _Socket(cast(Hub, None), stream, cast(Any, websocket), IDENTITY).run()
 
     assert closed == [4008 if state is End.SLOW else 1012]
+
+
+def _ids(messages: list[Message]) -> list[int]:
+    return [each.id.inbox for each in messages]
+
+
+def test_what_waits_for_a_slow_reader_is_sent_in_the_order_of_its_ids() -> None:
+    stream = Stream("teacher-0007", _place(0))
+    stream.put(_message(5))
+    stream.put_state("batch-1", _state("batch-1", 5))
+    stream.put_state("batch-2", _state("batch-2", 7))
+    stream.put(_message(9))
+
+    taken = stream.taken()
+
+    assert _ids(taken) == [5, 5, 7, 9]
+    assert [each.position for each in taken] == [5, 0, 0, 9]
+
+
+def test_a_state_seen_before_what_the_client_has_does_not_take_the_client_back() -> None:
+    stream = Stream("teacher-0007", _place(0))
+    stream.begin_after(_place(9))  # it comes from a process that was further than this one
+    stream.put_state("batch-1", _state("batch-1", 3))
+
+    [taken] = stream.taken()
+
+    assert taken.id.inbox == 9
+    assert StreamId.parse(str(taken.id)) == taken.id
+    assert json.loads(taken.json) == {
+        "batch_id": "batch-1",
+        "notification_type": "batch_status_updated",
+        "id": str(taken.id),
+    }
+
+
+def test_after_a_restore_to_an_earlier_place_a_stream_hears_what_happens_from_there() -> None:
+    stream = Stream("teacher-0007", _place(900))
+    stream.put(_message(901))
+    stream.begin_anew(message(RESYNC, _place(20), {"detail": ""}))
+    stream.put(_message(21))
+
+    assert _ids(stream.taken()) == [20, 21]
+
+
+async def test_a_socket_that_resumes_gets_what_it_missed_before_what_happens_now() -> None:
+    stream, sent, everything = Stream("teacher-0007", _place(10)), list[int](), asyncio.Event()
+    stream.put(_message(11))
+    stream.put_state("batch-1", _state("batch-1", 10))
+    frames = [{"type": "websocket.receive", "text": '{"type":"resume","last_event_id":"known"}'}]
+
+    async def receive() -> Any:
+        await asyncio.sleep(0)  # the sender has its turn first
+        if not frames:
+            await everything.wait()
+            return {"type": "websocket.disconnect"}
+        return frames.pop()
+
+    async def send_text(text: str) -> None:
+        found = StreamId.parse(json.loads(text)["id"])
+        assert found is not None
+        sent.append(found.inbox)
+        if found.inbox == 11:
+            everything.set()
+
+    async def resumed(_stream: Stream, last_id: str) -> list[Message]:
+        assert last_id == "known"
+        await asyncio.sleep(0)
+        return [_message(8), message(READY, stream.reached, {})]
+
+    websocket = SimpleNamespace(query_params={}, receive=receive, send_text=send_text, client_state=None)
+    hub = cast(Hub, SimpleNamespace(resumed=resumed))
+    async with asyncio.timeout(_DEADLINE_S):
+        await _Socket(hub, stream, cast(Any, websocket), IDENTITY).run()
+
+    assert sent == [8, 10, 10, 11]
