@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -49,6 +49,10 @@ class Edition(NamedTuple):
     def __str__(self) -> str:
         """Return it as a part of an ETag."""
         return f"{self.generation}-{self.position}"
+
+
+Outlines = Callable[[Sequence[str]], Awaitable[Mapping[str, responses.BatchStatus]]]
+"""Returns how batches stand, by their ids, without their essays."""
 
 
 class BatchQueries(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from application.queries import BatchQueries
+from application.queries import Outlines
 from domain.batch import BATCH_STREAMS, batch_stream_id
 from domain.batch_events import BatchProgressed
 from infrastructure.eventstore.log import NotificationLog
@@ -93,10 +93,10 @@ class Look:
 class Feed:
     """Reads for one process. Raises psycopg's errors when the database is unavailable."""
 
-    def __init__(self, ask: Ask, log: NotificationLog, queries: BatchQueries) -> None:
+    def __init__(self, ask: Ask, log: NotificationLog, outlines: Outlines) -> None:
         self._ask = ask
         self._log = log
-        self._queries = queries
+        self._outlines = outlines
 
     async def look(self, known: StreamId | None = None) -> Look:
         """Return how far the read models are; `known` is an id that may be of another history."""
@@ -168,12 +168,12 @@ class Feed:
     async def _states(
         self, rows: Sequence[Mapping[str, Any]], at: StreamId
     ) -> list[tuple[str, str, Message]]:
-        found = []
-        for row in rows:
-            answer = await self._queries.status(row["batch_id"])
-            if answer is not None:
-                found.append((row["user_id"], row["batch_id"], state(answer.body, row, at)))
-        return found
+        outlines = await self._outlines([row["batch_id"] for row in rows]) if rows else {}
+        return [
+            (row["user_id"], row["batch_id"], state(outlines[row["batch_id"]], row, at))
+            for row in rows
+            if row["batch_id"] in outlines
+        ]
 
     async def close(self) -> None:
         """Close the connection that reads the log."""

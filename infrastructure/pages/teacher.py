@@ -17,7 +17,7 @@ from application.enrichment import Assessments, AssessmentUnavailable
 from application.explanation import ExplainReadiness
 from application.history import BatchHistory
 from application.json_text import json_bytes
-from application.queries import BatchQueries, InboxQueries
+from application.queries import BatchQueries, InboxQueries, Outlines
 from application.responses.history import Explanation
 from application.time_travel import By
 from domain.collation import sort_key
@@ -58,6 +58,7 @@ class TeacherPages:
         hub: Hub,
         batches: BatchQueries,
         inbox: InboxQueries,
+        outlines: Outlines,
         pages: PageQueries,
         assessments: Assessments,
         histories: Mapping[str, BatchHistory],
@@ -68,6 +69,7 @@ class TeacherPages:
         self._hub = hub
         self._batches = batches
         self._inbox = inbox
+        self._outlines = outlines
         self._pages = pages
         self._assessments = assessments
         self._histories = histories
@@ -103,7 +105,7 @@ class TeacherPages:
         )
         number = min(number_in(request, "page") or 1, 10_000)
         rows, total = await self._pages.batches(identity.subject, wanted, offset=(number - 1) * PAGE)
-        answers = await asyncio.gather(*(self._batches.status(row["batch_id"]) for row in rows))
+        outlines = await self._outlines([row["batch_id"] for row in rows])
         classes, courses = await self._pages.choices(identity.subject)
         return self._renderer.page(
             request,
@@ -113,9 +115,7 @@ class TeacherPages:
             live_id=live_id,
             unread=await self._pages.unread(identity.subject),
             batches=[
-                {**row, **_summary(answer.body)}
-                for row, answer in zip(rows, answers, strict=True)
-                if answer is not None
+                {**row, **_summary(outlines[row["batch_id"]])} for row in rows if row["batch_id"] in outlines
             ],
             total=total,
             number=number,

@@ -73,6 +73,15 @@ _STATUS_QUERY: Final = f"""
     FROM ras_batch_results.batches b CROSS JOIN LATERAL ({_ESSAYS}) s
     WHERE b.batch_id = %(batch_id)s AND b.user_id IS NOT NULL
 """
+_OUTLINES: Final = f"""
+    SELECT b.*, {_OUTCOMES}, s.*, NULL AS objects
+    FROM ras_batch_results.batches b CROSS JOIN LATERAL (
+        SELECT string_agg({LETTER}, '' ORDER BY x.ordinal) AS letters,
+            string_agg(x.essay_id, E'\\x1e' ORDER BY x.ordinal) AS essay_ids
+        FROM {_RANKED_ESSAYS} WHERE x.batch_id = b.batch_id AND x.ordinal IS NOT NULL
+    ) s
+    WHERE b.batch_id = ANY (%(batch_ids)s ::text[]) AND b.user_id IS NOT NULL
+"""
 _EDITION: Final = f"""
     SELECT {_GENERATION} AS generation, position FROM ras_batch_results.batches
     WHERE batch_id = %(batch_id)s AND user_id IS NOT NULL
@@ -159,6 +168,11 @@ class PostgresQueries(ReadModelQueries):
             return None
         row = counted(rows[0])
         return Answer(batch_status(row, written(row["essays"])), row["position"], row["generation"])
+
+    async def outlines(self, batch_ids: Sequence[str]) -> dict[str, BatchStatus]:
+        """Return how batches stand, by their ids, without their essays; those that are not known are left out."""
+        rows = await self._rows(_OUTLINES, batch_ids=list(batch_ids))
+        return {row["batch_id"]: batch_status(counted(row), []) for row in rows}
 
     async def edition(self, batch_id: str) -> Edition | None:
         """Return the edition of what `status` would answer, None if the batch is not known."""

@@ -2,8 +2,8 @@
 
 Nothing is decided here. The read model holds facts; the domain's functions say how each essay stands. What
 decides about an essay are two facts of its own, so SQL hands them over as one letter an essay, and the domain is
-asked once for each letter: a batch of ten thousand essays costs six questions. Only where a phase reported
-failed essays by name the names are looked at, too.
+asked once for each letter: a batch of ten thousand essays costs six questions, and one for each essay that a
+phase reported as failed by name.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ _FACTS: Final[Mapping[str, tuple[bool | None, bool]]] = {
     "E": (False, False),
     "F": (False, True),
 }
+_UNNAMED: Final = "\0"
+"""Stands for every essay that no phase reported by name; no stored id can hold it."""
 _SHOWN: Final[Mapping[bool | None, str | None]] = {None: None, True: "completed", False: "failed"}
 
 
@@ -50,7 +52,7 @@ class BatchStanding:
             for phase, (status, failed) in (row["outcomes"] or {}).items()
             if BatchStatus(status).reports_results
         }
-        self._names_matter = any(outcomes.values())
+        self._named = frozenset().union(*outcomes.values())
         self._requirements = requirements(
             row["named_phases"] or (),
             outcomes,
@@ -70,13 +72,14 @@ class BatchStanding:
 
     def tally(self, essay_ids: str) -> Tally:
         """Count the essays; `essay_ids` is the list of their ids, in the order of their letters."""
-        tally = Tally()
-        if self._names_matter:
-            for essay_id, letter in zip(essay_ids.split(SEPARATOR), self._letters, strict=True):
-                tally.count(self.standing(essay_id, letter))
-        else:
-            for letter, count in Counter(self._letters).items():
-                tally.count(self.standing("", letter), count)
+        tally, others = Tally(), Counter(self._letters)
+        for number, essay_id in self._named_among(essay_ids):
+            letter = self._letters[number]
+            tally.count(self.standing(essay_id, letter))
+            others[letter] -= 1
+        for letter, count in others.items():
+            if count:
+                tally.count(self.standing(_UNNAMED, letter), count)
         return tally
 
     def standing(self, essay_id: str, letter: str) -> Standing:
@@ -94,15 +97,17 @@ class BatchStanding:
         if not objects:
             return "[]"
         shown = objects.split(SEPARATOR)
-        if self._names_matter:
-            ends = [
-                self._end(essay_id, letter)
-                for essay_id, letter in zip(essay_ids.split(SEPARATOR), self._letters, strict=True)
-            ]
-        else:
-            by_letter = {letter: self._end("", letter) for letter in set(self._letters)}
-            ends = [by_letter[letter] for letter in self._letters]
+        by_letter = {letter: self._end(_UNNAMED, letter) for letter in set(self._letters)}
+        ends = [by_letter[letter] for letter in self._letters]
+        for number, essay_id in self._named_among(essay_ids):
+            ends[number] = self._end(essay_id, self._letters[number])
         return f"[{','.join(one[:-1] + end for one, end in zip(shown, ends, strict=True))}]"
+
+    def _named_among(self, essay_ids: str) -> list[tuple[int, str]]:
+        if not self._named:
+            return []
+        numbered = enumerate(essay_ids.split(SEPARATOR))
+        return [(number, essay_id) for number, essay_id in numbered if essay_id in self._named]
 
     def _measured(self, essay_id: str, letter: str) -> Requirements:
         """Return the requirements for one essay: of the ranking they need to know this essay alone."""

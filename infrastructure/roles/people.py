@@ -71,7 +71,7 @@ def people_routes(
     sessions = Sessions(keys, secure=is_secure)
     log = NotificationLog(servers.database_url, event_codec(), teacher_inbox.topics)
     hub = Hub(
-        Feed(ask, log, queries),
+        Feed(ask, log, queries.outlines),
         listener(servers, settings),
         stopping,
         streams_per_teacher=settings.streams_per_teacher,
@@ -89,6 +89,7 @@ def people_routes(
         hub,
         queries,
         queries,
+        queries.outlines,
         pages,
         work.assessments,
         {"en": work.history, "sv": work.history_in_swedish},
