@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from infrastructure.errors import OperatorError
 from infrastructure.input_files import require_file
-from infrastructure.kafka import faults, unreadable_batches
+from infrastructure.kafka import closing, faults, unreadable_batches
 from infrastructure.kafka_settings import KafkaSettings
 from infrastructure.settings import SettingsError
 
@@ -97,6 +97,7 @@ def security(bootstrap_servers: str) -> dict[str, Any]:
 
     Raises SettingsError with a sentence where a certificate file cannot be used.
     """
+    closing.install()
     faults.note_connection_faults()
     settings = _settings()
     if settings.kafka_security_protocol == "PLAINTEXT" or bootstrap_servers in _without_security:
