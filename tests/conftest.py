@@ -24,6 +24,7 @@ from tests.support.postgres_server import GivenPostgres, PostgresServerUnderTest
 
 pytest.register_assert_rewrite("tests.support.accounts")  # before the first of its users is imported
 
+_ON_SERVERS = frozenset({"browser", "e2e", "integration"})
 _KAFKA_FIXTURES = frozenset({"kafka_server", "kafka_bootstrap", "restartable_kafka"})
 
 configuration.set_hypothesis_home_dir(cache_folder() / "hypothesis")
@@ -54,8 +55,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a real broker, so that `-m 'not kafka'` selects it; begin with the files that take longest."""
+    """Mark what needs a real broker, so that `-m 'not kafka'` selects it; begin with the files that take longest.
+
+    CI repeats a failed test once if it waits for servers: docs/decisions/0100-ci-repeats-failed-server-tests.md.
+    """
     for item in items:
+        if os.environ.get("CI") and item.path.parent.name in _ON_SERVERS:
+            item.add_marker(pytest.mark.flaky(reruns=1))
         if _KAFKA_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)
     items.sort(key=lambda item: longest_first(item.path))
