@@ -127,6 +127,11 @@ class Waiting:
             _noted(request, begun)
         return heeded
 
+    async def shown(self, read_model: str) -> None:
+        """Wait, some seconds at most, until a read model knows all that is recorded."""
+        timeout_s = min(_READ_MODEL_LAGS_S, self._longest_s)
+        await self._watch.until_reached(read_model, await self._head(), timeout_s=timeout_s)
+
     async def position_header(self) -> dict[str, str]:
         """Return the header that tells a client behind which position its change lies."""
         return {POSITION: str(await self._head())}

@@ -1,4 +1,4 @@
-"""The operator's pages: status, dead letters, parked messages, checks and rebuilds, outbox, search by any id."""
+"""The operator's pages about RAS as a whole: status, checks and rebuilds, outbox, search by any id."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from application.queries import DeadLetterQueries, LetterFilter
 from infrastructure.check.background_runs import CheckRuns, RunUnderWayError
 from infrastructure.http.identity import OPERATOR, Identity
 from infrastructure.http.operators.accounts import ReadOutbox
-from infrastructure.http.operators.actions import OperatorActions
 from infrastructure.http.problems import Problem
-from infrastructure.pages.rendering import Renderer, number_in
+from infrastructure.pages.forms import form_of
+from infrastructure.pages.rendering import Renderer
 from infrastructure.pages.sparklines import Lags
-from infrastructure.queries.pages import NEWEST_SEARCHED, PAGE, PageQueries
+from infrastructure.queries.pages import NEWEST_SEARCHED, PageQueries
 
-_LONGEST: Final = 500
 _OUTBOX: Final = 50
 _REBUILDS: Final = 20
 
@@ -34,16 +32,12 @@ class OperatorPages:
         self,
         renderer: Renderer,
         status: ReadStatus,
-        letters: DeadLetterQueries,
-        actions: OperatorActions,
         outbox: ReadOutbox,
         pages: PageQueries,
         checks: CheckRuns,
     ) -> None:
         self._renderer = renderer
         self._status = status
-        self._letters = letters
-        self._actions = actions
         self._outbox = outbox
         self._pages = pages
         self._checks = checks
@@ -57,9 +51,6 @@ class OperatorPages:
 
         return [
             Route("/operator", guarded(self.status)),
-            Route("/operator/letters", guarded(self.letters)),
-            Route("/operator/letters/{position:int}", guarded(self.letter), methods=["GET", "POST"]),
-            Route("/operator/parked", guarded(self.parked), methods=["GET", "POST"]),
             Route("/operator/checks", guarded(self.checks), methods=["GET", "POST"]),
             Route("/operator/outbox", guarded(self.outbox)),
             Route("/operator/search", guarded(self.search)),
@@ -78,63 +69,10 @@ class OperatorPages:
             refresh_s=2,
         )
 
-    async def letters(self, request: Request, identity: Identity) -> Response:
-        """Dead letters, newest first."""
-        query = request.query_params
-        wanted = LetterFilter(
-            reason=query.get("reason") or None,
-            topic=query.get("topic") or None,
-            state=query.get("state", "open") or None,
-        )
-        body = await self._letters.letters(wanted, limit=PAGE, before=number_in(request, "cursor"))
-        return self._renderer.page(
-            request,
-            "letters.html",
-            identity,
-            title="Dead letters",
-            letters=body["dead_letters"],
-            next_cursor=body["next_cursor"],
-            wanted=wanted,
-        )
-
-    async def letter(self, request: Request, identity: Identity) -> Response:
-        """One dead letter, and what can be done with it."""
-        position = request.path_params["position"]
-        letter = await self._letters.letter(position)
-        if letter is None:
-            raise Problem(404, "There is no such dead letter.")
-        if request.method == "POST":
-            form = await request.form(max_fields=5)
-            if form.get("action") == "retry":
-                await self._actions.retry(letter["stream_id"], by=identity.subject)
-            else:
-                why = str(form.get("why", "")).strip()
-                if not 1 <= len(why) <= _LONGEST or not why.isprintable():
-                    raise Problem(400, f"Give a reason of 1 to {_LONGEST} characters, on one line.")
-                await self._actions.discard(letter["stream_id"], by=identity.subject, why=why)
-            return RedirectResponse(f"/operator/letters/{position}", status_code=303)
-        return self._renderer.page(request, "letter.html", identity, title="Dead letter", letter=letter)
-
-    async def parked(self, request: Request, identity: Identity) -> Response:
-        """Streams in which messages wait for a fix."""
-        if request.method == "POST":
-            form = await request.form(max_fields=5)
-            await self._actions.drain(str(form.get("stream_id", "")), by=identity.subject)
-            return RedirectResponse("/operator/parked", status_code=303)
-        body = await self._letters.parked()
-        return self._renderer.page(
-            request,
-            "parked.html",
-            identity,
-            title="Parked messages",
-            parked=body["parked"],
-            unsent=body["unsent"],
-        )
-
     async def checks(self, request: Request, identity: Identity) -> Response:
         """Checks of everything, and rebuilds of read models: those under way and the last ones."""
         if request.method == "POST":
-            form = await request.form(max_fields=5)
+            form = await form_of(request)
             if form.get("action") == "cancel":
                 await self._checks.cancel(str(form.get("run_id", "")))
             else:

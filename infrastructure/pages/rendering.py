@@ -15,7 +15,8 @@ from babel.core import negotiate_locale
 from babel.dates import format_datetime, get_timezone
 from babel.numbers import format_decimal, format_percent
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
@@ -148,6 +149,10 @@ class Renderer:
             return self.page(request, "sign_in.html", status=401, title="Sign in", reason=str(error))
         except Problem as problem:
             return self.fault(request, problem.status, identity, detail=problem.detail)
+        except HTTPException as error:  # a form that is none
+            return self.fault(request, error.status_code, identity, detail=error.detail)
+        except ClientDisconnect:
+            return Response(status_code=499)  # nobody reads it
         except _UNAVAILABLE as error:
             _log.warning("pages.database", error=type(error).__name__)
             return self.fault(request, 503, identity)

@@ -14,6 +14,7 @@ from infrastructure.http.identity import EXAMINER, OPERATOR, Identity, TokenVeri
 from infrastructure.http.sessions import SIGN_IN, Sessions, Tickets
 from infrastructure.http.static_files import TaggedFiles
 from infrastructure.live.access import is_same_origin
+from infrastructure.pages.forms import form_of
 from infrastructure.pages.openid import CALLBACK, COOKIE, OpenIdSignIn, ProviderUnavailableError
 from infrastructure.pages.rendering import Renderer
 
@@ -51,7 +52,7 @@ def sign_in_routes(
             if request.method == "POST":
                 if not _may_sign_in(request, portals):
                     return renderer.fault(request, 403, detail=_OTHER_SITE)
-                token = str((await request.form(max_fields=5)).get("token", ""))
+                token = str((await form_of(request)).get("token", ""))
                 return begun(await verifier.verify(token))
             ticket = request.query_params.get("ticket")
             if ticket is not None and request.method == "GET":  # HEAD is a program that looks at the link

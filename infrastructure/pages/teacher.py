@@ -26,6 +26,7 @@ from infrastructure.http.parameters import id_of
 from infrastructure.http.problems import Problem
 from infrastructure.live.hub import Hub
 from infrastructure.pages.downloads import as_csv, as_spreadsheet
+from infrastructure.pages.forms import form_of
 from infrastructure.pages.intervals import Intervals
 from infrastructure.pages.rendering import Renderer, language_of, number_in
 from infrastructure.queries.pages import PAGE, BatchFilter, PageQueries
@@ -229,7 +230,7 @@ class TeacherPages:
 
     async def read(self, request: Request, identity: Identity) -> Response:
         """Mark one notification as read, or all that are unread."""
-        form = await request.form(max_fields=5)
+        form = await form_of(request)
         given = str(form.get("notification_id", ""))
         if given == "all":
             ids = await self._pages.unread_ids(identity.subject, limit=_MARKED_AT_ONCE)

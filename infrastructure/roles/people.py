@@ -22,6 +22,7 @@ from infrastructure.http.operators.accounts import ReadOutbox
 from infrastructure.http.operators.actions import OperatorActions
 from infrastructure.http.query.inbox import MarkRead
 from infrastructure.http.sessions import Sessions, Tickets
+from infrastructure.http.waiting import Waiting
 from infrastructure.live.access import Access
 from infrastructure.live.feed import Feed
 from infrastructure.live.hub import Hub
@@ -29,6 +30,7 @@ from infrastructure.live.routes import live_routes
 from infrastructure.operations.progress import read_progress
 from infrastructure.pages.examiner import ExaminerPages
 from infrastructure.pages.job_reports import JobReports
+from infrastructure.pages.letters import LetterPages
 from infrastructure.pages.openid import OpenIdSignIn
 from infrastructure.pages.operator import OperatorPages
 from infrastructure.pages.rendering import Renderer
@@ -39,6 +41,7 @@ from infrastructure.queries.pages import PageQueries
 from infrastructure.queries.read_model_queries import Ask
 from infrastructure.roles.bootstrap import listener
 from infrastructure.settings import Servers, Settings
+from projections.dead_letters import dead_letters
 from projections.teacher_inbox import teacher_inbox
 
 
@@ -52,6 +55,7 @@ class Work:
     explain: ExplainReadiness
     mark_read: MarkRead
     actions: OperatorActions
+    waiting: Waiting
     read_outbox: ReadOutbox
     check_runs: CheckRuns
 
@@ -100,9 +104,10 @@ def people_routes(
     async def status() -> tuple[Sequence[Any], Sequence[str]]:
         return await read_progress(servers, settings.transactional_id)
 
-    operator = OperatorPages(
-        renderer, status, queries, work.actions, work.read_outbox, pages, work.check_runs
-    )
+    async def letters_shown() -> None:
+        await work.waiting.shown(dead_letters.name)
+
+    operator = OperatorPages(renderer, status, work.read_outbox, pages, work.check_runs)
     return hub, [
         *live_routes(hub, access, heartbeat_s=settings.stream_heartbeat_s),
         *sign_in_routes(
@@ -110,6 +115,7 @@ def people_routes(
         ),
         *teacher.routes(),
         *operator.routes(),
+        *LetterPages(renderer, queries, work.actions, letters_shown).routes(),
         *ExaminerPages(renderer, pages, JobReports(servers)).routes(),
     ]
 

@@ -138,6 +138,7 @@ def query_app(
         return report.as_json()
 
     actions = OperatorActions(settle, drain)
+    waiting = Waiting(watch, queries.head, longest_s=settings.longest_wait_s)
     history = BatchHistory(streams.read)
     explain = ExplainReadiness(streams.read)
     work = Work(
@@ -147,6 +148,7 @@ def query_app(
         explain,
         mark_read,
         actions,
+        waiting,
         outbox,
         check_runs,
     )
@@ -165,7 +167,7 @@ def query_app(
         assessments=assessments or NoAssessments(),
         orchestrator=orchestrator or NoOrchestrator(),
         past=Past(history, explain, queries),
-        waiting=Waiting(watch, queries.head, longest_s=settings.longest_wait_s),
+        waiting=waiting,
         inbox=queries,
         organisations=queries,
         mark_read=mark_read,

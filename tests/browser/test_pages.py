@@ -8,10 +8,9 @@ from contextlib import ExitStack
 from zipfile import ZipFile
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browsing import listening, signed_in, ticket_link
+from tests.support.browsing import listening, no_serious_violation, signed_in, ticket_link
 from tests.support.ingesting import messages_of, small_batch
 from tests.support.live import TEACHER, Live, judging_messages
 from tests.support.waiting import wait_until
@@ -271,10 +270,4 @@ def test_axe_finds_nothing_serious(
             assert answer is not None
             assert answer.status == 200, path
             assert page.locator("html").get_attribute("lang") == language
-            found = Axe().run(page)
-            serious = [
-                (each["id"], [node["html"] for node in each["nodes"]])
-                for each in found.response["violations"]
-                if each["impact"] in {"serious", "critical"}
-            ]
-            assert not serious, (path, serious)
+            no_serious_violation(page)

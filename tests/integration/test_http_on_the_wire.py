@@ -33,6 +33,7 @@ PEOPLE: Final = {
     "/batches/b1/essays.csv": {"GET"},
     "/operator": {"GET"},
     "/operator/letters/7": {"GET", "POST"},
+    "/operator/letters/7/message": {"GET"},
     "/operator/parked": {"GET", "POST"},
     "/examiner": {"GET"},
     "/notifications": {"GET"},

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from infrastructure.http.identity import Identity, roles_in
@@ -79,3 +80,14 @@ def signed_in(
 def listening(page: Page) -> None:
     """Return when the page hears the live stream."""
     expect(page.locator("#live-state")).to_have_class("live on", timeout=90_000)
+
+
+def no_serious_violation(page: Page) -> None:
+    """Fail where axe finds a serious fault in what a page shows."""
+    found = Axe().run(page)
+    serious = [
+        (each["id"], [node["html"] for node in each["nodes"]])
+        for each in found.response["violations"]
+        if each["impact"] in {"serious", "critical"}
+    ]
+    assert not serious, (page.url, serious)

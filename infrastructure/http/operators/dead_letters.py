@@ -95,13 +95,13 @@ def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, wai
 
     async def retry(request: Request) -> Response:
         body = await body_of(request, Signed)
-        found = _a_letter(await _named(request))
+        found = a_letter(await _named(request))
         retried = await actions.retry(found["stream_id"], by=operator_of(request, body))
         return RETRY.answered(request, retried, headers=await waiting.position_header())
 
     async def replace(request: Request) -> Response:
         body = await body_of(request, Correction)
-        found = _a_letter(await _named(request))
+        found = a_letter(await _named(request))
         outcome = await actions.replace(
             found["stream_id"], b64decode(body["value"]), by=operator_of(request, body), why=body["why"]
         )
@@ -109,7 +109,7 @@ def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, wai
 
     async def discard(request: Request) -> Response:
         body = await body_of(request, Reasoned)
-        found = _a_letter(await _named(request))
+        found = a_letter(await _named(request))
         await actions.discard(found["stream_id"], by=operator_of(request, body), why=body["why"])
         return Response(status_code=204, headers=await waiting.position_header())
 
@@ -131,7 +131,8 @@ def dead_letter_routes(queries: DeadLetterQueries, actions: OperatorActions, wai
     ]
 
 
-def _a_letter(found: DeadLetter) -> DeadLetter:
+def a_letter(found: DeadLetter) -> DeadLetter:
+    """Return `found`. Raises Problem 409 where it is a parked message, which is drained and not settled."""
     if found["reason"] == PARKED:
         raise Problem(409, f"This message waits in its stream: drain {found['stream_id']}, in order.")
     return found
