@@ -293,7 +293,7 @@ def _pages(url: str, port: int) -> list[dict[str, Any]]:
         _wait_until_projected(database, large.batch_id)
         for statement in _GROWN:
             database.execute(statement)
-        [(small,)] = database.execute("SELECT batch_id FROM ras_batch_results.batches LIMIT 1").fetchall()
+        small, _ = _messages(1)[1][0]
     key = {"X-Internal-API-Key": _KEY, "X-Service-ID": "api-gateway-service"}
     with httpx.Client(base_url=f"http://127.0.0.1:{port}") as browser:
         rows = [

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from infrastructure.kafka.topics import create_missing_topics
 from infrastructure.local.embedded_postgres import EmbeddedPostgres
+from tests.support.accounts import wait_until_settled
 from tests.support.browsing import chromium, signed_in
 from tests.support.ingesting import messages_of, small_batch
+from tests.support.kafka_choice import real_broker
 from tests.support.live import TEACHER, judging_messages, live_on
+from tests.support.postgres_probe import probe
 from tests.support.postgres_server import GivenPostgres
+from tests.support.topics import Topics
 
 _FOLDER: Final = Path(__file__).parent.parent / "docs" / "images"
 _PAGES: Final = {
@@ -21,12 +29,16 @@ _PAGES: Final = {
     "notifications": "/notifications",
     "status": "/operator",
     "dead-letters": "/operator/letters",
+    "dead-letter": "/operator/letters/{letter}",
+    "parked": "/operator/parked",
     "outbox": "/operator/outbox",
     "checks": "/operator/checks",
     "search": "/operator/search?q={batch}",
     "judging-jobs": "/examiner",
     "judging-job": "/examiner/jobs/{job}",
     "judging-figures": "/examiner/jobs/{judged}/figures",
+    "not-found": "/batches/nothing-here",
+    "sign-in": "/sign-in",
 }
 _DESK: Final = {"width": 1100, "height": 760}
 _PHONE: Final = {"width": 390, "height": 780}
@@ -35,23 +47,35 @@ _PHONE: Final = {"width": 390, "height": 780}
 def main() -> None:
     """Take every picture: on a desk in English, and on a phone, dark and in Swedish."""
     _FOLDER.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "postgres") as server:
-        logs = Path(folder) / "logs"
-        logs.mkdir()
-        with live_on(GivenPostgres(server.superuser_url), logs) as live, chromium() as browser:
+    with TemporaryDirectory() as name, EmbeddedPostgres(Path(name) / "postgres") as server:
+        folder = Path(name) / "logs"
+        folder.mkdir()
+        postgres = GivenPostgres(server.superuser_url)
+        with ExitStack() as stack:
+            broker = stack.enter_context(real_broker(Path(name) / "kafka"))
+            asyncio.run(create_missing_topics(broker.bootstrap_servers))
+            live = stack.enter_context(live_on(postgres, folder, bootstrap_servers=broker.bootstrap_servers))
+            browser = stack.enter_context(chromium())
+            for role in ("ingest", "publish"):
+                live.ras.start(role).wait_until_ready()
             done = small_batch("class-9b", essays=24, failed=2)
-            live.tell(messages_of(done))
-            begun = messages_of(small_batch("class-9a", essays=8))
-            live.tell(begun[: len(begun) // 2])
             whole = small_batch("class-8c", essays=12)
-            live.tell(messages_of(whole))
-            live.tell(judging_messages("4711", note="Clearer, and closer to the text."))
+            begun = messages_of(small_batch("class-9a", essays=8))
+            topics = Topics(broker.bootstrap_servers)
+            topics.send([*messages_of(done), *begun[: len(begun) // 2], *messages_of(whole)])
+            topics.send(
+                [replace(begun[0], value=b"{"), *judging_messages("4711", note="Closer to the text.")]
+            )
+            with probe(live.ras.database_url) as store:
+                wait_until_settled(store, topics, live.ras.transactional_id)
+                letter = store.value("SELECT max(position) FROM ras_dead_letters.letters")
             live.inbox()
             ids = {
                 "judged": "4711",
                 "batch": done.batch_id,
                 "essay": whole.essay_ids[0],
                 "job": done.job_id,
+                "letter": letter,
             }
             for suffix, viewport, scheme, locale in (
                 ("", _DESK, "light", "en"),

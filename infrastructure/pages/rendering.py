@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -15,6 +16,7 @@ from babel.core import negotiate_locale
 from babel.dates import format_datetime, get_timezone
 from babel.numbers import format_decimal, format_percent
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -57,7 +59,16 @@ def _environment(language: str) -> Environment:
         else format_decimal(value, f"#,##0.{'0' * digits}" if digits else "#,##0", locale=language)
     )
     made.filters["percent"] = lambda value: format_percent(value, locale=language)
+    made.filters["breakable"] = lambda name: Markup("<wbr>").join(re.split(r"(?<=[./])", name))
+    made.filters["code"] = _with_code
     return made
+
+
+def _with_code(text: str) -> Markup:
+    """Return a text in which what is between backticks is shown as code."""
+    plain, code = Markup("{}"), Markup("<code>{}</code>")
+    parts = ((code if number % 2 else plain).format(part) for number, part in enumerate(text.split("`")))
+    return Markup("").join(parts)
 
 
 def translated(language: str, text: str) -> str:
@@ -166,7 +177,13 @@ class Renderer:
         """Return the page for what is not there, not allowed, or does not work just now."""
         heading, text = _FAULTS.get(status, _FAULTS[500])
         response = self.page(
-            request, "fault.html", identity, status=status, title=heading, text=text, detail=detail
+            request,
+            "fault.html",
+            identity,
+            status=status,
+            title=heading,
+            text=text,
+            detail=None if status == 404 else detail,  # the text tells all
         )
         if status == 503:
             response.headers["Retry-After"] = "5"

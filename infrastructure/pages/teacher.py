@@ -250,12 +250,16 @@ class TeacherPages:
     ) -> tuple[Mapping[str, Any], dict[str, Any], list[dict[str, Any]]]:
         batch_id = id_of(request, "batch_id", error="Invalid batch ID")
         row = await self._pages.batch(batch_id, identity.subject)
-        answer = None if row is None else await self._batches.status(batch_id)
-        if row is None or answer is None:
+        if row is None:
+            raise Problem(404, "There is no such batch.")
+        answer, ranked, language = await asyncio.gather(
+            self._batches.status(batch_id),
+            self._pages.rankings(batch_id),
+            self._pages.language_figures(batch_id),
+        )
+        if answer is None:
             raise Problem(404, "There is no such batch.")
         body = _plain(answer.body)
-        ranked = await self._pages.rankings(batch_id)
-        language = await self._pages.language_figures(batch_id)
         intervals = await self._intervals(batch_id, body["essay_count"])
         essays = [
             {

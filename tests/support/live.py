@@ -212,11 +212,13 @@ def close_code(connection: ClientConnection) -> int | None:
 
 
 @contextmanager
-def live_on(server: PostgresServerUnderTest, folder: Path, **settings: str) -> Iterator[Live]:
+def live_on(
+    server: PostgresServerUnderTest, folder: Path, *, bootstrap_servers: str = "", **settings: str
+) -> Iterator[Live]:
     """An installation on a database of its own, until the block ends."""
     with fresh_database(server.url) as url:
         initialise(url)
-        with Installation(url, "", folder) as ras:
+        with Installation(url, bootstrap_servers, folder) as ras:
             yield Live(ras, **settings)
 
 

@@ -100,7 +100,8 @@
       if (message.type === "pong" || message.notification_type === "stream_ready") return;
       if (message.notification_type === "reconnect") { pause = message.after_ms; return; }
       body.dataset.heard = String(Number(body.dataset.heard || 0) + 1);
-      if (message.notification_id && message.message) tell(message.message);
+      const text = news.getAttribute(`data-${message.notification_type}`);
+      if (text) tell(text);
       refresh();
     };
     socket.onclose = ({ code }) => {
