@@ -43,7 +43,7 @@ from domain.score_equations import EPSILON, Solution, solve
 from domain.shrunken_scores import shrunken_scores
 from domain.wording import Count, Names
 
-METHOD_VERSION = f"bradley-terry-eps{EPSILON}/2"
+METHOD_VERSION = f"bradley-terry-eps{EPSILON}/3"
 """Changes whenever the same decisions would give other numbers."""
 
 DECIMALS = 10
@@ -86,9 +86,8 @@ class JudgeFit:
 class Component:
     """Items connected by comparisons, best first, and the reliability of their scale.
 
-    `ssr` is None for one item, or where all are equal. `balanced` says that the usual equations have no
-    solution here, or one far out, and that the second adjustment of `domain.score_equations` has a share in
-    the scores. `tie_parameter` is nu of `domain.outcome_model`, 0 without undecided comparisons.
+    `ssr` is None for one item, or where all are equal. `balanced` says that the usual scores are not
+    bounded by the decisions here, and that the reference scores of `domain.score_equations` have a share in them. `tie_parameter` is nu of `domain.outcome_model`, 0 without undecided comparisons.
     """
 
     items: tuple[str, ...]
@@ -216,7 +215,7 @@ def estimate_scores(
     for members, part in counts.split(component):
         solution = solve(part, epsilon) if prior_sd is None else _with_prior(part, prior_sd)
         theta[members], information[members] = solution.theta, solution.information
-        balanced.append(solution.balanced)
+        balanced.append(solution.usual < 1)
         tie_parameters.append(solution.tie_parameter)
     return Estimate(
         counts, theta, information, component, tuple(balanced), tuple(tie_parameters), epsilon, prior_sd
@@ -237,7 +236,7 @@ def _with_prior(part: PairCounts, prior_sd: float) -> Solution:
     theta = theta - theta.mean()
     at = moments(theta[part.low] - theta[part.high], 0.0)
     gained = part.judged * at.variance
-    return Solution(theta, part.per_item(gained, gained) + part.self_comparisons / 2, 0.0, False, 0.0)
+    return Solution(theta, part.per_item(gained, gained) + part.self_comparisons / 2, 0.0, 1.0, 0.0)
 
 
 def ranked(items: Sequence[ItemScore]) -> Iterator[tuple[ItemScore, int]]:

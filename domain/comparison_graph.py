@@ -277,6 +277,25 @@ def connected_components(counts: PairCounts) -> IndexArray:
     return rank[label]
 
 
+def win_arrows(counts: PairCounts) -> tuple[IndexArray, IndexArray]:
+    """(winners, losers), an entry per pair and direction won; an undecided comparison leads both ways."""
+    down, up = counts.low_wins + counts.pair_ties > 0, counts.high_wins + counts.pair_ties > 0
+    winners = np.concatenate([counts.low[down], counts.high[up]])
+    return winners, np.concatenate([counts.high[down], counts.low[up]])
+
+
+def strong_parts(counts: PairCounts) -> IndexArray:
+    """The set of each item, numbered from 0, within which wins lead from every item to every other."""
+    from scipy import sparse  # takes a while to import, and most sessions are one such set
+    from scipy.sparse import csgraph
+
+    winners, losers = win_arrows(counts)
+    graph = sparse.csr_array(
+        (np.ones(len(winners)), (winners, losers)), shape=(counts.n_items, counts.n_items)
+    )
+    return csgraph.connected_components(graph, directed=True, connection="strong")[1].astype(np.intp)
+
+
 def sums_by(group: IndexArray, values: FloatArray, n_groups: int) -> FloatArray:
     """Sum of `values` per group 0 ... n_groups - 1; 0 for an empty one."""
     return np.bincount(group, weights=values, minlength=n_groups).astype(np.float64, copy=False)

@@ -95,9 +95,9 @@ ENGLISH: Final[Mapping[Kind, str]] = {
         "rests on the adjustment of the scores. Compare the penalised scores (Firth)."
     ),
     Kind.BALANCED: (
-        "(Nearly) all decisions between two sets of items went one way, and the adjusted score equations have "
-        "no finite solution, or one far out; an adjustment that takes from each winner what it gives the loser was "
-        "used there."
+        "(Nearly) all decisions between some sets of items went one way, so that the usual scores would rest on "
+        "their adjustment alone. These scores also count each item as compared with one imaginary item, with a part "
+        "of a win and of a loss: they stay finite, and move smoothly with each further decision."
     ),
     Kind.JUDGE_SECOND: (
         "Judge {judge} chose the item shown second in {hits} of {n:decision|decisions} ({share:.}, 95 % interval "

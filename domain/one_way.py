@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from domain.bradley_terry import Estimate
-from domain.comparison_graph import FloatArray, IndexArray, PairCounts, sums_by
+from domain.comparison_graph import FloatArray, IndexArray, PairCounts, strong_parts, sums_by, win_arrows
 
 MOST = 5
 
@@ -62,7 +62,8 @@ def separation(names: Sequence[str], estimate: Estimate) -> Separation:
 def _one_way_cuts(
     names: Sequence[str], members: IndexArray, part: PairCounts, theta: FloatArray
 ) -> list[OneWay]:
-    label, source, target = _strong_parts(part)
+    label = strong_parts(part)
+    source, target = win_arrows(part)
     n_parts = int(label.max()) + 1
     if n_parts == 1:
         return []
@@ -85,18 +86,6 @@ def _one_way_cuts(
         upper, lower = members[in_upper].tolist(), members[~in_upper].tolist()
         found.append(OneWay(tuple(names[i] for i in upper), tuple(names[i] for i in lower), int(across[cut])))
     return found
-
-
-def _strong_parts(part: PairCounts) -> tuple[IndexArray, IndexArray, IndexArray]:
-    from scipy import sparse
-    from scipy.sparse import csgraph
-
-    down, up = part.low_wins + part.pair_ties > 0, part.high_wins + part.pair_ties > 0
-    source = np.concatenate([part.low[down], part.high[up]])
-    target = np.concatenate([part.high[down], part.low[up]])
-    graph = sparse.csr_array((np.ones(len(source)), (source, target)), shape=(part.n_items, part.n_items))
-    _, label = csgraph.connected_components(graph, directed=True, connection="strong")
-    return label.astype(np.intp), source, target
 
 
 def _downwards(label: IndexArray, source: IndexArray, target: IndexArray, mean: FloatArray) -> list[int]:

@@ -189,12 +189,12 @@ def _in_the_model(
     counts = PairCounts(n, pairs // n, pairs % n, won, judged - won, np.zeros(n))
     parts = counts.split(connected_components(counts))
     # With the order effect by the same equations as without it.
-    without, balanced = _scores(parts, 0.0, epsilon, np.zeros(n), [False] * len(parts))
+    without, usual = _scores(parts, 0.0, epsilon, np.zeros(n), [None] * len(parts))
     wanted = float(judged.sum())
     wanted = epsilon + (wanted - 2 * epsilon) / wanted * float(won.sum())
     try:
         theta, delta = _in_turns(
-            counts, wanted, without, lambda at, before: _scores(parts, at, epsilon, before, balanced)[0]
+            counts, wanted, without, lambda at, before: _scores(parts, at, epsilon, before, usual)[0]
         )
     except NoFiniteSolutionError:
         theta, delta = _in_turns(
@@ -242,15 +242,15 @@ def _scores(
     delta: float,
     epsilon: float,
     before: FloatArray,
-    balanced: Sequence[bool],
-) -> tuple[FloatArray, list[bool]]:
-    """Scores with the advantage `delta`, and which parts have them by the balanced adjustment."""
+    usual: Sequence[float | None],
+) -> tuple[FloatArray, list[float]]:
+    """Scores with the advantage `delta`, and in each part the share of the usual ones in them."""
     theta, found = np.zeros(len(before)), []
-    for (members, part), known in zip(parts, balanced, strict=True):
+    for (members, part), known in zip(parts, usual, strict=True):
         start = before[members] if before.any() else None
-        solution = solve_with_advantage(part, delta, epsilon, start=start, balanced=known)
+        solution = solve_with_advantage(part, delta, epsilon, start=start, usual=known)
         theta[members] = solution.theta
-        found.append(solution.balanced)
+        found.append(solution.usual)
     return theta, found
 
 

@@ -32,18 +32,30 @@ three decisions, a beats b, c beats b, c beats d.) The gap between the groups th
 fixed point drifts until it is stopped, and what it has reached tells of the stopping rule. One decision
 fewer, and there may be a solution, at a gap of 10 or 20 logits that means nothing either.
 
-The *balanced* adjustment takes from the winner what it gives the loser, per decision of i and j
+Nor do the equations move with the evidence: as eps is shared out by M_i, a further win of a text with few
+comparisons takes from what it gives to the others, and a gap can shrink by several logits when its upper side wins
+once more. Of texts between which upsets happen that is a matter of hundredths; not where all decisions between
+two sets went one way, and the gap rests on the adjustment alone.
 
-    delta_ij = eps / 2 * (1 / M_i + 1 / M_j),        0 < delta_ij < 1/2.
+Therefore the *reference* scores stand beside the usual ones (`domain.concave_scores`): each text counts as compared
+with one imaginary text as well, `eps` times won and `eps` times lost. One more win of a text against another can only
+widen their gap, and a text that won everything loses eps, as by the usual adjustment. The reported scores are
 
-It agrees with the one above where all M_i are equal, needs no surplus, and always has exactly one finite
-solution on a connected graph: every pair counts as won in part by both sides (L. R. Ford 1957, *American
-Mathematical Monthly* 64(8), 28-33). It takes over where some items won or lost all their decisions with the
-rest and the two solutions differ much: let d be the largest difference between the two in the gap of a judged
-pair, infinite without a solution of the first. Scores are those of the first up to d = `APART[0]`, of the
-second from `APART[1]`, and in proportion between, so that they do not jump where the first solution runs away.
-Sessions as they are usually made stay below (0.4 to 1.3 with ten decisions per text drawn at random). Callers are
-told when the second has a share.
+    w * usual + (1 - w) * reference,
+
+with w = 1 where wins lead from every text to every other, and of two texts. Else
+
+- w rises with the share of the texts in the largest set within which wins lead from every text to every other
+  (`SHARE`), or with the mean number of comparisons of a text (`PER_TEXT`), whichever is more. One more win for the
+  same side changes neither set nor share, so that what is reported does not pass from one estimate to the other
+  with it. Sessions as they are usually made have w = 1: some texts won or lost everything, most are in one set;
+- w falls where the usual solution runs away: let d be the largest difference between it and the *balanced* one in
+  the gap of a judged pair, infinite without a usual solution. w is kept up to d = `APART[0]` and 0 from `APART[1]`.
+  The balanced adjustment takes from the winner of a decision of i and j what it gives the loser,
+  eps / 2 * (1 / M_i + 1 / M_j), needs no surplus, and always has a solution. Sessions as they are usually made stay
+  below (0.4 to 1.3 with ten decisions per text drawn at random).
+
+Callers are told when w is below 1.
 """
 
 from __future__ import annotations
@@ -54,7 +66,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from domain.comparison_graph import FloatArray, PairCounts, connected_components, sums_by
+from domain.comparison_graph import (
+    FloatArray,
+    PairCounts,
+    connected_components,
+    strong_parts,
+    sums_by,
+    win_arrows,
+)
+from domain.concave_scores import concave_scores
 from domain.outcome_model import fit_tie_parameter, moments
 
 if TYPE_CHECKING:
@@ -71,7 +91,10 @@ _LEAST_LEFT = 0.1
 """A step leaves every item this part of its information: out where it has none, no step leads back."""
 _MOST_STEPS = 100
 APART = (1.5, 2.5)
-"""Logits between two solutions: up to the first the usual one counts, from the second the balanced one."""
+"""Logits between the usual and the balanced solution; see above."""
+SHARE = (0.5, 0.75)
+PER_TEXT = (10.0, 14.0)
+"""Up to the first the reference scores count alone, from the second the usual ones."""
 _SHORTEST_FRACTION = 1e-6
 _DENSE_UP_TO = 600
 """Items. Below it a dense solve takes at most 20 ms, and scipy (half a second to import) is not needed."""
@@ -85,14 +108,14 @@ class NoFiniteSolutionError(ArithmeticError):
 class Solution:
     """Scores of one connected set of items, mean 0, and what they rest on.
 
-    `information` is I_i; `surplus` is c; `balanced` says that the balanced adjustment has a share in them;
-    `tie_parameter` is Davidson's nu, 0 without undecided comparisons.
+    `information` is I_i; `surplus` is c; `usual` is w, the share of the usual scores in them; `tie_parameter` is
+    Davidson's nu, 0 without undecided comparisons.
     """
 
     theta: FloatArray
     information: FloatArray
     surplus: float
-    balanced: bool
+    usual: float
     tie_parameter: float
 
 
@@ -122,10 +145,19 @@ def adjusted_scores(counts: PairCounts, epsilon: float = EPSILON) -> FloatArray:
 
 def balanced_scores(counts: PairCounts, epsilon: float = EPSILON) -> FloatArray:
     """Adjusted scores that add up to the number of decisions (see the module's text)."""
+    low_share = _balanced_share(counts, epsilon)
+    return counts.per_item(low_share, counts.judged - low_share) + counts.self_comparisons
+
+
+def _balanced_share(counts: PairCounts, epsilon: float) -> FloatArray:
+    """What of each pair counts for its low side."""
     compared = counts.comparisons_per_item()
-    share = epsilon / 2 * (1 / compared[counts.low] + 1 / compared[counts.high])
-    moved = share * (counts.high_wins - counts.low_wins)
-    return counts.wins_per_item() + counts.per_item(moved, -moved)
+    moved = epsilon / 2 * (1 / compared[counts.low] + 1 / compared[counts.high])
+    return _low_share(counts) + moved * (counts.high_wins - counts.low_wins)
+
+
+def _low_share(counts: PairCounts) -> FloatArray:
+    return counts.low_wins + counts.pair_ties / 2
 
 
 def solve(counts: PairCounts, epsilon: float = EPSILON) -> Solution:
@@ -134,11 +166,7 @@ def solve(counts: PairCounts, epsilon: float = EPSILON) -> Solution:
         return _solve(counts, epsilon, _Model())
     nu = 1.0
     for _ in range(_MOST_STEPS):
-        try:
-            found = _solve(counts, epsilon, _Model(nu))
-        except NoFiniteSolutionError:
-            # Nearly everything undecided, and sets apart: nu tells nothing, half wins are what is left.
-            return _solve(counts, epsilon, _Model())
+        found = _solve(counts, epsilon, _Model(nu))
         before = nu
         nu = fit_tie_parameter(
             found.theta[counts.low] - found.theta[counts.high], counts.judged, ties, epsilon
@@ -154,52 +182,71 @@ def solve_with_advantage(
     epsilon: float = EPSILON,
     *,
     start: FloatArray | None = None,
-    balanced: bool = False,
+    usual: float | None = None,
 ) -> Solution:
     """Scores when the low side of each pair has an `advantage` in logits (`domain.position_effect`).
 
-    A pair may occur twice, once in each direction. `start` is where the search begins; `balanced` asks for the
-    balanced adjustment at once, where the usual one is known to have no solution, or one far out.
+    A pair may occur twice, once in each direction. `start` is where the search begins; `usual` is the share of the
+    usual scores, where that is known. Raises NoFiniteSolutionError if they are to have one, and do not exist.
     """
     model = _Model(low_advantage=advantage)
-    if balanced:
-        return _solution(
-            _newton(counts, balanced_scores(counts, epsilon), model, start), model, balanced=True
-        )
-    return _solve(counts, epsilon, model, start)
+    if usual is None:
+        return _solve(counts, epsilon, model, start)
+    found = _newton(counts, adjusted_scores(counts, epsilon), model, start) if usual else None
+    return _mixed(counts, epsilon, model, found, usual)
 
 
 def _solve(counts: PairCounts, epsilon: float, model: _Model, start: FloatArray | None = None) -> Solution:
-    own = adjusted_scores(counts, epsilon)
-    found: _State | None
     try:
-        found = _newton(counts, own, model, start)
+        found = _newton(counts, adjusted_scores(counts, epsilon), model, start)
     except NoFiniteSolutionError:
-        found = None
-    if found is not None and _wins_lead_everywhere(counts):
-        return _solution(found, model, balanced=False)
-    inner = _newton(counts, balanced_scores(counts, epsilon), model, start if found is None else found.theta)
-    if found is None:
-        return _solution(inner, model, balanced=True)
-    moved = found.theta - inner.theta
-    apart = float(np.abs(moved[counts.low] - moved[counts.high]).max(initial=0.0))
-    share = (apart - APART[0]) / (APART[1] - APART[0])
-    if share <= 0:
-        return _solution(found, model, balanced=False)
-    theta = inner.theta + max(1 - share, 0.0) * moved
-    return _solution(_evaluate(counts, own, theta, model), model, balanced=True)
+        return _mixed(counts, epsilon, model, None, 0.0)
+    if counts.n_items <= 2 or _wins_lead_everywhere(counts):
+        return _mixed(counts, epsilon, model, found, 1.0)
+    usual = _usual_by_graph(counts)
+    if usual:
+        inner = concave_scores(
+            counts,
+            _balanced_share(counts, epsilon),
+            start=found.theta,
+            tie_parameter=model.tie_parameter,
+            low_advantage=model.low_advantage,
+        )
+        moved = found.theta - inner
+        apart = float(np.abs(moved[counts.low] - moved[counts.high]).max(initial=0.0))
+        usual *= 1 - _ramp(apart, APART)
+    return _mixed(counts, epsilon, model, found, usual)
 
 
-def _solution(state: _State, model: _Model, *, balanced: bool) -> Solution:
-    return Solution(state.theta, state.information, state.surplus, balanced, model.tie_parameter)
+def _mixed(counts: PairCounts, epsilon: float, model: _Model, found: _State | None, usual: float) -> Solution:
+    if found is None or usual < 1:
+        drawn = concave_scores(
+            counts,
+            _low_share(counts),
+            start=np.zeros(counts.n_items),
+            tie_parameter=model.tie_parameter,
+            low_advantage=model.low_advantage,
+            reference=epsilon,
+        )
+        theta = drawn if found is None else usual * found.theta + (1 - usual) * drawn
+        found = _evaluate(counts, adjusted_scores(counts, epsilon), theta, model)
+    return Solution(found.theta, found.information, found.surplus, usual, model.tie_parameter)
+
+
+def _usual_by_graph(counts: PairCounts) -> float:
+    """w as far as the graph of wins has a say."""
+    share = float(np.bincount(strong_parts(counts)).max()) / counts.n_items
+    per_text = float(counts.comparisons_per_item().mean())
+    return max(_ramp(share, SHARE), _ramp(per_text, PER_TEXT))
+
+
+def _ramp(at: float, ends: tuple[float, float]) -> float:
+    return float(min(max((at - ends[0]) / (ends[1] - ends[0]), 0.0), 1.0))
 
 
 def _wins_lead_everywhere(counts: PairCounts) -> bool:
     """Whether wins lead from every item to every other: no set of items won all against the rest."""
-    ties = counts.pair_ties
-    down, up = counts.low_wins + ties > 0, counts.high_wins + ties > 0
-    source = np.concatenate([counts.low[down], counts.high[up]])
-    target = np.concatenate([counts.high[down], counts.low[up]])
+    source, target = win_arrows(counts)
     for one, other in ((source, target), (target, source)):
         reached = np.zeros(counts.n_items, dtype=np.bool_)
         reached[0], before = True, 0

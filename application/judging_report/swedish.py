@@ -160,8 +160,9 @@ NOTICES: Final[Mapping[Kind, str]] = {
         "besluten; det beror på poängens justering. Jämför med den straffade poängen (Firth)."
     ),
     Kind.BALANCED: (
-        "(Nästan) alla beslut mellan två grupper av texter gick åt ett håll, och poängekvationerna har ingen ändlig lösning, "
-        "eller en långt ut; där användes en justering som tar från vinnaren vad den ger förloraren."
+        "(Nästan) alla beslut mellan några grupper av texter gick åt ett håll, så att de vanliga poängen bara skulle "
+        "vila på sin justering. Här räknas varje text också som jämförd med en tänkt text, med en del av en vinst och "
+        "av en förlust: poängen förblir ändliga och rör sig jämnt med varje ytterligare beslut."
     ),
     Kind.JUDGE_FIRST: (
         "Bedömaren {judge} valde texten som visades först i {hits} av {n:beslut|beslut~} ({share:,}, 95-procentigt intervall "

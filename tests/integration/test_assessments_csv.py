@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from domain.bradley_terry import METHOD_VERSION
 from tests.support.assessing import PREFIX, Assessors, assessors_on, lines_of
 from tests.support.judging import Job, round_robin
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
@@ -191,6 +192,6 @@ def test_each_form_of_an_answer_has_an_etag_of_its_own(assessors: Assessors) -> 
 
     assert len(set(etags.values())) == len(paths)
     for path, etag in etags.items():
-        assert "bradley-terry-eps0.3/2" in etag
+        assert METHOD_VERSION in etag
         unchanged = assessors.api.get(f"{PREFIX}/{path}", If_None_Match=etag)
         assert (unchanged.status_code, unchanged.content) == (304, b"")

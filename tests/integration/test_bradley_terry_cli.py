@@ -14,6 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from domain.bradley_terry import METHOD_VERSION
 from infrastructure.cli.commands.explaining import bradley_terry
 from infrastructure.cli.failures import exit_code_of
 
@@ -364,7 +365,7 @@ def test_what_if_can_leave_out_texts_take_a_stretch_and_another_epsilon(tmp_path
     answer = json.loads(_run(path, "--json", "--first", "2", "--last", "3").stdout)
     assert answer["decisions"] == 2
     answer = json.loads(_run(path, "--json", "--epsilon", "0.1").stdout)
-    assert answer["method_version"] == "bradley-terry-eps0.1/2"
+    assert answer["method_version"] == METHOD_VERSION.replace("eps0.3", "eps0.1")
     assert "what_if" not in json.loads(_run(path, "--json").stdout)
     assert "there is no judge 'nobody'; there are model-x, teacher-0001" in _refusal(
         _run(path, "--without-judge", "nobody")
