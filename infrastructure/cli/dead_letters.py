@@ -117,7 +117,7 @@ def replace_letter(letter_id: int, file: str, *, why: str, by: str, yes: bool, j
             outcome = settle.replace(letter["stream_id"], value, by=by, why=why)
         except RefusedCorrectionError as error:
             raise CommandError(
-                f"The message in {file} is refused: {error} The dead letter stays open."
+                f"The message in {file} is refused: {str(error).rstrip('.')}. The dead letter stays open."
             ) from error
         except (LetterSettledError, UnknownLetterError, UnreadableLetterError) as error:
             raise CommandError(f"Dead letter {letter_id} cannot be replaced: {error}") from error

@@ -7,6 +7,7 @@ import json
 
 import typer
 
+from domain.wording import counted
 from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared
 from infrastructure.kafka.topic_advice import topic_advice
@@ -33,7 +34,7 @@ def init(*, upgrade: bool, grants: bool, json_output: bool) -> None:
         for statement in granted:
             typer.echo(f"{statement};")
         say(
-            f"The tables are ready; {len(created)} topics created{': ' if created else ''}{', '.join(created)}."
+            f"The tables are ready; {counted(len(created), 'topic')} created{': ' if created else ''}{', '.join(created)}."
         )
         if granted:
             say(

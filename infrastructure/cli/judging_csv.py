@@ -302,9 +302,9 @@ def _places_in(header: list[str], where: str, columns: Mapping[str, str] | None,
     for column in (*needed, *OPTIONAL):
         times = len(found.get(column, ()))
         if times > 1 or (times == 0 and column in needed):
-            fault = "more than once" if times else "not"
+            fault = f"has the column {column} more than once" if times else f"has no column {column}"
             raise DecisionsFileError(
-                f"{where}: the header names {column} {fault}; it needs {_NAMED}. Found: {shown} ({how}). "
+                f"{where}: the header {fault}; it needs {_NAMED}. Found: {shown} ({how}). "
                 f"Other names can be given: --columns NAME={column}."
             )
     wanted = (*needed, "tied") if needed is not COLUMNS else (*COLUMNS, "shown_first", "tied")

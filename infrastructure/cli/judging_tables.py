@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from domain.bradley_terry import JudgeFit, JudgingScores, ranked
@@ -20,6 +21,7 @@ from domain.proportions import Share
 from domain.what_if import Differences
 from domain.wording import Percent, counted, listed
 from infrastructure.cli.standard_output import console as visible_console
+from infrastructure.cli.tables import print_rows
 from infrastructure.spreadsheet_csv import CsvForm, csv_bytes
 
 DOCUMENTATION = "docs/comparative-judgement.md"
@@ -37,6 +39,8 @@ _REASONS = {
     Reason.RANDOM: "drawn at random",
 }
 
+_UNBOUND = 10_000
+"""Columns of a terminal on which any row fits."""
 
 _ITEM_COLUMNS = (
     *("component", "rank", "item", "theta", "se", "se_full", "best_rank", "worst_rank", "theta_firth"),
@@ -355,23 +359,29 @@ def _print_table(
     rows: Iterable[tuple[str, ...]],
     names: frozenset[str] | set[str] = frozenset(),
 ) -> None:
-    """`names` are the columns of text; the others are numbers, and never wrapped."""
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        is_name = column in names
-        table.add_column(
-            column,
-            justify="left" if is_name else "right",
-            no_wrap=not is_name,
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*row)
+    """`names` are the columns of text; the others are numbers, and never wrapped.
+
+    A row that is wider than the terminal, and every row in a pipe, is printed as those of other commands are.
+    """
     console.print()
-    if not table.row_count:
+    listed_rows = [*rows]
+    if not listed_rows:
         console.print(f"{title}: none")
         return
-    console.print(table)
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, justify="left" if column in names else "right", no_wrap=True)
+    for row in listed_rows:
+        table.add_row(*row)
+    if (
+        console.is_terminal
+        and Measurement.get(console, console.options.update(max_width=_UNBOUND), table).maximum
+        <= console.width
+    ):
+        console.print(table)
+        return
+    console.print(title, style="bold")
+    print_rows(console, columns, listed_rows)
 
 
 def _number(number: float | None) -> str:

@@ -11,6 +11,7 @@ from typing import Final
 import typer
 from rich.console import Console
 
+from domain.wording import counted
 from infrastructure.cli.standard_output import console
 from infrastructure.cli.starting import prepared
 from infrastructure.cli.tables import print_rows
@@ -37,7 +38,8 @@ def outbox(*, limit: int, json_output: bool) -> None:
         typer.echo(json.dumps(asdict(found)))
         return
     out = console()
-    out.print(f"Published up to {found.position}; {found.pending_events} events are waiting.")
+    are = "is" if found.pending_events == 1 else "are"
+    out.print(f"Published up to {found.position}; {counted(found.pending_events, 'event')} {are} waiting.")
     _print(out, "To be published, next first", found.pending)
     _print(out, "Published, last first", found.published)
     for note in found.notes:

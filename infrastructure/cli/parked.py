@@ -11,6 +11,7 @@ import typer
 from application.drain import STREAM_PREFIXES, Drained, DrainParked, StillUnreadableError
 from application.json_text import json_bytes
 from domain.batch import batch_stream_id
+from domain.wording import counted
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.letters import ask, bar, confirm, opened_store, plain
 from infrastructure.cli.standard_output import console, say
@@ -51,7 +52,7 @@ def drain_parked(names: Sequence[str], *, by: str, yes: bool, json_output: bool)
         streams = [_meant(name, waiting, store) for name in dict.fromkeys(names)] or list(waiting)
         total = sum(waiting.get(stream, 0) for stream in streams)
         if streams:
-            confirm(f"Take in {total:,} messages of {len(streams):,} streams?", yes=yes)
+            confirm(f"Ingest {counted(total, 'message')} of {counted(len(streams), 'stream')}?", yes=yes)
         drain = DrainParked(store, **reading)
         before = 0
         with bar("parked messages", total) as tell:

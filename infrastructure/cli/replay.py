@@ -19,6 +19,7 @@ from aiokafka.errors import ClusterAuthorizationFailedError
 from aiokafka.structs import RecordMetadata
 
 from application.topics import INPUT_TOPICS
+from domain.wording import counted
 from infrastructure.addresses import kafka_servers
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.progress import ProgressBars
@@ -57,13 +58,13 @@ def replay(file: Path, *, bootstrap_servers: str | None, rate: float, json_outpu
         topics = sorted({m.topic for m in messages})
         typer.echo(json.dumps({"sent": len(messages), "topics": topics, "topics_not_read": sorted(unread)}))
     else:
-        say(f"{len(messages)} messages sent.")
+        say(f"{counted(len(messages), 'message')} sent.")
 
 
 def not_read(topic: str, number: int) -> str:
     near = get_close_matches(topic, INPUT_TOPICS, n=1)
     meant = f"Did you mean {near[0]}?" if near else f"It reads {', '.join(INPUT_TOPICS)}."
-    return f"ras: warning: {number:,} messages went to {topic}, which RAS does not read. {meant}"
+    return f"ras: warning: {counted(number, 'message')} went to {topic}, which RAS does not read. {meant}"
 
 
 def _refuse_too_large(messages: Sequence[RecordedMessage]) -> None:

@@ -8,6 +8,7 @@ tabs, and no padding: the same on every terminal and in every run.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 
 import typer
@@ -24,9 +25,17 @@ _NARROWEST_LAST: Final = 20
 
 
 def print_rows(
-    out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], *, first: int, wide: bool = False
+    out: Console,
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    first: int | None = None,
+    wide: bool = False,
 ) -> None:
-    """Print `rows`. The `first` columns stay together where a row is wider than the terminal; `wide` never folds."""
+    """Print `rows`; `wide` never folds.
+
+    Where a row is wider than the terminal, the `first` columns stay together: by default as many as there is room for.
+    """
     if not out.is_terminal:
         for row in (headings, *rows):
             typer.echo("\t".join(map(visible, row)))
@@ -34,7 +43,7 @@ def print_rows(
     if wide or sum(_widths(headings, rows)) + _GAP * (len(headings) - 1) <= out.width:
         _print_grid(out, headings, rows, no_wrap=True)
         return
-    _print_blocks(out, headings, rows, first)
+    _print_blocks(out, headings, rows, first or _with_room(out, headings, rows))
 
 
 def _print_grid(
@@ -50,11 +59,15 @@ def _print_grid(
     out.print(table, width=max(out.width, sum(widths) + _GAP * len(widths)), crop=False, soft_wrap=no_wrap)
 
 
+def _with_room(out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Return how many columns fit on a line of the terminal, at least one."""
+    ends = accumulate(width + _GAP for width in _widths(headings, rows))
+    return max(1, sum(end - _GAP <= out.width for end in ends))
+
+
 def _print_blocks(out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], first: int) -> None:
-    fixed = sum(_widths(headings[: first - 1], [row[: first - 1] for row in rows])) + _GAP * (first - 1)
-    while first > 1 and out.width - fixed < _NARROWEST_LAST:
+    while first > 1 and not _can_be_last(out, headings, rows, first):
         first -= 1
-        fixed = sum(_widths(headings[: first - 1], [row[: first - 1] for row in rows])) + _GAP * (first - 1)
     widths = _widths(headings[: first - 1], [row[: first - 1] for row in rows])
     for row in [headings[:first], *rows]:
         line = Table.grid(padding=(0, _GAP, 0, 0))
@@ -70,6 +83,17 @@ def _print_blocks(out: Console, headings: Sequence[str], rows: Sequence[Sequence
         ]
         for text in _lines(details, out.width - _INDENT):
             out.print(Padding(text, (0, 0, 0, _INDENT)))
+
+
+def _can_be_last(out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], first: int) -> bool:
+    """Whether the last of the first columns has room, for sentences broken at blanks: no id is broken that fits below."""
+    *before, width = _widths(headings[:first], [row[:first] for row in rows])
+    room = out.width - sum(before) - _GAP * len(before)
+    if width <= room:
+        return True
+    longest = max(cell_len(word) for row in rows for word in row[first - 1].split() or [""])
+    fits_below = cell_len(headings[first - 1]) + 1 + longest <= out.width - _INDENT
+    return room >= _NARROWEST_LAST and not (longest > room and fits_below)
 
 
 def _lines(details: Sequence[str], width: int) -> list[str]:

@@ -274,7 +274,7 @@ def test_quality_adds_its_tables(tmp_path: Path) -> None:
         (_HEADER, "there are no decisions below the header"),
         (
             "judge,picked,loser\nt,a,b\n",
-            "line 1: the header names chosen not; it needs the columns judge, chosen and not_chosen. Found: judge, picked, loser (read as UTF-8, separated by commas)",
+            "line 1: the header has no column chosen; it needs the columns judge, chosen and not_chosen. Found: judge, picked, loser (read as UTF-8, separated by commas)",
         ),
         (
             "judge;picked;loser\nt;a;b\n",
@@ -286,8 +286,11 @@ def test_quality_adds_its_tables(tmp_path: Path) -> None:
         ),
         (_HEADER.strip() + ",shown_first\nt,a,b,c\n", "line 2: shown_first is 'c'"),
         ("judge,first,second,chosen\nt,a,b,c\n", "line 2: chosen is 'c'"),
-        ("judge,chosen,chosen,not_chosen\nt,a,a,b\n", "line 1: the header names chosen more than once"),
-        ("t,a,b\nt,b,a\n", "line 1: the header names judge not"),
+        (
+            "judge,chosen,chosen,not_chosen\nt,a,a,b\n",
+            "line 1: the header has the column chosen more than once",
+        ),
+        ("t,a,b\nt,b,a\n", "line 1: the header has no column judge"),
         (_FEW + "\nteacher-0001,a\n", "line 7: not_chosen is missing (2 of 3 cells)"),
         (_FEW + "teacher-0001,,b\n", "line 6: chosen is empty"),
         (_FEW + "  ,a,b\n", "line 6: judge is empty"),
@@ -313,7 +316,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_a_fault_on_standard_input_names_it() -> None:
     sentence = _refusal(_run("-", stdin=b"judge,chosen\n"))
-    assert "standard input, line 1: the header names not_chosen not" in sentence
+    assert "standard input, line 1: the header has no column not_chosen" in sentence
 
 
 def test_no_argument_and_an_unknown_option_are_usage_errors() -> None:

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from application import topics
 from application.conservation import Account, Finding, Report
-from infrastructure.cli import check, dead_letters, history, outbox, parked, status
+from infrastructure.cli import check, dead_letters, history, judging_tables, outbox, parked, status
 from infrastructure.cli.tables import print_rows
 from infrastructure.operations.outbox import OutboxEntry
 from infrastructure.operations.progress import Progress
@@ -158,6 +158,37 @@ def show_parked(out: Console) -> None:
     parked._print(STREAMS)
 
 
+def show_judging(out: Console) -> None:
+    """Show two tables whose rows are wider than 80 columns, and one that is not."""
+    items = (
+        "rank",
+        "item",
+        "theta",
+        "se",
+        "full se",
+        "ranks",
+        "Firth",
+        "infit",
+        "outfit",
+        "comparisons",
+        "wins",
+    )
+    figures = ("-0.936", "0.811", "0.615", "2-4", "-0.849", "0.677", "0.531", "9", "2")
+    rows = [(str(n), f"essay-{n:02}.docx", *figures) for n in (1, 2)]
+    judging_tables._print_table(out, "Items", items, rows, names={"item"})
+    with_ids = [(str(n), an_id(n), *figures) for n in (1, 2)]
+    judging_tables._print_table(out, "Items named by ids", items, with_ids, names={"item"})
+    agreement = ("judge", "with", "shared pairs", "kappa")
+    row = ("teacher-0001", "all others", "12", "0.167")
+    judging_tables._print_table(out, "Agreement", agreement, [row], names={"judge", "with"})
+
+
+def show_topics(out: Console) -> None:
+    """Show rows whose last column on the line has room for a sentence, but not for this topic."""
+    rows = [(an_id(n), "2026-03-07T08:30", topics.SPELLCHECK_RESULTS, "an end") for n in range(2)]
+    print_rows(out, ("id", "received", "topic", "detail"), rows, first=3)
+
+
 LETTERS = [
     {
         "position": 123_456 + n,
@@ -190,6 +221,8 @@ STREAMS = [
         show_check,
         show_dead_letters,
         show_parked,
+        show_judging,
+        show_topics,
     ],
 )
 def test_a_table_is_as_a_person_has_read_it(
@@ -237,6 +270,7 @@ def _holds_every_id(show: Callable[[Console], None], shown: str) -> None:
         show_history: [an_id(n) for n in (0, 1, 20, 21, 30, 31)],
         show_check: [an_id(1)],
         show_parked: [an_id(0), an_id(1)],
+        show_judging: [an_id(1), an_id(2), "essay-01.docx", "essay-02.docx", "-0.936"],
         show_dead_letters: ["123456", "123457", "1234567", "1234568", topics.COMPARISON_RESULT],
     }
     for each in expected.get(show, ()):
