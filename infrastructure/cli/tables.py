@@ -38,7 +38,9 @@ def print_rows(
     """
     if not out.is_terminal:
         for row in (headings, *rows):
-            typer.echo("\t".join(map(visible, row)))
+            line = "\t".join(map(visible, row))
+            # typer would write UTF-8 where the encoding lacks a character, and all other lines have escapes.
+            typer.echo(line.encode(out.encoding, "backslashreplace").decode(out.encoding))
         return
     if wide or sum(_widths(headings, rows)) + _GAP * (len(headings) - 1) <= out.width:
         _print_grid(out, headings, rows, no_wrap=True)
