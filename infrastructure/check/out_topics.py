@@ -124,7 +124,8 @@ async def check_out_topics(
         excused = {record for record in missing if expected[record].position <= not_sent.get(topic, 0)}
         if excused:
             report.notes.append(
-                f"{topic}: {len(excused)} records of events up to {not_sent[topic]} were never sent, or count as sent."
+                f"{topic}: {len(excused)} records of events up to {not_sent[topic]} are not in Kafka and are not expected "
+                "there: publishing resumed after them."
             )
             due -= excused
             missing -= excused

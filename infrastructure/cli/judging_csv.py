@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 COLUMNS: Final = ("judge", "chosen", "not_chosen")
 OPTIONAL: Final = ("shown_first", "tied", "first", "second")
 SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How files of Excel (.xlsx, .xls) and LibreOffice (.ods) begin: no text, but Windows-1252 reads nearly anything."""
 _NAMED: Final = "the columns judge, chosen and not_chosen"
 _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "judge": ("judges", "assessor", "rater", "marker", "judge_name", "bedömare", "domare"),
@@ -221,6 +223,10 @@ def _decision(row: Sequence[str], places: Mapping[str, int]) -> _Row | str:
 
 def decoded_text(raw: bytes, name: str, given: str | None) -> tuple[str, str]:
     """The text of a file and its encoding, detected unless given. Raises DecisionsFileError."""
+    if raw.startswith(_WORKBOOKS):
+        raise DecisionsFileError(
+            f"{name}: this is a spreadsheet's own format (or a ZIP file). Save it there as CSV."
+        )
     if given is not None:
         try:
             return raw.decode(given).removeprefix("\ufeff"), given

@@ -296,6 +296,8 @@ def test_quality_adds_its_tables(tmp_path: Path) -> None:
         (_FEW + "  ,a,b\n", "line 6: judge is empty"),
         (_FEW + "t,essay, one,b\n", "line 6: there are 4 cells, but the header has 3"),
         (_FEW + 't,"a,b\n', "line 6: not CSV"),
+        (b"PK\x03\x04" + _FEW.encode(), "a spreadsheet's own format (or a ZIP file). Save it there as CSV."),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1" + bytes(80), "a spreadsheet's own format"),
         (_FEW.encode() + b"t,\x81,b\n", "line 6: the text is neither UTF-8 nor Windows-1252"),
     ],
 )
