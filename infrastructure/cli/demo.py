@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
 import typer
+from rich.console import Console
 
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.standard_output import say
@@ -23,7 +24,6 @@ from infrastructure.demo.report import (
     disagreement_lines,
     document,
     print_report,
-    report_console,
 )
 from infrastructure.demo.stream import Scenario, stream
 from infrastructure.local.deployment import Deployment, deployed
@@ -140,7 +140,7 @@ async def _watched(deployment: Deployment, work: Coroutine[Any, Any, _Result]) -
 def _tell(options: Options, deployment: Deployment, result: Document, headers: dict[str, str]) -> None:
     sample = result["sample"]
     if not options.json_output:
-        console = report_console()
+        console = Console()
         print_report(console, result)
         if options.keep:
             console.print()

@@ -18,7 +18,6 @@ from infrastructure.demo.script import ExpectedBatch
 from infrastructure.visible import visible
 
 _SHOWN_DISAGREEMENTS: Final = 10
-_PLAIN_WIDTH: Final = 100
 _LATENCY_NOTE: Final = "under full load: the stream is played as fast as it is ingested, so messages queue"
 
 Document = dict[str, Any]
@@ -75,24 +74,33 @@ def print_report(console: Console, result: Document) -> None:
     """Write the tables to `console`."""
     console.print()
     for table in (_counts(result), _speed(result), _essays(result["sample"])):
-        console.print(table)
+        _print_table(console, table)
         console.print()
     if result["agrees"]:
         console.print(
-            "[bold green]All of it agrees:[/] what came out of Kafka and of the API is what the stream "
-            f"demands, for each of its {result['batches']} batches.",
-            highlight=False,
+            Text.assemble(
+                ("All of it agrees:", "bold green"),
+                " what came out of Kafka and of the API is what the stream demands, for each of its "
+                f"{result['batches']} batches.",
+            ),
+            soft_wrap=not console.is_terminal,
         )
         return
-    console.print(f"[bold red]{len(result['disagreements'])} disagreements:[/]")
+    console.print(Text(f"{len(result['disagreements'])} disagreements:", "bold red"))
     for line in disagreement_lines(result):
-        console.print(visible(line), markup=False, highlight=False)
+        console.print(visible(line), markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
-def report_console() -> Console:
-    """Return a console on standard output that does not cut tables where there is no terminal."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
+def _print_table(console: Console, table: Table) -> None:
+    """Write a table; into a pipe or a file its rows as lines, with tabs between the cells and no padding."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    console.print(table.title, soft_wrap=True)
+    headings = [[column.header for column in table.columns]] if table.show_header else []
+    for row in (*headings, *zip(*(column.cells for column in table.columns), strict=True)):
+        # The console would make blanks of the tabs.
+        console.file.write("\t".join(str(cell).strip() for cell in row) + "\n")
 
 
 def disagreement_lines(result: Document) -> Iterator[str]:

@@ -21,6 +21,7 @@ from application import topics
 from application.conservation import Account, Finding, Report
 from infrastructure.cli import check, dead_letters, history, judging_tables, outbox, parked, status
 from infrastructure.cli.tables import print_rows
+from infrastructure.demo.report import print_report
 from infrastructure.operations.outbox import OutboxEntry
 from infrastructure.operations.progress import Progress
 
@@ -189,6 +190,43 @@ def show_topics(out: Console) -> None:
     print_rows(out, ("id", "received", "topic", "detail"), rows, first=3)
 
 
+def show_demo(out: Console) -> None:
+    """Show the result of a demonstration."""
+    essay = {
+        "file_name": "essay-02.docx",
+        "spellcheck": "completed",
+        "corrections": 37,
+        "rank": 1,
+        "grade": "A",
+    }
+    failed = {
+        "file_name": "essay-03.docx",
+        "spellcheck": "failed",
+        "corrections": 0,
+        "rank": None,
+        "grade": None,
+    }
+    result = {
+        "agrees": True,
+        "batches": 300,
+        "outcomes": {"completed_successfully": 256, "completed_with_failures": 25, "failed_critically": 19},
+        "essays": 8148,
+        "messages": {"sent": 23694, "taken_in": 23694, "repeated": 1140, "dead_lettered": 0, "parked": 0},
+        "events_recorded": 24193,
+        "announcements": {"results_ready": 317, "assessment_completed": 245},
+        "notifications": 1394,
+        "rates": {"messages_per_s": 573.2, "events_per_s": 585.4, "published_per_s": 47.3},
+        "latency_ms": {"notifications": 1394, "p50": 1565.2, "p99": 2831.4},
+        "sample": {
+            "batch_id": an_id(1),
+            "user_id": "teacher-0038",
+            "overall_status": "completed_with_failures",
+            "essays": [{**essay, "score": 2.42}, {**failed, "score": None}],
+        },
+    }
+    print_report(out, result)
+
+
 LETTERS = [
     {
         "position": 123_456 + n,
@@ -223,6 +261,7 @@ STREAMS = [
         show_parked,
         show_judging,
         show_topics,
+        show_demo,
     ],
 )
 def test_a_table_is_as_a_person_has_read_it(
@@ -270,6 +309,7 @@ def _holds_every_id(show: Callable[[Console], None], shown: str) -> None:
         show_history: [an_id(n) for n in (0, 1, 20, 21, 30, 31)],
         show_check: [an_id(1)],
         show_parked: [an_id(0), an_id(1)],
+        show_demo: [an_id(1), "essay-03.docx", "2,831"],
         show_judging: [an_id(1), an_id(2), "essay-01.docx", "essay-02.docx", "-0.936"],
         show_dead_letters: ["123456", "123457", "1234567", "1234568", topics.COMPARISON_RESULT],
     }
