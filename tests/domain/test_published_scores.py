@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from domain.bradley_terry import estimate_scores, score, scores_of
+from domain.bradley_terry import METHOD_VERSION, estimate_scores, score, scores_of
 from domain.comparison_graph import PairCounts
 from domain.findings import find
 from domain.published_scores import published_comparison
+from domain.score_equations import EPSILON
 from tests.support.judging_sessions import random_session
 
 
@@ -64,6 +65,8 @@ def test_scores_with_a_normal_prior_are_the_mode_of_the_posterior() -> None:
     by_scipy = optimize.minimize(minus_log_posterior, np.zeros(6), tol=1e-12).x
     found = estimate_scores(counts, prior_sd=0.7)
     assert found.theta == pytest.approx(by_scipy - by_scipy.mean(), abs=1e-4)
-    assert scores_of(session, found).method_version == "bradley-terry-normal-prior-sd0.7/2"
+    assert scores_of(session, found).method_version == METHOD_VERSION.replace(
+        f"eps{EPSILON}", "normal-prior-sd0.7"
+    )
     wide = np.ptp(estimate_scores(counts, prior_sd=50).theta)
     assert np.ptp(found.theta) < np.ptp([item.theta for item in score(session).items]) < wide
