@@ -49,6 +49,7 @@ from application.translate import Rejection
 from application.translated_messages import Command, TranslatedMessage, carry_out
 from domain.aggregate import DomainEvent
 from domain.dead_letters import DeadLetter, Reason, dead_letter_stream_id
+from domain.immutable import immutable
 from domain.parking import ParkableStream
 
 Place = tuple[str, int, int]
@@ -59,7 +60,7 @@ NOWHERE_FURTHER: Final[Mapping[Place, int]] = {}
 _WAITS: Final = "An earlier message of this stream is parked."
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Intake:
     """A message and what it was translated to."""
 

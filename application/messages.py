@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Final
+
+from domain.immutable import immutable
 
 _LAST_TIMESTAMP_MS: Final = 253_402_300_799_000
 """The last second of the year 9999."""
@@ -13,7 +14,7 @@ _LAST_TIMESTAMP_MS: Final = 253_402_300_799_000
 _DIGEST_BYTES: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class IncomingMessage:
     """One record of a topic-partition. `timestamp_ms` is the record's own, in milliseconds since 1970."""
 

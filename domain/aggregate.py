@@ -8,14 +8,14 @@ module implements the library's `CollectEventsProtocol` by hand; mapper and reco
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
+from domain.immutable import immutable
 from domain.values import Causation
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class DomainEvent:
     """A fact in a stream.
 

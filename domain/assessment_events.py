@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
 from domain.aggregate import DomainEvent
+from domain.immutable import immutable
 from domain.values import Details, EssayResult
 
 
@@ -18,7 +18,7 @@ class Side(StrEnum):
     B = "essay_b"
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class JudgeDecisionRecorded(DomainEvent):
     """A judge preferred one of two essays; `happened_at` is when the answer was complete.
 
@@ -47,7 +47,7 @@ class JudgeDecisionRecorded(DomainEvent):
     request_metadata: Details
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class JudgeDecisionFailed(DomainEvent):
     """A judge was asked and gave no decision; `error` is upstream's account of it."""
 
@@ -71,7 +71,7 @@ class JudgeDecisionFailed(DomainEvent):
     request_metadata: Details
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class AssessmentResultRecorded(DomainEvent):
     """The job's result as upstream published it, anchors included; `happened_at` is its `assessed_at`."""
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
 from domain.aggregate import DomainEvent
+from domain.immutable import immutable
 from domain.values import BatchStatus, Details, EssayResult, PhaseResult, Ranking, SpellcheckMetrics
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class BatchRegistered(DomainEvent):
     """A teacher's batch and the essays expected in it, in the teacher's order."""
 
@@ -25,7 +25,7 @@ class BatchRegistered(DomainEvent):
     student_prompt_ref: Details | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class EssaySlotAssigned(DomainEvent):
     """An uploaded file took an essay's place in the batch."""
 
@@ -37,7 +37,7 @@ class EssaySlotAssigned(DomainEvent):
     original_file_name: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class EssaySpellchecked(DomainEvent):
     """An essay came through its spellcheck."""
 
@@ -52,7 +52,7 @@ class EssaySpellchecked(DomainEvent):
     processor_version: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class EssaySpellcheckFailed(DomainEvent):
     """An essay failed its spellcheck; `error_info` is upstream's account of it."""
 
@@ -63,7 +63,7 @@ class EssaySpellcheckFailed(DomainEvent):
     error_info: Details
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class PhaseConcluded(DomainEvent):
     """Upstream's word on a phase as a whole."""
 
@@ -75,7 +75,7 @@ class PhaseConcluded(DomainEvent):
     failed_essay_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class AssessmentCompleted(DomainEvent):
     """A comparative-judgement job ranked the batch; `happened_at` is upstream's `assessed_at`."""
 
@@ -91,7 +91,7 @@ class AssessmentCompleted(DomainEvent):
     metadata: Details
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class AssessmentFailed(DomainEvent):
     """A comparative-judgement job ended without ranking one student's essay."""
 
@@ -102,7 +102,7 @@ class AssessmentFailed(DomainEvent):
     metadata: Details
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class PipelineCompleted(DomainEvent):
     """The orchestrator's last word: which phases ran. Its counts and status are not trusted."""
 
@@ -115,7 +115,7 @@ class PipelineCompleted(DomainEvent):
     failed_essay_count: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class BatchResultsReady(DomainEvent):
     """Published: the batch is done. Announced once per outcome; `revision` counts the outcomes from 1.
 
@@ -138,7 +138,7 @@ class BatchResultsReady(DomainEvent):
     correlation_id: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class BatchAssessmentCompleted(DomainEvent):
     """Published: the batch is ranked. `rankings` holds the batch's own essays, anchors left out.
 
@@ -154,7 +154,7 @@ class BatchAssessmentCompleted(DomainEvent):
     correlation_id: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class BatchProgressed(DomainEvent):
     """Told to the teacher: how the batch stood when a fact had moved it on. It restates facts and decides nothing.
 
@@ -177,7 +177,7 @@ class BatchProgressed(DomainEvent):
     correlation_id: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class MessageParked(DomainEvent):
     """A message that our own code could not digest, or one that waits behind such a message.
 
@@ -203,7 +203,7 @@ class DrainOutcome(StrEnum):
     DEAD_LETTERED = "dead_lettered"
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class MessageDrained(DomainEvent):
     """A parked message was taken in after all; the events it made stand right before this one.
 

@@ -7,12 +7,12 @@ new reason noted. What was settled stays in its stream and is not offered again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Final
 
 from domain.aggregate import DomainEvent, EventSourcedAggregate
+from domain.immutable import immutable
 from domain.values import Causation
 
 
@@ -27,7 +27,7 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class MessageDeadLettered(DomainEvent):
     """A message became a dead letter. `key`, `value` and header values are base64 of the raw bytes."""
 
@@ -49,7 +49,7 @@ class RetryOutcome(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class DeadLetterRetried(DomainEvent):
     """A dead letter was retried, for the `attempt`-th time; `reason` and `detail` say why it was refused."""
 
@@ -62,7 +62,7 @@ class DeadLetterRetried(DomainEvent):
     by: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class DeadLetterDiscarded(DomainEvent):
     """An operator gave a message up: who (`by`) and `why`."""
 
@@ -72,7 +72,7 @@ class DeadLetterDiscarded(DomainEvent):
     why: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class DeadLetterReplaced(DomainEvent):
     """An operator (`by`) had a corrected message ingested in place of this one, and said `why`.
 

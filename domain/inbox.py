@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
 from domain.aggregate import DomainEvent, EventSourcedAggregate
+from domain.immutable import immutable
 from domain.values import Causation
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class NotificationRead(DomainEvent):
     """A teacher marked a notification as read; an event, because a rebuilt inbox must still know."""
 

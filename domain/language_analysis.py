@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, ClassVar, Final, NamedTuple
@@ -22,6 +21,7 @@ from pydantic_core import to_json
 
 from domain.aggregate import DomainEvent
 from domain.batch_events import MessageDrained, MessageParked
+from domain.immutable import immutable
 from domain.parking import ParkableStream
 from domain.values import Causation, Details
 
@@ -47,7 +47,7 @@ def essay_id_of(stream_id: str) -> str:
     return stream_id.removeprefix(ANALYSIS_STREAMS)
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True, slots=False)
 class LanguageAnalysisRecorded(DomainEvent):
     """The language of a text was analysed.
 

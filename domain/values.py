@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Literal
+
+from domain.immutable import immutable
 
 
 class Phase(StrEnum):
@@ -93,7 +94,7 @@ CLIENT_STATUS: Final[Mapping[BatchStatus, ClientStatus]] = {
 """From the status that upstream's services use to the one that clients see."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class Causation:
     """The upstream message that made RAS record something.
 
@@ -109,7 +110,7 @@ class Causation:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class SpellcheckMetrics:
     """Counts of one spellcheck; `correction_density` is corrections per 100 words."""
 
@@ -120,7 +121,7 @@ class SpellcheckMetrics:
     correction_density: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class EssayResult:
     """One essay's comparative-judgement result as upstream published it.
 
@@ -141,7 +142,7 @@ class EssayResult:
     metrics_uri: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class Ranking:
     """One line of the ranking that RAS announces: students only, upstream's rank kept."""
 
@@ -153,7 +154,7 @@ class Ranking:
     confidence_label: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable(kw_only=True)
 class PhaseResult:
     """How one phase ended: counts of expected essays that succeeded and failed in it.
 

@@ -47,6 +47,7 @@ from domain.assessment_events import (
     JudgeDecisionRecorded,
     Side,
 )
+from domain.immutable import fields_of
 from projections.projection import Projection, Row, Statement, as_rows, given_rows, schema_of, upsert
 from projections.recorded import Recorded
 
@@ -245,7 +246,7 @@ def _result_row(event: AssessmentResultRecorded) -> Row:
         "model_used": event.model_used,
         "model_provider": event.model_provider,
         "model_version": event.model_version,
-        "results": [{name: getattr(result, name) for name in result.__slots__} for result in event.results],
+        "results": [fields_of(result) for result in event.results],
         "metadata": event.metadata,
         "assessed_at": event.happened_at,
     }

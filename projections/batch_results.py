@@ -54,6 +54,7 @@ from domain.batch_state import is_anchor
 from domain.batch_status import batch_status
 from domain.error_details import spellcheck_error
 from domain.file_names import shown_name
+from domain.immutable import fields_of
 from domain.values import BatchStatus
 from projections.projection import Projection, Row, Statement, as_rows, change, schema_of, upsert, upserts
 from projections.recorded import Recorded
@@ -377,11 +378,10 @@ def _spellcheck_part(event: EssaySpellchecked | EssaySpellcheckFailed) -> Row:
         "spellchecked_at": event.happened_at,
     }
     if isinstance(event, EssaySpellchecked):
-        metrics = event.metrics
         return part | {
             "spellcheck_status": "completed",
             "spellcheck_corrected_text_id": event.corrected_text_storage_id,
-            "spellcheck_metrics": {name: getattr(metrics, name) for name in metrics.__slots__},
+            "spellcheck_metrics": fields_of(event.metrics),
             "spellcheck_error": None,
         }
     return part | {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -15,6 +15,7 @@ from eventsourcing.persistence import StoredEvent
 
 from domain.aggregate import DomainEvent
 from domain.batch_events import BatchRegistered, EssaySpellcheckFailed
+from domain.immutable import immutable
 from infrastructure.eventstore.codec import EventCodec, UndecodableEventError, UnknownEventTopicError
 from infrastructure.eventstore.event_registry import EVENT_CLASSES, event_codec
 from tests.golden.expected_events import EXPECTED
@@ -174,7 +175,7 @@ def test_an_upcast_that_fails_is_told_with_the_event() -> None:
 
 
 def test_two_classes_cannot_share_a_topic() -> None:
-    @dataclass(frozen=True, kw_only=True)
+    @immutable(kw_only=True, slots=False)
     class Impostor(DomainEvent):
         topic: ClassVar = BatchRegistered.topic
 
