@@ -13,6 +13,8 @@ from typing import Final
 HEADER: Final = "traceparent"
 
 _LONGEST: Final = 256
+_USUAL: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+"""What nearly every sender writes: version 00."""
 _FORM: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[ -~]*)?")
 
 
@@ -32,7 +34,11 @@ def valid_traceparent(given: object) -> str | None:
 
     One of a later version of the standard is reduced to what version 00 says of it (section 4.3).
     """
-    if not isinstance(given, str) or len(given) > _LONGEST or (match := _FORM.fullmatch(given)) is None:
+    if not isinstance(given, str) or len(given) > _LONGEST:
+        return None
+    if _USUAL.fullmatch(given):
+        return given
+    if (match := _FORM.fullmatch(given)) is None:
         return None
     version, trace_id, span_id, flags, more = match.groups()
     if version == "ff" or not trace_id.strip("0") or not span_id.strip("0"):

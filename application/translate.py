@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -18,8 +17,9 @@ from pydantic import ValidationError
 from application.contracts import incoming as wire
 from application.messages import IncomingMessage
 from application.tracing import traceparent_of
-from application.translated_messages import READERS, TranslatedMessage
+from application.translated_messages import FAST_READERS, READERS, TranslatedMessage
 from domain.dead_letters import Reason
+from domain.immutable import immutable
 from domain.times import in_utc
 from domain.values import Causation
 
@@ -31,7 +31,7 @@ _FIRST_YEAR: Final = _EARLIEST.year
 _SHOWN_ERRORS: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Rejection:
     """Why a message cannot be ingested. `detail` never repeats values: they may be personal."""
 
@@ -46,6 +46,9 @@ def translate(
     """Read one message of an input topic."""
     if message.value is None:
         return _rejection(Reason.NO_VALUE, "The record has no value (a tombstone).", message, received_at)
+    statement = _quickly(message, message.value, received_at, future_tolerance)
+    if statement is not None:
+        return statement
     reader, to_statement = READERS[message.topic]
     times: list[tuple[str, datetime]] = []
     try:
@@ -63,6 +66,22 @@ def translate(
     if implausible is not None:
         return Rejection(Reason.IMPLAUSIBLE_TIME, implausible, statement.causation)
     return statement
+
+
+def _quickly(
+    message: IncomingMessage, value: bytes, received_at: datetime, future_tolerance: timedelta
+) -> TranslatedMessage | None:
+    """Read a message that is as nearly all are; None where the model must read it."""
+    fast_reader = FAST_READERS.get(message.topic)
+    if fast_reader is None:
+        return None
+    last_year = (received_at + future_tolerance).year
+    envelope = fast_reader.read(value, last_year)
+    if envelope is None:
+        return None
+    _, to_statement = READERS[message.topic]
+    statement = to_statement(envelope, message, _causation(envelope, message, received_at))
+    return statement if _FIRST_YEAR <= statement.happened_at.year < last_year else None
 
 
 def _implausible(

@@ -7,7 +7,6 @@ answer). Where a payload has none, the envelope's, and then the record's, take i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -15,10 +14,12 @@ from application import topics
 from application.aggregates import Kind
 from application.contracts import incoming as wire
 from application.contracts.enums import EssayComparisonWinner
+from application.contracts.fast_reading import FastReader
 from application.messages import IncomingMessage
 from domain.assessment import AssessmentAggregate, Comparison, assessment_stream_id
 from domain.assessment_events import Side
 from domain.batch import BatchAggregate, batch_stream_id
+from domain.immutable import immutable
 from domain.language_analysis import LanguageAnalysisAggregate, analysis_stream_id
 from domain.parking import ParkableStream
 from domain.times import in_utc
@@ -36,7 +37,7 @@ class Command(NamedTuple):
     apply: Callable[[Any], None]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class TranslatedMessage:
     """What a message says: a command on each aggregate that it concerns."""
 
@@ -309,3 +310,14 @@ READERS: Final[Mapping[str, tuple[type[wire.Envelope[Any]], Translator]]] = {
     topics.ESSAY_NLP_COMPLETED: (wire.Envelope[wire.EssayNlpCompleted], _analysed),
 }
 """For each input topic the model of its messages, and what makes a statement of one."""
+
+FAST_READERS: Final[Mapping[str, FastReader]] = {
+    topic: FastReader(READERS[topic][0])
+    for topic in (
+        topics.ESSAY_SLOT_ASSIGNED,
+        topics.SPELLCHECK_RESULTS,
+        topics.BATCH_PHASE_OUTCOME,
+        topics.BATCH_PIPELINE_COMPLETED,
+    )
+}
+"""The topics whose statements are made of attributes alone, which what a fast reader returns has as well."""

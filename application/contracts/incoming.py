@@ -107,8 +107,9 @@ class BatchEssaysRegistered(WireModel):
 
 
 class EssaySlotAssigned(WireModel):
-    """An uploaded file took the place of an essay."""
+    """An uploaded file took the place of an essay. `event` is sent, whatever it holds is not used."""
 
+    event: Any = None
     batch_id: Identifier
     essay_id: Identifier
     file_upload_id: Annotated[str, StringConstraints(max_length=255)]
