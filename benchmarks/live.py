@@ -123,18 +123,23 @@ def main() -> None:
         _ingest(url, begun, 0)
         with role(servers, "project", url, settings), role(servers, "serve", url, settings):
             _wait_until_ready(port)
-            rows = asyncio.run(_streams(url, port, _serving(), ends, given.streams, given.rate))
-            rows += _pages(url, port)
+            report(
+                "live",
+                f"{given.streams:,} live streams in one process, {given.rate} notifications/s",
+                asyncio.run(_streams(url, port, _serving(), ends, given.streams, given.rate)),
+                notes=[_load()],
+            )
+            report(
+                "pages",
+                "The largest pages",
+                _pages(url, port),
+                notes=["The median of 15 requests on loopback, on the server and back.", _load()],
+            )
+
+
+def _load() -> str:
     load = os.getloadavg()[0]
-    report(
-        "live",
-        f"{given.streams:,} live streams in one process, {given.rate} notifications/s",
-        rows,
-        notes=[
-            "Pages: the median of 15 requests on loopback, on the server and back.",
-            f"Load average at the end: {load:.1f} on {os.cpu_count()} CPUs, the clients of this process included.",
-        ],
-    )
+    return f"Load average: {load:.1f} on {os.cpu_count()} CPUs, the clients of this process included."
 
 
 def _messages(count: int) -> tuple[list[Any], list[Any]]:
