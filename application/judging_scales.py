@@ -20,6 +20,8 @@ from domain.scales import (
     with_mean_and_spread,
 )
 
+SCALED_COLUMNS: Final = ("item", "theta", "scaled", "scaled_se", "true_score", "grade", "meets_standard")
+BOUNDARY_COLUMNS: Final = ("below", "above", "theta", "se", "scaled")
 _NUMBER: Final = r"(-?\d+(?:\.\d+)?)"
 _ENDS: Final = re.compile(rf"{_NUMBER}-{_NUMBER}")
 _MEAN: Final = re.compile(rf"mean={_NUMBER},spread={_NUMBER}")

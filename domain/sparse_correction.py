@@ -74,8 +74,11 @@ class SparseCorrections:
             return step, not failed
 
         def correction(residual: FloatArray) -> FloatArray:
+            wanted = _GOOD_ENOUGH * float(np.linalg.norm(residual))
             if self._diagonal_serves:
-                step, self._diagonal_serves = krylov(residual, scaling)
+                step, converged = krylov(residual, scaling)
+                # A step that is good enough costs little; on a well-connected graph a factorisation costs minutes.
+                self._diagonal_serves = converged or float(np.linalg.norm(product(step) - residual)) <= wanted
                 if self._diagonal_serves:
                     return step
             if not factored:
@@ -84,8 +87,7 @@ class SparseCorrections:
                 except RuntimeError:  # "Factor is exactly singular"
                     return np.full(n, np.nan)
             step, converged = krylov(residual, factored[0])
-            left = float(np.linalg.norm(product(step) - residual))
-            if converged or left <= _GOOD_ENOUGH * float(np.linalg.norm(residual)):
+            if converged or float(np.linalg.norm(product(step) - residual)) <= wanted:
                 return step
             return np.full(n, np.nan)
 

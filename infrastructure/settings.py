@@ -68,6 +68,15 @@ class Settings(KafkaSettings):
         5.0, gt=0, le=600, description="how long it is left alone after repeated failures"
     )
     assessments_max_bytes: int = Field(8_000_000, ge=1024, description="of one answer of the assessment app")
+    next_pairs_random_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="of the pairs that RAS proposes to judge next, so that a session can prove itself",
+    )
+    name_locale: str = Field(
+        "", max_length=35, description="the language by which names of judges are sorted, such as sv"
+    )
     orchestrator_url: str | None = Field(
         None, description="asked about batches that are not registered here; nobody is when not set"
     )

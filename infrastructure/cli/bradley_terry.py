@@ -15,7 +15,6 @@ import typer
 from infrastructure.cli.judging_csv import DecisionsFileError, FileForm, comparisons_of, read_decisions
 from infrastructure.cli.judging_scales import (
     ANCHORED_COLUMNS,
-    SCALED_COLUMNS,
     ScaleOptions,
     anchored,
     print_anchored,
@@ -100,6 +99,8 @@ def bradley_terry(decisions: str, form: FileForm, output: Output, change: Change
             comparisons, scores, estimate=estimate, findings=findings, random_share=share
         )
     if scaled is not None and output.csv_table == "scaled":
+        from application.judging_scales import SCALED_COLUMNS
+
         rows = ([item[column] for column in SCALED_COLUMNS] for item in scaled["items"])
         typer.echo(csv_bytes(SCALED_COLUMNS, rows, output.csv_form), nl=False)
     elif on_anchors is not None and output.csv_table == "anchored":

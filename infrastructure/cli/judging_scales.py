@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 ANCHORED_COLUMNS: Final = (
     *("item", "theta", "se", "is_fixed", "displacement", "displacement_se", "flagged"),
 )
-SCALED_COLUMNS: Final = ("item", "theta", "scaled", "scaled_se", "true_score", "grade", "meets_standard")
 
 
 class ScaleOptionsError(OperatorError):
@@ -100,6 +99,7 @@ def print_anchored(found: Sequence[dict[str, Any]]) -> None:
 
 def print_scaled(found: dict[str, Any]) -> None:
     """Print the items and the boundaries as tables."""
+    from application.judging_scales import SCALED_COLUMNS
     from infrastructure.cli.judging_tables import print_plain_table
 
     rows = [tuple(_text(item[column]) for column in SCALED_COLUMNS) for item in found["items"]]

@@ -66,7 +66,9 @@ def assessment_app(
     health.register("database", database)
     return assembled(
         [
-            *assessment_routes(answers),
+            *assessment_routes(
+                answers, random_share=settings.next_pairs_random_share, locale=settings.name_locale
+            ),
             *health_routes(
                 health, registry, environment=settings.environment, service="result_aggregator_assessments"
             ),

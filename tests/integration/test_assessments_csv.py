@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from domain.bradley_terry import METHOD_VERSION
-from tests.support.assessing import PREFIX, Assessors, assessors_on, lines_of
+from tests.support.assessing import PREFIX, Assessors, app_on, assessors_on, client_of, lines_of
 from tests.support.judging import Job, round_robin
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 
@@ -195,3 +195,50 @@ def test_each_form_of_an_answer_has_an_etag_of_its_own(assessors: Assessors) -> 
         assert METHOD_VERSION in etag
         unchanged = assessors.api.get(f"{PREFIX}/{path}", If_None_Match=etag)
         assert (unchanged.status_code, unchanged.content) == (304, b"")
+
+
+def test_scaled_scores_and_boundaries_are_tables_with_the_numbers_of_the_json(assessors: Assessors) -> None:
+    order = assessors.detailed("164")["items"]
+    query = f"scale=0-100&standard={order[1]['item']}"
+    scaled = assessors.detailed("164", f"?{query}")["scaled"]
+
+    table = lines_of(assessors.api.get(f"{PREFIX}/164/detailed.csv?table=scaled&{query}"))
+
+    assert [float(line["scaled"]) for line in table] == [item["scaled"] for item in scaled["items"]]
+    assert [line["item"] for line in table] == [item["item"] for item in scaled["items"]]
+    assert {line["meets_standard"] for line in table[:2]} == {"true"}
+    for query, reason in (
+        ("table=scaled", "The table scaled goes with scale, grades or standard."),
+        ("table=boundaries&scale=0-100", "The table boundaries goes with grades."),
+    ):
+        refused = assessors.api.get(f"{PREFIX}/164/detailed.csv?{query}")
+        assert (refused.status_code, refused.json()["detail"]) == (400, reason)
+
+
+def test_names_in_the_table_of_scaled_scores_are_guarded_against_formulas(assessors: Assessors) -> None:
+    job = Job("formula", "b-formula")
+    assessors.hear([*round_robin(job, ["=1+1", "essay-01", "essay-02"], JUDGES), job.ends("=1+1")])
+    address = f"{PREFIX}/formula/detailed.csv?table=scaled&scale=0-100"
+
+    names = {line["item"] for line in lines_of(assessors.api.get(address))}
+    raw = {line["item"] for line in lines_of(assessors.api.get(f"{address}&raw=true"))}
+
+    assert (names, raw) == ({"'=1+1", "essay-01", "essay-02"}, {"=1+1", "essay-01", "essay-02"})
+
+
+def test_the_share_of_random_pairs_and_the_order_of_names_are_settings(
+    postgres_server: PostgresServerUnderTest,
+) -> None:
+    with fresh_database(postgres_server.url) as url, assessors_on(url) as running:
+        job = Job("set", "b-set")
+        running.hear([*round_robin(job, ESSAYS, ["teacher-ö", "teacher-z"]), job.ends(*ESSAYS)])
+        usual = running.detailed("set")
+        with client_of(app_on(url, next_pairs_random_share=1.0, name_locale="sv")) as api:
+            other = api.get(f"{PREFIX}/set/detailed").json()
+            asked = api.get(f"{PREFIX}/set/detailed?random_share=0.2&locale=en").json()
+
+    assert {pair["reason"] for pair in usual["next_pairs"]} == {"information", "random"}
+    assert {pair["reason"] for pair in other["next_pairs"]} == {"random"}
+    assert [each["judge"] for each in other["judges"]] == ["teacher-z", "teacher-ö"]
+    assert [each["judge"] for each in asked["judges"]] == ["teacher-ö", "teacher-z"]
+    assert asked["next_pairs"] == usual["next_pairs"]

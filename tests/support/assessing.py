@@ -72,11 +72,11 @@ def assessors_on(database_url: str, *, kept_bytes: int = KEPT_BYTES) -> Iterator
         yield Assessors(app, api, chain)
 
 
-def app_on(database_url: str, *, kept_bytes: int = KEPT_BYTES) -> Starlette:
-    """A new assessment app."""
+def app_on(database_url: str, *, kept_bytes: int = KEPT_BYTES, **settings: Any) -> Starlette:
+    """A new assessment app with these settings."""
     return assessment_app(
         Servers(database_url, ""),
-        Settings(_env_file=None, environment="test"),
+        Settings(_env_file=None, environment="test", **settings),
         SecretStr(API_KEY),
         registry=CollectorRegistry(auto_describe=True),
         kept_bytes=kept_bytes,

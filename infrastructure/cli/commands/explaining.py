@@ -154,6 +154,7 @@ def bradley_terry(
         str | None,
         typer.Option(
             help="The language by which names of judges are sorted, such as sv. By default that of the terminal.",
+            envvar="RAS_NAME_LOCALE",
             show_default=False,
         ),
     ] = None,
@@ -196,7 +197,13 @@ def bradley_terry(
         ),
     ] = None,
     random_share: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="With --quality: the share of next pairs drawn at random.")
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="With --quality: the share of next pairs drawn at random.",
+            envvar="RAS_NEXT_PAIRS_RANDOM_SHARE",
+        ),
     ] = 0.2,
 ) -> None:
     """Score a judging session from a CSV file. Prints scores, errors, fit, reliability and what they rest on.

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from application.judging_scales import BOUNDARY_COLUMNS, SCALED_COLUMNS
 from infrastructure.spreadsheet_csv import CsvForm, csv_bytes
 
 
@@ -23,6 +24,8 @@ class Table(StrEnum):
     DECISIONS = "decisions"
     MATRIX = "matrix"
     JUDGES = "judges"
+    SCALED = "scaled"
+    BOUNDARIES = "boundaries"
 
 
 Cells = Iterable[Any]
@@ -109,6 +112,16 @@ def _judges(body: Mapping[str, Any]) -> Iterator[Cells]:
         yield [*_picked(judge, _JUDGE), *_picked(judge["costs"], _COST), *_picked(rate, _RATE)]
 
 
+def _scaled(body: Mapping[str, Any]) -> Iterator[Cells]:
+    for item in (body["scaled"] or {"items": ()})["items"]:
+        yield _picked(item, SCALED_COLUMNS)
+
+
+def _boundaries(body: Mapping[str, Any]) -> Iterator[Cells]:
+    for line in (body["scaled"] or {"boundaries": ()})["boundaries"]:
+        yield _picked(line, BOUNDARY_COLUMNS)
+
+
 def _summary(body: Mapping[str, Any]) -> Iterator[Cells]:
     for job in body["jobs"]:
         reliability = _picked(job["reliability"], ("ssr", "separation_g"))
@@ -126,6 +139,8 @@ _MAKERS: Final = {
         (*_JUDGE, *(f"cost_{name}" if name == "usd" else name for name in _COST), *_RATE),
         _judges,
     ),
+    Table.SCALED: (SCALED_COLUMNS, _scaled),
+    Table.BOUNDARIES: (BOUNDARY_COLUMNS, _boundaries),
 }
 
 

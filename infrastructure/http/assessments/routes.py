@@ -59,7 +59,12 @@ _AS_TABLE: Final = "The same as CSV; `Accept: text/csv` on the address without t
 LIMIT: Final = limit(PAGE, LARGEST_PAGE)
 TABLE_LIMIT: Final = limit(LARGEST_TABLE, LARGEST_TABLE)
 OUTCOME: Final = Choice("outcome", "Only these", Outcome)
-TABLE: Final = Choice("table", "Which table, where CSV is sent", Table, default=Table.ITEMS)
+TABLE: Final = Choice(
+    "table",
+    "Which table, where CSV is sent; `scaled` goes with `scale`, `grades` or `standard`, `boundaries` with `grades`",
+    Table,
+    default=Table.ITEMS,
+)
 RAW: Final = Flag(
     "raw",
     "Where CSV is sent: cells as they are, without the apostrophe that keeps spreadsheets from running formulas",
@@ -95,13 +100,14 @@ PRIOR_SD: Final = Amount(
 )
 SHARE: Final = Amount(
     "random_share",
-    "The share of `next_pairs` that is drawn at random",
+    "The share of `next_pairs` that is drawn at random; without it what the app is set to, usually 0.2",
     lowest=0,
     highest=1,
-    default=RANDOM_SHARE,
 )
 LOCALE: Final = Parameter(
-    "locale", "The language by which names of judges are sorted, such as sv; without it by code points"
+    "locale",
+    "The language by which names of judges are sorted, such as sv; without it what the app is set to, usually none: "
+    "the order of code points",
 )
 SCALE: Final = Parameter(
     "scale",
@@ -169,8 +175,10 @@ def assessments_document() -> dict[str, Any]:
     )
 
 
-def assessment_routes(answers: JudgingAnswers) -> list[Route]:
-    """Return the routes that answer from `answers`."""
+def assessment_routes(
+    answers: JudgingAnswers, *, random_share: float = RANDOM_SHARE, locale: str = ""
+) -> list[Route]:
+    """Return the routes that answer from `answers`; the share and the language are those of requests without one."""
 
     async def detailed(request: Request) -> Response:
         job_id = id_of(request, "job_id", error="Invalid job ID")
@@ -183,7 +191,8 @@ def assessment_routes(answers: JudgingAnswers) -> list[Route]:
         )
         # The statistics are of the whole job: they come once, with the first page of decisions.
         only_decisions = table is Table.DECISIONS or (table is None and wanted.after > 0)
-        statistic = _wanted_statistics(request)
+        statistic = _wanted_statistics(request, random_share, locale)
+        _refuse_table_without_scale(table, statistic)
         try:
             answer = await (
                 answers.decisions(job_id, wanted)
@@ -220,7 +229,14 @@ def assessment_routes(answers: JudgingAnswers) -> list[Route]:
     ]
 
 
-def _wanted_statistics(request: Request) -> Wanted:
+def _refuse_table_without_scale(table: Table | None, wanted: Wanted) -> None:
+    if table is Table.SCALED and wanted.scales is None:
+        raise Problem(400, "The table scaled goes with scale, grades or standard.")
+    if table is Table.BOUNDARIES and not (wanted.scales and wanted.scales.by_anchors):
+        raise Problem(400, "The table boundaries goes with grades.")
+
+
+def _wanted_statistics(request: Request, random_share: float, locale: str) -> Wanted:
     change = Change(
         WITHOUT_JUDGE.of(request),
         WITHOUT_ITEM.of(request),
@@ -238,8 +254,8 @@ def _wanted_statistics(request: Request) -> Wanted:
     )
     return Wanted(
         change,
-        RANDOM_SHARE if share is None else share,
-        (LOCALE.text(request) or "")[:35],
+        random_share if share is None else share,
+        (LOCALE.text(request) or locale)[:35],
         None if scales == WantedScales() else scales,
     )
 
