@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from domain.bradley_terry import METHOD_VERSION
-from tests.support.assessing import PREFIX, Assessors, app_on, assessors_on, client_of, lines_of
+from tests.support.assessing import PREFIX, Assessors, app_on, assessors_on, lines_of
+from tests.support.http import client_of
 from tests.support.judging import Job, round_robin
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 
