@@ -99,7 +99,7 @@ def test_a_message_is_corrected_in_the_field_and_what_was_typed_outlives_a_refus
         field.fill(letter.meant.decode())
         page.get_by_role("button", name="Replace").click()
 
-        shows(page, "replaced")
+        shows(page, "Replaced")
         expect(page.get_by_text('the "user" was missing')).to_be_visible()
         assert page.get_by_role("button", name="Replace").count() == 0
     wait_until(
@@ -129,7 +129,7 @@ def test_a_message_that_is_no_text_is_downloaded_and_replaced_by_a_file(live: Li
             {"name": "corrected.json", "mimeType": "application/json", "buffer": letter.meant}
         )
         page.get_by_role("button", name="Ersätt").click()
-        shows(page, "replaced")
+        shows(page, "Ersatt")
 
 
 def test_a_letter_is_discarded_for_a_reason_that_a_refusal_keeps(live: Live, browser: Browser) -> None:
@@ -141,7 +141,7 @@ def test_a_letter_is_discarded_for_a_reason_that_a_refusal_keeps(live: Live, bro
         expect(page.get_by_role("alert")).to_contain_text("Say why the message is discarded")
         page.get_by_label("Why it is discarded").fill("sent by a test")
         page.get_by_role("button", name="Discard").click()
-        shows(page, "discarded")
+        shows(page, "Discarded")
 
 
 def test_forms_that_no_browser_sends_change_nothing(live: Live, client: httpx.Client) -> None:
