@@ -30,6 +30,8 @@ DISPLACED = 2.0
 _LONGEST_STEP = 4.0
 _CONVERGED = 1e-9
 _SHORTEST_FRACTION = 1e-9
+_NEAR = 1e-5
+"""Logits. So near the top a likelihood in floating point no longer tells higher from lower; Newton's step is right."""
 _MOST_STEPS = 200
 
 
@@ -116,7 +118,7 @@ def _solved(at: Estimate, fixed: TruthArray) -> Estimate:
         while True:
             following = replace(at, theta=at.theta + fraction * step)
             reached = _log_likelihood(following, wins)
-            if reached >= value or fraction < _SHORTEST_FRACTION:
+            if reached >= value or longest < _NEAR or fraction < _SHORTEST_FRACTION:
                 break
             fraction /= 2
         if reached <= value and fraction < _SHORTEST_FRACTION:
