@@ -132,12 +132,12 @@ def _storable(text: str) -> str:
 
 
 class _Changes:
-    """The dead letters in a batch of events, and what became of them: of several retries the last is shown."""
+    """The dead letters in a batch of events, and what became of them: what happened last is shown."""
 
     def __init__(self) -> None:
         self._aside: list[Row] = []
         self._retried: dict[str, Row] = {}
-        self._settled: list[Row] = []
+        self._settled: dict[tuple[object, object], Row] = {}
 
     def take(self, recorded: Recorded) -> None:
         """Fold one event in."""
@@ -147,7 +147,8 @@ class _Changes:
         elif isinstance(event, DeadLetterRetried):
             self._retried[event.originator_id] = _retried_row(event)
         else:
-            self._settled.append(_settled_row(event))
+            row = _settled_row(event)
+            self._settled[row["stream_id"], row["stream_version"]] = row
 
     def statements(self) -> Iterator[Statement]:
         """Yield what brings the table up to date: what becomes of a message comes after it."""
@@ -156,7 +157,7 @@ class _Changes:
         if self._retried:
             yield Statement(_retry, as_rows(self._retried.values()))
         if self._settled:
-            yield Statement(_settle, as_rows(self._settled))
+            yield Statement(_settle, as_rows(self._settled.values()))
 
 
 dead_letters: Final = Projection(
