@@ -18,7 +18,7 @@ _FIELDS: Final = 8
 async def form_of(request: Request, *, most: int = _MOST_BYTES) -> FormData:
     """Return the form in the body, which may have one file: then the caller closes it.
 
-    Raises Problem 400 for a body of more than `most` bytes, as it comes: a file goes to the disk otherwise, whatever
+    Raises Problem 413 for a body of more than `most` bytes, as it comes: a file goes to the disk otherwise, whatever
     its size. Starlette raises its HTTPException for a body that is not a form.
     """
     taken = 0
@@ -28,7 +28,7 @@ async def form_of(request: Request, *, most: int = _MOST_BYTES) -> FormData:
         message = await request.receive()
         taken += len(message.get("body", b""))
         if taken > most:
-            raise Problem(400, f"The form is longer than {most:,} bytes.")
+            raise Problem(413, f"The form is longer than {most:,} bytes.")
         return message
 
     return await Request(request.scope, counted).form(max_files=1, max_fields=_FIELDS, max_part_size=most)

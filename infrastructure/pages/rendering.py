@@ -195,6 +195,7 @@ _FAULTS: Final = {
     403: ("Not from here", "This can only be done on the page itself. Go back and try again."),
     404: ("Nothing here", "There is no such page, or it belongs to somebody else."),
     409: ("That did not work", "It was changed in the meantime, or cannot be done now."),
+    413: ("That did not work", "What was sent is too large."),
     500: ("Something went wrong", "The fault is ours and is in our log. Nothing is lost."),
     503: (
         "RAS cannot reach its database",

@@ -106,6 +106,7 @@ SWEDISH: Final[Mapping[str, str]] = {
     "Open the sign-in link that you were given. It works once.": "Öppna inloggningslänken du fått. Den fungerar en gång.",
     "Open": "Öppet",
     "Retried": "Försökt igen",
+    "What was sent is too large.": "Det som skickades är för stort.",
     "Replaced": "Ersatt",
     "Discarded": "Kasserat",
     "Stream": "Ström",
