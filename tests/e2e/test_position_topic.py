@@ -55,7 +55,7 @@ def test_init_makes_the_topic_compacted_with_one_partition(
 
     assert (made.exit_code, made.output.strip()) == (
         0,
-        f"The tables are ready; 1 topics created: {PUBLISHER_POSITION}.",
+        f"The tables are ready; 1 topic created: {PUBLISHER_POSITION}.",
     )
     assert ras_topics.settings(PUBLISHER_POSITION)["cleanup.policy"] == "compact"
     assert list(ras_topics.ends([PUBLISHER_POSITION])) == [(PUBLISHER_POSITION, 0)]
