@@ -160,6 +160,8 @@ def test_forms_that_no_browser_sends_change_nothing(live: Live, client: httpx.Cl
         client.post(letter.path, data=dict.fromkeys("abcdefghi", "1")),
         client.post(letter.path, content=b"--x", headers={"Content-Type": "multipart/form-data; boundary=y"}),
         client.post(letter.path, content=b"{}", headers={"Content-Type": "application/json"}),
+    ]
+    too_long = [
         client.post(letter.path, data=why, files={"file": ("large.json", b" " * 21_000_000)}),
         client.post("/notifications/read", data={"notification_id": "1" * 200_000}),
     ]
@@ -170,6 +172,7 @@ def test_forms_that_no_browser_sends_change_nothing(live: Live, client: httpx.Cl
 
     assert from_elsewhere.status_code == 403
     assert [answer.status_code for answer in answers] == [400] * len(answers)
+    assert [answer.status_code for answer in too_long] == [413] * len(too_long)
     assert (refused.status_code, "not_json" in refused.text) == (422, True)
     assert (too_large.status_code, "more than 10,000,000 bytes" in too_large.text) == (422, True)
     assert letter.path not in client.get("/operator/letters?state=replaced").text
