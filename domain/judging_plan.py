@@ -35,6 +35,10 @@ class PlanError(ValueError):
     """There is no such design; the text says why and what to change."""
 
 
+class ComparisonsError(PlanError):
+    """So many comparisons of each text make no design."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedPair:
     """One comparison; `first` is shown first. `at_random` says that the distance was drawn at random."""
@@ -116,12 +120,12 @@ def _check(
     if not judges:
         raise PlanError("a plan needs a judge")
     if per_item < 1 or per_item > len(items) - 1:
-        raise PlanError(
+        raise ComparisonsError(
             f"each of {len(items)} texts can be compared 1 to {len(items) - 1} times without a pair coming twice, "
             f"not {per_item} times"
         )
     if per_item == 1 and len(items) > 2:
-        raise PlanError("with one comparison per text nothing connects the pairs; use 2 or more")
+        raise ComparisonsError("with one comparison per text nothing connects the pairs; use 2 or more")
     if scores is not None and (missing := [item for item in items if item not in scores]):
         raise PlanError(f"there is a score for some texts, and none for {missing[0]!r}")
 

@@ -28,6 +28,7 @@ from domain.batch_events import (
 )
 from domain.batch_state import is_anchor
 from domain.values import BatchStatus
+from domain.wording import counted
 
 NAMED: Final = 10
 """How many ids of a list a sentence names."""
@@ -43,11 +44,6 @@ _IN_WORDS: Final = {
 def in_words(status: BatchStatus) -> str:
     """Return a status as it reads in a sentence."""
     return _IN_WORDS.get(status, status.value.replace("_", " "))
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number of things: `1 essay`, `2 essays`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def listed(names: Iterable[str], count: int, *, most: int | None = NAMED) -> str:

@@ -15,8 +15,9 @@ from typing import Final
 from domain.batch_events import MessageParked
 from domain.batch_state import BatchState
 from domain.completion import State
-from domain.narrative import NAMED, counted, in_words, listed
+from domain.narrative import NAMED, in_words, listed
 from domain.values import DEFAULT_REQUIRED_PHASES, BatchStatus, Phase, in_pipeline_order
+from domain.wording import counted
 
 
 class Message(StrEnum):

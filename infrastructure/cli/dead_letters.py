@@ -124,9 +124,9 @@ def replace_letter(letter_id: int, file: str, *, why: str, by: str, yes: bool, j
     if json_output:
         typer.echo(json_bytes({"id": letter_id, "outcome": outcome}))
         return
-    say(f"Dead letter {letter_id} is replaced: the corrected message was {outcome}.")
+    console().print(f"Dead letter {letter_id} is replaced: the corrected message was {outcome}.")
     if outcome is RetryOutcome.REPEATED:
-        say("RAS had ingested the same content before, so nothing else changed.")
+        console().print("RAS had ingested the same content before, so nothing else changed.")
 
 
 def _chosen(ids: Sequence[int], wanted: LetterFilter) -> list[Mapping[str, Any]]:
@@ -191,10 +191,11 @@ def _each(
         say("There are no such dead letters.")
     else:
         summary = ", ".join(f"{number:,} {outcome}" for outcome, number in counts.items())
-        say(f"{_count(letters)} {done}: {summary}.")
+        out = console()
+        out.print(f"{_count(letters)} {done}: {summary}.")
         for each in outcomes:
             if each["detail"] is not None:
-                say(f"{each['id']}: {each['outcome']}: {each['detail']}")
+                out.print(f"{each['id']}: {each['outcome']}: {each['detail']}")
     if counts["not possible"] or (failing is not None and counts[failing]):
         raise typer.Exit(1)
 

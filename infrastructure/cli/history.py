@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -16,9 +16,10 @@ from application.json_text import json_bytes
 from application.put_aside import not_searched, put_aside, sentences
 from application.queries import LetterFilter
 from application.responses.batches import BatchStatus
-from application.responses.history import HistoryEvent, PutAside
+from application.responses.history import Explanation, HistoryEvent, PutAside
 from application.time_travel import By
-from domain.narrative import NAMED, counted
+from domain.narrative import NAMED
+from domain.wording import counted
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.standard_output import console
 from infrastructure.cli.starting import prepared
@@ -28,6 +29,9 @@ from infrastructure.eventstore.streams import StreamReader
 from infrastructure.local.running_note import servers_to_look_at
 from infrastructure.postgres import schema_version
 from infrastructure.roles.bootstrap import stream_reader
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _HEADINGS: Final = ("version", "happened", "what", "recorded", "message", "event id", "correlation id")
 
@@ -74,7 +78,10 @@ def explain(batch_id: str, *, most: int | None, json_output: bool) -> None:
     if json_output:
         typer.echo(json_bytes({**body, "put_aside": found}))
         return
-    out = console()
+    _print_explanation(console(), body)
+
+
+def _print_explanation(out: Console, body: Explanation) -> None:
     for sentence in body["sentences"]:
         out.print(sentence)
     for awaited in body["awaited"]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 
 import typer
 
 from domain.wording import counted
-from infrastructure.cli.standard_output import say
+from infrastructure.cli.standard_output import console, say
 from infrastructure.cli.starting import prepared
 from infrastructure.kafka.topic_advice import topic_advice
 from infrastructure.kafka.topics import create_missing_topics
@@ -31,18 +32,28 @@ def init(*, upgrade: bool, grants: bool, json_output: bool) -> None:
         done = {"tables": "ready", "topics_created": created, "to_rebuild": list(to_rebuild)}
         typer.echo(json.dumps(done | {"warnings": warnings} | ({"grants": granted} if grants else {})))
     else:
-        for statement in granted:
-            typer.echo(f"{statement};")
-        say(
-            f"The tables are ready; {counted(len(created), 'topic')} created{': ' if created else ''}{', '.join(created)}."
+        _print(created, list(to_rebuild.values()), granted, warnings)
+
+
+def _print(
+    created: Sequence[str], to_rebuild: Sequence[str], granted: Sequence[str], warnings: Sequence[str]
+) -> None:
+    """Print what was done, what to rebuild, and warnings of topics, whose commands stay on one line to be copied."""
+    out = console()
+    for statement in granted:
+        typer.echo(f"{statement};")
+    out.print(
+        f"The tables are ready; {counted(len(created), 'topic')} created{': ' if created else ''}{', '.join(created)}."
+    )
+    if granted:
+        out.print(
+            "The roles are granted. Create a user for each process as a member of its role, such as "
+            "CREATE USER … PASSWORD '…' IN ROLE ras_ingest, and name it in RAS_DATABASE_URL."
         )
-        if granted:
-            say(
-                "The roles are granted. Create a user for each process as a member of its role, such as "
-                "CREATE USER … PASSWORD '…' IN ROLE ras_ingest, and name it in RAS_DATABASE_URL."
-            )
-        for sentence in (*to_rebuild.values(), *warnings):
-            say(sentence)
+    for sentence in to_rebuild:
+        out.print(sentence)
+    for sentence in warnings:
+        say(sentence)
 
 
 async def _topics(bootstrap_servers: str) -> tuple[list[str], list[str]]:

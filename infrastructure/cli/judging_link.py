@@ -12,7 +12,7 @@ import typer
 
 from domain.wording import counted
 from infrastructure.cli.judging_csv import comparisons_of, read_decisions
-from infrastructure.cli.standard_output import say
+from infrastructure.cli.standard_output import console
 from infrastructure.errors import OperatorError
 from infrastructure.spreadsheet_csv import CsvForm, csv_bytes
 
@@ -80,24 +80,25 @@ def _scored(file: str) -> dict[str, Scored]:
 def _print(found: Link, base_file: str, other_file: str) -> None:
     from infrastructure.cli.judging_tables import print_plain_table
 
-    say(
+    out = console()
+    out.print(
         f"{counted(len(found.common), 'common text')}. The scores of {other_file} are moved by {found.shift:+.2f} logits "
         f"onto the scale of {base_file}."
     )
-    say(
+    out.print(
         f"Linking error {found.error:.2f} logits (from the {found.error_from}): it belongs to each moved score, and not to "
         "differences within the session."
     )
     if found.correlation is not None and found.spread_ratio is not None:
-        say(
+        out.print(
             f"The common texts correlate by {found.correlation:.2f}; their spread in the base is {found.spread_ratio:.2f} "
             "times that in the other session (1: judges discriminated equally well)."
         )
     else:
-        say("Warning: with fewer than three common texts nothing shows whether they kept their places.")
+        out.print("Warning: with fewer than three common texts nothing shows whether they kept their places.")
     for text in found.common:
         if text.flagged:
-            say(f"Warning: {text.item} is {_DISPLACED}.")
+            out.print(f"Warning: {text.item} is {_DISPLACED}.")
     print_plain_table(
         "Common texts (displacement: base minus moved score)",
         ("item", "base", "other", "displacement", "se", "flagged"),

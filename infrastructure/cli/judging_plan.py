@@ -44,7 +44,7 @@ def make_plan(
     form: CsvForm,
 ) -> None:
     """Write a plan for the texts of `items_file` as CSV to `output`, or to standard output."""
-    from domain.judging_plan import SEED, PlanError, plan_judging
+    from domain.judging_plan import SEED, ComparisonsError, PlanError, plan_judging
 
     table = named_rows(items_file, "item")
     scores = numbers_in(table, "score", items_file)
@@ -60,6 +60,8 @@ def make_plan(
             random_share=wanted.random_share,
             seed=SEED if wanted.seed is None else wanted.seed,
         )
+    except ComparisonsError as error:
+        raise PlanFileError(f"{items_file}: {error}. --per-item sets the number.") from error
     except PlanError as error:
         raise PlanFileError(f"{items_file}: {error}.") from error
     number: dict[str, int] = {}

@@ -113,6 +113,7 @@ def _report(results: dict[str, Drained], refusals: dict[str, str], *, json_outpu
         return
     if not results and not refusals:
         say("Nothing is parked.")
+    out = console()
     for stream, result in results.items():
         done = sum(result.outcomes.values())
         kinds = ", ".join(
@@ -120,8 +121,8 @@ def _report(results: dict[str, Drained], refusals: dict[str, str], *, json_outpu
             for outcome, number in result.outcomes.items()
             if number
         )
-        say(f"{stream}: {done:,} ingested{f' ({kinds})' if kinds else ''}, {result.left:,} left.")
+        out.print(f"{stream}: {done:,} ingested{f' ({kinds})' if kinds else ''}, {result.left:,} left.")
         if result.fault is not None:
-            say(f"  Stopped: {result.fault}")
+            out.print(f"  Stopped: {result.fault}")
     for stream, fault in refusals.items():
-        say(f"{stream}: {fault}")
+        out.print(f"{stream}: {fault}")

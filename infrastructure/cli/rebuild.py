@@ -13,7 +13,7 @@ from rich.progress import TaskID
 
 from infrastructure.cli.failures import CommandError
 from infrastructure.cli.progress import ProgressBars
-from infrastructure.cli.standard_output import say
+from infrastructure.cli.standard_output import console
 from infrastructure.cli.starting import prepared
 from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.local.running_note import servers_to_look_at
@@ -87,8 +87,9 @@ def _roll_back(
     if json_output:
         typer.echo(json.dumps({"rolled_back": [asdict(each) for each in turned]}))
         return
+    out = console()
     for each in turned:
-        say(_turned_line(each))
+        out.print(_turned_line(each))
 
 
 def _turned_line(turned: TurnedBack) -> str:
@@ -115,24 +116,27 @@ def _show(outcomes: Sequence[Rebuilt], speed: Speed, *, json_output: bool) -> No
             )
         )
         return
+    out = console()
     for outcome in outcomes:
-        say(_line(outcome))
+        out.print(_line(outcome))
         for difference in outcome.comparison.differences if outcome.comparison else ():
-            say(f"  {difference}")
+            out.print(f"  {difference}")
         more = outcome.comparison.differing - len(outcome.comparison.differences) if outcome.comparison else 0
         if more > 0:
-            say(f"  and {more} more (the first {NAMED_AT_MOST} of each table are named)")
-    say(f"{speed.events} events in {speed.seconds:.1f} s, {speed.events_per_second:,.0f} events per second.")
+            out.print(f"  and {more:,} more (the first {NAMED_AT_MOST} of each table are named)")
+    out.print(
+        f"{speed.events:,} events in {speed.seconds:.1f} s, {speed.events_per_second:,.0f} events per second."
+    )
 
 
 def _line(outcome: Rebuilt) -> str:
     if outcome.state is State.ABANDONED:
         count = outcome.comparison.differing if outcome.comparison else 0
-        differ = "1 row differs" if count == 1 else f"{count} rows differ"
+        differ = "1 row differs" if count == 1 else f"{count:,} rows differ"
         return f"{outcome.name}: refused, {differ} from the live side at position {outcome.position}:"
     how = "resumed and switched" if outcome.resumed else "switched"
     if outcome.proven_at is not None:
-        why = f"{outcome.comparison.rows if outcome.comparison else 0} rows proven equal at position {outcome.proven_at}"
+        why = f"{outcome.comparison.rows if outcome.comparison else 0:,} rows proven equal at position {outcome.proven_at}"
     elif outcome.replaced_version is None:
         why = "there was no live side before"
     elif outcome.replaced_version != outcome.version:

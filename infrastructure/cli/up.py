@@ -17,32 +17,34 @@ from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared, run, until_interrupted
 from infrastructure.local.deployment import Deployment, deployed
 from infrastructure.local.first_requests import first_requests
+from infrastructure.local.newest_batch import NewestBatch, newest_batch
 from infrastructure.local.running_note import running
-from infrastructure.local.sign_in_links import sign_in_lines, sign_in_links, teacher_of_the_newest_batch
+from infrastructure.local.sign_in_links import sign_in_lines, sign_in_links
 from infrastructure.settings import Settings
 from infrastructure.visible import visible_lines
 
 _LOOK_AGAIN_S: Final = 0.5
+_INTERRUPTED: Final = 130
 
 
 def up(*, json_output: bool) -> None:
-    """Run everything until interrupted."""
+    """Run everything until interrupted. Exit code 130 when interrupted while another one runs in the folder."""
     run(_up(prepared(), json_output=json_output))
 
 
 async def _up(settings: Settings, *, json_output: bool) -> None:
     async with until_interrupted() as interrupted:
         if not await _alone(settings.home, interrupted):
-            return
+            raise typer.Exit(_INTERRUPTED)
         if not json_output:
             say("Starting …", err=True)
         async with deployed(settings, settings.home) as deployment:
-            teacher = await asyncio.to_thread(teacher_of_the_newest_batch, deployment.servers.database_url)
-            links = sign_in_links(deployment.api, deployment.session_key, teacher=teacher)
+            newest = await asyncio.to_thread(newest_batch, deployment.servers.database_url)
+            links = sign_in_links(deployment.api, deployment.session_key, teacher=newest.teacher)
             if json_output:
                 typer.echo(json.dumps(deployment.as_json() | {"sign_in": links}))
             else:
-                typer.echo(visible_lines(_described(deployment, settings, links)))
+                typer.echo(visible_lines(_described(deployment, settings, links, newest)))
             await supervised(deployment, interrupted)
         if not json_output:
             say("Stopped.", err=True)
@@ -79,7 +81,7 @@ async def _alone(home: Path, interrupted: asyncio.Event) -> bool:
     return True
 
 
-def _described(deployment: Deployment, settings: Settings, links: dict[str, str]) -> str:
+def _described(deployment: Deployment, settings: Settings, links: dict[str, str], newest: NewestBatch) -> str:
     ras = _this_command()
     return "\n".join(
         (
@@ -93,9 +95,9 @@ def _described(deployment: Deployment, settings: Settings, links: dict[str, str]
                 deployment.api,
                 deployment.api_key,
                 settings.allowed_services[0],
-                batch="BATCH",
-                teacher="TEACHER",
-                essay="ESSAY",
+                batch=newest.batch,
+                teacher=newest.teacher,
+                essay=newest.essay,
             ),
             "",
             *deployment.addresses(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 from typing import Final
 
 PREFIX: Final = "/internal/v1"
@@ -23,9 +24,9 @@ def first_requests(
     yield f"api={api}"
     yield f"key={api_key}"
     yield f"service={service}"
-    yield f"batch={batch}"
-    yield f"teacher={teacher}"
-    yield f"essay={essay}"
+    yield f"batch={quote(batch)}"
+    yield f"teacher={quote(teacher)}"
+    yield f"essay={quote(essay)}"
     yield 'ask() { curl -s -H "X-Internal-API-Key: $key" -H "X-Service-ID: $service" \\'
     yield f'  "$api{PREFIX}/$1"; echo; }}'
     for what, path in _PLACES:

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlencode
 
-import psycopg
-
 from infrastructure.http.identity import EXAMINER, OPERATOR, TEACHER, Identity
 from infrastructure.http.sessions import SIGN_IN, issue_ticket, session_until
-
-_SOMEBODY = "teacher-0001"
-_NEWEST = """
-    SELECT user_id FROM ras_batch_results.batches WHERE user_id IS NOT NULL
-    ORDER BY registered_at DESC NULLS LAST LIMIT 1
-"""
 
 
 def sign_in_links(api: str, session_key: str, *, teacher: str) -> dict[str, str]:
@@ -31,13 +23,6 @@ def sign_in_links(api: str, session_key: str, *, teacher: str) -> dict[str, str]
         )
         for role, name in people.items()
     }
-
-
-def teacher_of_the_newest_batch(database_url: str) -> str:
-    """Return a teacher who has something to see, any name where nobody has."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        row = connection.execute(_NEWEST).fetchone()
-    return _SOMEBODY if row is None else str(row[0])
 
 
 def sign_in_lines(links: Mapping[str, str]) -> Iterator[str]:

@@ -10,7 +10,8 @@ import pytest
 from domain import batch_events
 from domain.aggregate import DomainEvent
 from domain.batch_events import AssessmentCompleted, BatchRegistered, MessageParked
-from domain.narrative import counted, listed, sentence_for
+from domain.narrative import listed, sentence_for
+from domain.wording import counted
 from tests.golden.expected_events import EXPECTED
 from tests.support.given import ranked
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -173,13 +174,25 @@ def test_what_its_broker_drops_before_it_is_taken_in_ends_it_with_the_reason(emb
     assert "it keeps 5 MB per partition" in embedded.said
 
 
-def test_the_address_of_its_database_stays_over_a_restart(embedded: Embedded) -> None:
+def test_after_a_restart_its_database_has_the_same_address_and_the_requests_to_paste_have_ids(
+    embedded: Embedded,
+) -> None:
     with embedded.up() as first:
-        pass
-    with embedded.up() as second:
-        pass
+        send(first, _FIRST)
+    second = embedded.another()
+    wait_until(
+        lambda: "export RAS_HOME=" in second.output,
+        what="RAS is running",
+        deadline_s=90,
+        state=lambda: second.output,
+    )
 
-    assert first["database_url"] == second["database_url"]
+    assert first["database_url"] in second.output
+    [batch, teacher, essay] = re.findall(r"^(?:batch|teacher|essay)=(.+)$", second.output, re.MULTILINE)
+    assert batch in {message.key.decode() for message in _FIRST if message.key}
+    assert "TEACHER" not in teacher
+    assert "ESSAY" not in essay
+    assert second.terminate() == 0
 
 
 def test_another_one_in_the_same_folder_names_the_first_and_obeys_an_interruption(embedded: Embedded) -> None:
@@ -189,4 +202,4 @@ def test_another_one_in_the_same_folder_names_the_first_and_obeys_an_interruptio
 
         assert f"API at {where['api']}." in another.output
         assert "Another `ras up` runs on the data in" in another.output
-        assert another.terminate() == 0
+        assert another.terminate() == 130

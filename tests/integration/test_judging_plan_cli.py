@@ -58,7 +58,7 @@ def test_a_plan_has_the_columns_of_another_tool_in_their_order(items: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("--judges", "A", "--per-item", "12"), "1 to 11 times"),
+        (("--judges", "A", "--per-item", "12"), "not 12 times. --per-item sets the number."),
         (("--judges", "A,A"), "given twice"),
         (("--judges", "A", "--per-judge", "3"), "may make 3"),
         (("--judges", "A", "--columns", "x=y"), "not NAME=COLUMN"),

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,11 +20,29 @@ from rich.console import Console
 
 from application import topics
 from application.conservation import Account, Finding, Report
-from infrastructure.cli import check, dead_letters, history, judging_tables, outbox, parked, status
+from application.drain import Drained
+from application.put_aside import put_aside, sentences
+from domain.batch_events import DrainOutcome
+from domain.session_link import Scored, link
+from infrastructure.cli import (
+    check,
+    dead_letters,
+    history,
+    init,
+    judging_link,
+    judging_tables,
+    outbox,
+    parked,
+    rebuild,
+    status,
+)
 from infrastructure.cli.tables import print_rows
 from infrastructure.demo.report import print_report
 from infrastructure.operations.outbox import OutboxEntry
 from infrastructure.operations.progress import Progress
+from infrastructure.rebuild.comparing import Comparison, Difference
+from infrastructure.rebuild.outcomes import Rebuilt, Speed, TurnedBack
+from infrastructure.rebuild.states import State
 
 TABLES = Path(__file__).parent / "tables"
 AT = datetime(2026, 3, 7, 8, 30, tzinfo=UTC)
@@ -227,6 +246,90 @@ def show_demo(out: Console) -> None:
     print_report(out, result)
 
 
+def show_explanation(out: Console) -> None:
+    """Show why a batch is not ready, with a message that was put aside."""
+    body: Any = {
+        "sentences": [
+            f"The batch is not ready: it waits for the spellcheck of essays {an_id(1)}, {an_id(2)} and 28 more.",
+            "Its pipeline has the phases spellcheck and cj_assessment; the second has not begun.",
+            *sentences(put_aside(an_id(0), LETTER_PAGE)),
+        ],
+        "awaited": [{"message": "spellcheck_result", "count": 30, "topic": topics.SPELLCHECK_RESULTS}],
+    }
+    history._print_explanation(out, body)
+
+
+def show_init(out: Console) -> None:
+    """Show the first `ras init` with grants, on a broker with a topic that loses messages."""
+    del out
+    init._print(
+        [topics.BATCH_RESULTS_READY, topics.TEACHER_NOTIFICATION_REQUESTED],
+        ["The read model batch_results does not exist yet: run `ras rebuild batch_results`."],
+        ["GRANT USAGE ON SCHEMA ras TO ras_ingest", "GRANT SELECT, INSERT ON ras.events TO ras_ingest"],
+        [],
+    )
+
+
+def show_rebuild(out: Console) -> None:
+    """Show one read model that was switched, one of a new version, and one whose rows differ."""
+    del out
+    outcome = partial(
+        Rebuilt,
+        version=12,
+        state=State.SWAPPED,
+        position=1_234_567,
+        resumed=False,
+        replaced_version=12,
+        proven_at=1_234_560,
+        comparison=Comparison(9_876, 0, ()),
+    )
+    row = {"batch_id": an_id(1), "essay_id": an_id(2)}
+    differing = Comparison(
+        10, 1_234, (Difference("essays", row, "spellcheck is completed, the live row has failed"),)
+    )
+    rebuild._show(
+        [
+            outcome("batch_results"),
+            outcome("assessments", replaced_version=11, proven_at=None, comparison=None, resumed=True),
+            outcome("teacher_inbox", state=State.ABANDONED, proven_at=None, comparison=differing),
+        ],
+        Speed(events=1_234_567, seconds=35.51),
+        json_output=False,
+    )
+
+
+def show_rebuild_rolled_back(out: Console) -> None:
+    """Show a read model whose earlier side is live again, and one of an earlier release."""
+    for turned in (
+        TurnedBack("batch_results", 12, 1_234_567, is_followed=True),
+        TurnedBack("assessments", 11, 1_234_567, is_followed=False),
+    ):
+        out.print(rebuild._turned_line(turned))
+
+
+def show_drained(out: Console) -> None:
+    """Show a stream whose messages were ingested, one that stopped, and one that is refused."""
+    del out
+    parked._report(
+        {
+            f"batch-{an_id(0)}": Drained({DrainOutcome.RECORDED: 17, DrainOutcome.REPEATED: 1}, 0, None),
+            f"batch-{an_id(1)}": Drained({DrainOutcome.RECORDED: 3}, 14, "KeyError: 'essay'"),
+        },
+        {f"batch-{an_id(2)}": "event 4 of this stream cannot be read by this release"},
+        json_output=False,
+    )
+
+
+def show_link(out: Console) -> None:
+    """Show how a session is moved onto the scale of another."""
+    del out
+    base = {f"essay-{n:02}.docx": Scored(0.5 * n, 0.3) for n in range(5)}
+    other = {f"essay-{n:02}.docx": Scored(0.4 * n - 1, 0.3) for n in range(5)} | {
+        "essay-05.docx": Scored(2.0, 0.4)
+    }
+    judging_link._print(link(base, other), "spring-session.csv", "autumn-session.csv")
+
+
 LETTERS = [
     {
         "position": 123_456 + n,
@@ -240,6 +343,7 @@ LETTERS = [
     }
     for n in range(2)
 ]
+LETTER_PAGE: Any = {"dead_letters": LETTERS, "next_cursor": None}
 STREAMS = [
     {"stream_id": f"batch-{an_id(n)}", "waiting": 17, "since": AT, "fault": "KeyError: 'essay'"}
     for n in range(2)
@@ -262,6 +366,12 @@ STREAMS = [
         show_judging,
         show_topics,
         show_demo,
+        show_explanation,
+        show_init,
+        show_rebuild,
+        show_rebuild_rolled_back,
+        show_drained,
+        show_link,
     ],
 )
 def test_a_table_is_as_a_person_has_read_it(
@@ -282,8 +392,9 @@ def test_a_table_is_as_a_person_has_read_it(
         soft_wrap=width is None,
         file=written if width else None,
     )
-    for module in (check, dead_letters, parked):
+    for module in (check, dead_letters, init, judging_link, parked, rebuild):
         monkeypatch.setattr(module, "console", lambda: out)
+    monkeypatch.setattr(judging_tables, "visible_console", lambda: out)
     monkeypatch.setattr(dead_letters, "ask", lambda _question: LETTERS)
 
     show(out)
