@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hmac
 import json
@@ -19,14 +18,14 @@ from infrastructure.settings import Settings
 from tests.support.people import SECRET, claims, token_for
 
 
-def verified(token: str, **settings: Any) -> Identity:
+async def verified(token: str, **settings: Any) -> Identity:
     """Return whose token it is, with the settings of RAS."""
     given = Settings(_env_file=None, **{"jwt_secret": SECRET, **settings})
-    return asyncio.run(user_tokens(given).verify(token))
+    return await user_tokens(given).verify(token)
 
 
-def test_the_subject_is_the_teacher_and_everybody_is_one() -> None:
-    identity = verified(token_for("teacher-0001"))
+async def test_the_subject_is_the_teacher_and_everybody_is_one() -> None:
+    identity = await verified(token_for("teacher-0001"))
 
     assert identity.subject == "teacher-0001"
     assert identity.roles == {"teacher"}
@@ -34,11 +33,11 @@ def test_the_subject_is_the_teacher_and_everybody_is_one() -> None:
 
 
 @pytest.mark.parametrize("roles", [["operator", "janitor", 7], "operator janitor"])
-def test_known_roles_come_from_the_claim_that_the_settings_name(roles: object) -> None:
+async def test_known_roles_come_from_the_claim_that_the_settings_name(roles: object) -> None:
     token = token_for("teacher-0001", groups=roles)
 
-    assert verified(token, jwt_roles_claim="groups").roles == {"teacher", "operator"}
-    assert verified(token).roles == {"teacher"}
+    assert (await verified(token, jwt_roles_claim="groups")).roles == {"teacher", "operator"}
+    assert (await verified(token)).roles == {"teacher"}
 
 
 @pytest.mark.parametrize(
@@ -54,18 +53,20 @@ def test_known_roles_come_from_the_claim_that_the_settings_name(roles: object) -
         ({"sub": 7}, "not valid"),
     ],
 )
-def test_a_token_with_wrong_claims_is_refused_with_the_reason(changed: dict[str, Any], reason: str) -> None:
+async def test_a_token_with_wrong_claims_is_refused_with_the_reason(
+    changed: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(InvalidTokenError, match=reason):
-        verified(token_for("teacher-0001", **changed))
+        await verified(token_for("teacher-0001", **changed))
 
 
 @pytest.mark.parametrize("name", ["exp", "aud", "iss", "sub"])
-def test_a_token_without_a_required_claim_is_refused(name: str) -> None:
+async def test_a_token_without_a_required_claim_is_refused(name: str) -> None:
     content = claims("teacher-0001")
     del content[name]
 
     with pytest.raises(InvalidTokenError):
-        verified(jwt.encode(content, SECRET, algorithm="HS256"))
+        await verified(jwt.encode(content, SECRET, algorithm="HS256"))
 
 
 @pytest.mark.parametrize(
@@ -79,22 +80,22 @@ def test_a_token_without_a_required_claim_is_refused(name: str) -> None:
         jwt.encode(claims("teacher-0001"), SECRET * 2, algorithm="HS512"),
     ],
 )
-def test_a_forged_token_is_refused(token: str) -> None:
+async def test_a_forged_token_is_refused(token: str) -> None:
     with pytest.raises(InvalidTokenError):
-        verified(token)
+        await verified(token)
 
 
-def test_clocks_may_differ_as_far_as_the_settings_say() -> None:
+async def test_clocks_may_differ_as_far_as_the_settings_say() -> None:
     token = token_for("teacher-0001", exp=time.time() - 20)
 
-    assert verified(token, jwt_leeway_s=60).subject == "teacher-0001"
+    assert (await verified(token, jwt_leeway_s=60)).subject == "teacher-0001"
     with pytest.raises(InvalidTokenError, match="expired"):
-        verified(token, jwt_leeway_s=0)
+        await verified(token, jwt_leeway_s=0)
 
 
-def test_without_keys_no_token_is_accepted_and_both_kinds_are_refused(tmp_path: Path) -> None:
+async def test_without_keys_no_token_is_accepted_and_both_kinds_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidTokenError, match="RAS_JWT_SECRET"):
-        verified(token_for("teacher-0001"), jwt_secret=None)
+        await verified(token_for("teacher-0001"), jwt_secret=None)
     with pytest.raises(ValueError, match="exclude each other"):
         Settings(_env_file=None, jwt_secret=SECRET, jwt_jwks=str(tmp_path / "keys.json"))
 
@@ -125,7 +126,7 @@ def published() -> _Published:
     return _Published()
 
 
-def test_published_keys_verify_rs256_and_es256(published: _Published, tmp_path: Path) -> None:
+async def test_published_keys_verify_rs256_and_es256(published: _Published, tmp_path: Path) -> None:
     place = tmp_path / "keys.json"
     place.write_text(json.dumps(published.key_set()), encoding="utf-8")
     of_file = {"jwt_secret": None, "jwt_jwks": str(place)}
@@ -133,10 +134,10 @@ def test_published_keys_verify_rs256_and_es256(published: _Published, tmp_path: 
 
     for key, algorithm, name in ((published.rsa, "RS256", "r"), (published.ec, "ES256", "e")):
         token = jwt.encode(content, key, algorithm=algorithm, headers={"kid": name})
-        assert verified(token, **of_file).subject == "teacher-0001"
+        assert (await verified(token, **of_file)).subject == "teacher-0001"
 
 
-def test_a_public_key_is_not_a_shared_secret(published: _Published, tmp_path: Path) -> None:
+async def test_a_public_key_is_not_a_shared_secret(published: _Published, tmp_path: Path) -> None:
     place = tmp_path / "keys.json"
     place.write_text(json.dumps(published.key_set()), encoding="utf-8")
     head, body = (
@@ -147,10 +148,10 @@ def test_a_public_key_is_not_a_shared_secret(published: _Published, tmp_path: Pa
     forged = b".".join((head, body, base64.urlsafe_b64encode(signature).rstrip(b"="))).decode()
 
     with pytest.raises(InvalidTokenError, match="way that is not accepted"):
-        verified(forged, jwt_secret=None, jwt_jwks=str(place))
+        await verified(forged, jwt_secret=None, jwt_jwks=str(place))
 
 
-def test_keys_that_the_token_itself_brings_are_ignored(published: _Published, tmp_path: Path) -> None:
+async def test_keys_that_the_token_itself_brings_are_ignored(published: _Published, tmp_path: Path) -> None:
     place = tmp_path / "keys.json"
     place.write_text(json.dumps(published.key_set()), encoding="utf-8")
     own = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -163,7 +164,7 @@ def test_keys_that_the_token_itself_brings_are_ignored(published: _Published, tm
     )
 
     with pytest.raises(InvalidTokenError, match="not valid"):
-        verified(token, jwt_secret=None, jwt_jwks=str(place))
+        await verified(token, jwt_secret=None, jwt_jwks=str(place))
 
 
 async def test_unknown_key_ids_do_not_make_the_keys_be_read_each_time(published: _Published) -> None:
@@ -177,8 +178,8 @@ async def test_unknown_key_ids_do_not_make_the_keys_be_read_each_time(published:
     assert published.reads == before + 1
 
 
-def test_keys_that_cannot_be_read_accept_nothing(published: _Published, tmp_path: Path) -> None:
+async def test_keys_that_cannot_be_read_accept_nothing(published: _Published, tmp_path: Path) -> None:
     token = jwt.encode(claims("teacher-0001"), published.rsa, algorithm="RS256", headers={"kid": "r"})
 
     with pytest.raises(InvalidTokenError, match="not known"):
-        verified(token, jwt_secret=None, jwt_jwks=str(tmp_path / "none.json"))
+        await verified(token, jwt_secret=None, jwt_jwks=str(tmp_path / "none.json"))

@@ -127,18 +127,16 @@ async def test_a_topic_that_asks_for_it_is_compacted_within_the_deadline(
     assert values == sorted(values, key=int)
 
 
-def test_large_records_are_taken(kafka_bootstrap: str, topic: str) -> None:
-    async def exchange() -> list[bytes]:
-        await create(kafka_bootstrap, topic, {})
-        producer = AIOKafkaProducer(bootstrap_servers=kafka_bootstrap, max_request_size=6_000_000)
-        await producer.start()
-        try:
-            await producer.send_and_wait(topic, b"x" * 5_000_000)
-        finally:
-            await producer.stop()
-        return await read(kafka_bootstrap, topic)
+async def test_large_records_are_taken(kafka_bootstrap: str, topic: str) -> None:
+    await create(kafka_bootstrap, topic, {})
+    producer = AIOKafkaProducer(bootstrap_servers=kafka_bootstrap, max_request_size=6_000_000)
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, b"x" * 5_000_000)
+    finally:
+        await producer.stop()
 
-    assert [len(value) for value in asyncio.run(exchange())] == [5_000_000]
+    assert [len(value) for value in await read(kafka_bootstrap, topic)] == [5_000_000]
 
 
 def test_a_machine_without_java_or_docker_is_told_what_to_install(

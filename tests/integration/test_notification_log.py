@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import psycopg
 from eventsourcing.persistence import StoredEvent
 
@@ -65,14 +63,14 @@ async def test_events_of_older_versions_are_followed_too(database: PostgresProbe
     assert (recorded.event.essay_ids, recorded.event.class_id) == (("e1", "e2"), "class-9")
 
 
-def test_events_of_unknown_topics_do_not_concern_those_who_follow_others(
+async def test_events_of_unknown_topics_do_not_concern_those_who_follow_others(
     store: EventStore, database: PostgresProbe, store_url: str
 ) -> None:
     database.put(StoredEvent("batch-b9", 1, "ras.batch.from-the-future.v9", b"{}"))
     append(store, recorded_by(registered("e1")))
     log = NotificationLog(store_url, event_codec(), [BatchRegistered.topic])
 
-    assert [recorded.notification_id for recorded in asyncio.run(read_all(log))] == [2]
+    assert [recorded.notification_id for recorded in await read_all(log)] == [2]
 
 
 def test_the_publisher_reads_by_its_partial_index(database: PostgresProbe, store_url: str) -> None:
