@@ -31,6 +31,7 @@ from infrastructure.kafka import clients
 from infrastructure.kafka.topics import create_missing_topics, partitions_by_topic
 from infrastructure.local.embedded_kafka import OVERRUN, EmbeddedKafka
 from infrastructure.local.embedded_postgres import EmbeddedPostgres
+from infrastructure.local.kafka_entrance import kafka_entrance
 from infrastructure.local.processes import EmbeddedServerError, GuardedProcess, free_port, tail
 from infrastructure.local.running_note import noted
 from infrastructure.postgres import schema
@@ -55,7 +56,7 @@ PLAIN_HTTP: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 _READY_DEADLINE_S: Final = 60.0
 _POLL_S: Final = 0.1
-_OUR_NAMES: Final = ("postgres", "logs", "running.json", "internal-api-key")
+_OUR_NAMES: Final = ("postgres", "logs", "running.json", "internal-api-key", "kafka-port")
 _KILLED: Final = 128
 """A guard's exit code is 128 + n when signal n ended the process."""
 
@@ -196,7 +197,9 @@ async def deployed(
             kafka = EmbeddedKafka(partitions_by_topic())
             stack.callback(kafka.stop)
             await _to_its_end(kafka.start)
-            bootstrap_servers = kafka.bootstrap_servers
+            bootstrap_servers = await stack.enter_async_context(
+                kafka_entrance(kafka.bootstrap_servers, home / "kafka-port")
+            )
             clients.has_no_security(bootstrap_servers)
             published = await _to_its_end(_begin_with_empty_kafka, database_url, settings)
             publish_arguments = ["--resume-at", str(published)] if published else []

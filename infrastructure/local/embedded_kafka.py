@@ -11,7 +11,7 @@ for trying RAS out, not for keeping anything. Its limits:
   to read on: hence confluent-kafka stays below 2.15.
 - It shows a transaction's records before the commit and those of aborted ones: "exactly once" cannot be seen on it.
 - It listens on a port of the system's choice, another at each start: librdkafka can only be told what to advertise
-  (`rd_kafka_mock_broker_set_host_port`), not where to listen.
+  (`rd_kafka_mock_broker_set_host_port`), not where to listen. `kafka_entrance` has an address that stays.
 - It has no CreateTopics request: declare topics when making it, or by `create_topic`. A topic first used
   without that gets 4 partitions.
 

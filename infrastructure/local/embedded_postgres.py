@@ -35,10 +35,10 @@ import psycopg
 import structlog
 
 from infrastructure.local.database_owner import OWNER, ensure_database, ensure_owner, hand_over, kept_password
+from infrastructure.local.kept_port import kept_port
 from infrastructure.local.processes import (
     EmbeddedServerError,
     GuardedProcess,
-    free_port,
     port_is_free,
     tail,
 )
@@ -75,7 +75,6 @@ _SETTINGS = {
 }
 
 _SUPERUSER = "postgres"
-_FIRST_PORT, _LAST_PORT = 1024, 65535
 
 
 class EmbeddedPostgres:
@@ -263,10 +262,8 @@ class EmbeddedPostgres:
     def _launch(self, user: int | None, programs: Path, lock: IO[bytes]) -> GuardedProcess:
         """Start on the port used before or a free one; another program may take that first, so try again."""
         for attempt in range(1, _STARTS + 1):
-            if self._port is None:
-                self._port = self._kept_port()
             if self._port is None or not port_is_free(self._port):
-                self._port = free_port()
+                self._port = kept_port(self._port_file)
             (self._cluster / "postmaster.pid").unlink(missing_ok=True)
             settings = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": str(self._port)}.items()]
             with _opened(self._cluster, user) as folder:
@@ -291,14 +288,6 @@ class EmbeddedPostgres:
                 self._port_file.write_text(str(self._port), encoding="ascii")
                 return process
         raise AssertionError("the last attempt returns or raises")
-
-    def _kept_port(self) -> int | None:
-        """Return the port of the last start in this folder: addresses that were noted go on working."""
-        try:
-            port = int(self._port_file.read_text(encoding="ascii"))
-        except (FileNotFoundError, ValueError):
-            return None
-        return port if _FIRST_PORT <= port <= _LAST_PORT else None
 
     def _is_ready(self) -> bool:
         """Asked of the folder and not of the port, which may be another program's."""

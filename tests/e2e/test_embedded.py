@@ -174,7 +174,7 @@ def test_what_its_broker_drops_before_it_is_taken_in_ends_it_with_the_reason(emb
     assert "it keeps 5 MB per partition" in embedded.said
 
 
-def test_after_a_restart_its_database_has_the_same_address_and_the_requests_to_paste_have_ids(
+def test_after_a_restart_its_servers_have_the_same_addresses_and_the_requests_to_paste_have_ids(
     embedded: Embedded,
 ) -> None:
     with embedded.up() as first:
@@ -188,6 +188,7 @@ def test_after_a_restart_its_database_has_the_same_address_and_the_requests_to_p
     )
 
     assert first["database_url"] in second.output
+    assert f"Kafka:        {first['kafka']}\n" in second.output
     [batch, teacher, essay] = re.findall(r"^(?:batch|teacher|essay)=(.+)$", second.output, re.MULTILINE)
     assert batch in {message.key.decode() for message in _FIRST if message.key}
     assert "TEACHER" not in teacher
