@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 import psycopg
 
 _NEWEST: Final = """
-    SELECT batch_id, user_id, essay_id
-    FROM ras_batch_results.batches LEFT JOIN ras_batch_results.essays USING (batch_id)
+    SELECT batch_id, user_id, (SELECT min(essay_id) FROM ras_batch_results.essays e WHERE e.batch_id = b.batch_id)
+    FROM ras_batch_results.batches b
     WHERE user_id IS NOT NULL
-    ORDER BY registered_at DESC NULLS LAST, essay_id
+    ORDER BY registered_at DESC NULLS LAST
     LIMIT 1
 """
 

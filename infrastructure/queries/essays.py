@@ -35,8 +35,11 @@ ESSAY_QUERY: Final = f"""
     JOIN ras_batch_results.batches b ON b.batch_id = x.batch_id
     CROSS JOIN LATERAL (
         SELECT count(*) AS ranked, count(*) FILTER (WHERE q.rank > r.rank) AS lower
-        FROM ras_batch_results.rankings q JOIN ras_batch_results.essays y USING (batch_id, essay_id)
-        WHERE q.batch_id = b.batch_id AND y.ordinal IS NOT NULL
+        FROM ras_batch_results.rankings q CROSS JOIN LATERAL (
+            SELECT FROM ras_batch_results.essays y
+            WHERE y.batch_id = q.batch_id AND y.essay_id = q.essay_id AND y.ordinal IS NOT NULL LIMIT 1
+        ) registered
+        WHERE q.batch_id = b.batch_id
     ) ranked
     WHERE x.essay_id = %(essay_id)s AND x.ordinal IS NOT NULL AND b.user_id IS NOT NULL
         AND (%(batch_id)s ::text IS NULL OR b.batch_id = %(batch_id)s)
