@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from contextlib import ExitStack
+from dataclasses import replace
 from zipfile import ZipFile
 
 import pytest
@@ -94,9 +95,20 @@ def test_what_is_being_typed_stays_when_the_page_changes(live: Live, browser: Br
 
 
 def test_names_full_of_markup_stay_text(live: Live, browser: Browser) -> None:
-    script = small_batch(f"markup {MARKUP}")
-    live.tell(messages_of(script))
+    script = small_batch("file names of markup")
+    plain, marked = b"essay-01.docx", json.dumps(MARKUP)[1:-1].encode()
+    messages = messages_of(script)
+    assert any(plain in each.value for each in messages)
+    live.tell([replace(each, value=each.value.replace(plain, marked)) for each in messages])
+    live.inbox()
     with signed_in(browser, live.api.url, TEACHER, "operator") as (_, page):
+        page.goto(f"/batches/{script.batch_id}")
+        expect(page.locator("#essays")).to_contain_text(MARKUP)
+        assert page.locator("main img").count() == 0
+        page.get_by_role("link", name=MARKUP).click()
+        expect(page.locator("h1")).to_contain_text(MARKUP)
+        assert page.locator("main img").count() == 0
+        assert page.title() != "1"
         page.goto("/operator/search?q=" + "%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E")
         assert page.locator("main img").count() == 0
         assert "alert(1)" in page.get_by_role("searchbox").input_value()
