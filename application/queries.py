@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from application.list_cursor import ListCursor
-from application.responses import batches as responses
-from application.responses.dead_letters import DeadLetter, DeadLetterPage, Parked
-from application.responses.inbox import Notifications
-from application.responses.organisations import OrganisationSummary
 from domain.values import BatchStatus
+
+if TYPE_CHECKING:
+    # Every command loads this module, and pydantic builds the responses for a sixth of a second.
+    from application.responses import batches as responses
+    from application.responses.dead_letters import DeadLetter, DeadLetterPage, Parked
+    from application.responses.inbox import Notifications
+    from application.responses.organisations import OrganisationSummary
 
 _Body = TypeVar("_Body")
 
@@ -51,7 +54,7 @@ class Edition(NamedTuple):
         return f"{self.generation}-{self.position}"
 
 
-Outlines = Callable[[Sequence[str]], Awaitable[Mapping[str, responses.BatchStatus]]]
+Outlines: TypeAlias = "Callable[[Sequence[str]], Awaitable[Mapping[str, responses.BatchStatus]]]"
 """Returns how batches stand, by their ids, without their essays."""
 
 

@@ -14,7 +14,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
@@ -230,9 +230,9 @@ async def deployed(
             deployment.roles[name] = _role(
                 name, publish_arguments if name == "publish" else [], deployment, settings
             )
-            # The API ends last of all, the ingester first: callbacks run in reverse order.
-        for name in reversed(ROLES):
-            stack.push_async_callback(asyncio.to_thread, _stop, deployment, name)
+        for names in (_PORTS, [name for name in ROLES if name not in _PORTS]):
+            # Callbacks run in reverse order: the APIs answer until nothing changes any more.
+            stack.push_async_callback(_stop, deployment, names)
         await asyncio.gather(*(role.ready() for role in deployment.roles.values()))
         yield deployment
 
@@ -300,8 +300,9 @@ async def _to_its_end(
         raise
 
 
-def _stop(deployment: Deployment, name: str) -> None:
-    deployment.roles[name].process.stop()
+async def _stop(deployment: Deployment, names: Iterable[str]) -> None:
+    """End some roles at the same time: each needs a second."""
+    await asyncio.gather(*(asyncio.to_thread(deployment.roles[name].process.stop) for name in names))
 
 
 def _role(name: str, arguments: list[str], deployment: Deployment, settings: Settings) -> _RoleProcess:
