@@ -5,9 +5,10 @@ Events reach clients only when the read models have them: a client that asks the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from application.queries import Outlines
 from domain.batch import BATCH_STREAMS, batch_stream_id
@@ -15,6 +16,9 @@ from domain.batch_events import BatchProgressed
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.live.messages import Epoch, Message, StreamId, from_event, from_row, message, state
 from infrastructure.queries.read_model_queries import Ask
+
+if TYPE_CHECKING:
+    from application.responses.batches import BatchStatus
 
 _GAP_LIMIT: Final = 500
 """Notifications that a client may have missed and still gets one by one."""
@@ -38,19 +42,25 @@ _LOOK: Final = f"""
         FROM sides i, sides b WHERE i.name = 'teacher_inbox' AND b.name = 'batch_results'
     )
     SELECT now.*, {_FINGERPRINT.format("now.proven")} AS fingerprint,
-        {_FINGERPRINT.format("%(known)s ::bigint")} AS known_fingerprint
+        ARRAY(SELECT {_FINGERPRINT.format("known.proven")} FROM unnest(%(known)s ::bigint[]) WITH ORDINALITY
+            AS known (proven, number) ORDER BY number) AS known_fingerprints
     FROM now
 """
-_GAP: Final = """
-    SELECT * FROM ras_teacher_inbox.notifications
-    WHERE teacher_id = %(teacher)s AND position > %(after)s AND position <= %(to)s
-    ORDER BY position LIMIT %(limit)s
+_GAPS: Final = """
+    SELECT r.number, n.* FROM unnest(%(teachers)s ::text[], %(after)s ::bigint[], %(to)s ::bigint[]) WITH ORDINALITY
+        AS r (teacher, after, upto, number)
+    CROSS JOIN LATERAL (
+        SELECT * FROM ras_teacher_inbox.notifications
+        WHERE teacher_id = r.teacher AND position > r.after AND position <= r.upto
+        ORDER BY position LIMIT %(limit)s
+    ) n ORDER BY r.number, n.position
 """
 _READ_MARKS: Final = """
-    SELECT notification_id FROM (
+    SELECT r.number, n.notification_id FROM unnest(%(teachers)s ::text[]) WITH ORDINALITY AS r (teacher, number)
+    CROSS JOIN LATERAL (
         SELECT notification_id, read_at FROM ras_teacher_inbox.notifications
-        WHERE teacher_id = %(teacher)s ORDER BY position DESC LIMIT %(limit)s
-    ) AS newest WHERE read_at IS NOT NULL
+        WHERE teacher_id = r.teacher ORDER BY position DESC LIMIT %(limit)s
+    ) n WHERE n.read_at IS NOT NULL
 """
 _BATCH: Final = f"""
     b.batch_id, b.user_id, b.class_id, b.revision, b.last_updated, (
@@ -66,8 +76,12 @@ _CHANGED: Final = f"""
     ) c JOIN ras_batch_results.batches b USING (batch_id) WHERE b.user_id = ANY (%(teachers)s ::text[])
 """
 _CHANGED_OF: Final = f"""
-    SELECT {_BATCH} FROM ras_batch_results.batches b
-    WHERE user_id = %(teacher)s AND position > %(after)s ORDER BY position DESC LIMIT %(limit)s
+    SELECT r.number, {_BATCH} FROM unnest(%(teachers)s ::text[], %(after)s ::bigint[]) WITH ORDINALITY
+        AS r (teacher, after, number)
+    CROSS JOIN LATERAL (
+        SELECT * FROM ras_batch_results.batches
+        WHERE user_id = r.teacher AND position > r.after ORDER BY position DESC LIMIT %(limit)s
+    ) b
 """
 
 
@@ -90,6 +104,26 @@ class Look:
         )
 
 
+class Resume(NamedTuple):
+    """A client that comes back: whose it is, the last id that it has, and where its stream begins again."""
+
+    teacher: str
+    known: StreamId
+    to: StreamId
+
+
+class Missed(NamedTuple):
+    """What a client missed: notifications, and read marks and states of batches; None where it is too much.
+
+    Nothing of it is valid where the id is not of this history (`is_known`); `here` is then where to begin.
+    """
+
+    here: StreamId
+    is_known: bool
+    notifications: list[Message] | None
+    states: list[Message] | None
+
+
 class Feed:
     """Reads for one process. Raises psycopg's errors when the database is unavailable."""
 
@@ -100,14 +134,23 @@ class Feed:
 
     async def look(self, known: StreamId | None = None) -> Look:
         """Return how far the read models are; `known` is an id that may be of another history."""
-        proven = 0 if known is None else known.epoch.proven
+        [look] = await self._looks([known])
+        return look
+
+    async def _looks(self, knowns: Sequence[StreamId | None]) -> list[Look]:
+        proven = sorted({known.epoch.proven for known in knowns if known is not None})
         rows = await self._ask(_LOOK, {"known": proven})
         if not rows:
-            return Look(StreamId(Epoch(0, 0, 0, "0" * 12), 0, 0), is_same_log=True)  # before `ras rebuild`
+            nothing = StreamId(Epoch(0, 0, 0, "0" * 12), 0, 0)  # before `ras rebuild`
+            return [Look(nothing, is_same_log=True) for _ in knowns]
         row = rows[0]
         epoch = Epoch(row["inbox_generation"], row["batches_generation"], row["proven"], row["fingerprint"])
         here = StreamId(epoch, row["inbox"], row["batches"])
-        return Look(here, known is None or row["known_fingerprint"] == known.epoch.fingerprint)
+        prints = dict(zip(proven, row["known_fingerprints"], strict=True))
+        return [
+            Look(here, known is None or prints[known.epoch.proven] == known.epoch.fingerprint)
+            for known in knowns
+        ]
 
     async def inbox_events(self, after: StreamId, to: StreamId) -> tuple[list[tuple[str, Message]], int]:
         """Return teachers and messages for what the inbox got after one place, and how far that reaches."""
@@ -117,35 +160,80 @@ class Feed:
         ]
         return messages, max(found.reached, after.inbox)
 
-    async def missed(self, teacher: str, known: StreamId, to: StreamId) -> list[Message] | None:
-        """Return the notifications of a teacher between two places, None where they are too many."""
-        if known.inbox >= to.inbox:
-            return []
-        rows = await self._ask(
-            _GAP, {"teacher": teacher, "after": known.inbox, "to": to.inbox, "limit": _GAP_LIMIT + 1}
-        )
-        if len(rows) > _GAP_LIMIT:
-            return None
-        return [from_row(row, StreamId(to.epoch, row["position"], known.batches)) for row in rows]
+    async def missed(self, resumes: Sequence[Resume]) -> list[Missed]:
+        """Return what each of these clients missed, in their order."""
+        looks = await self._looks([each.known for each in resumes])
+        known = [each for each, look in zip(resumes, looks, strict=True) if look.continues(each.known)]
+        notifications = iter(await self._notifications(known))
+        states = iter(await self._missed_states(known))
+        return [
+            Missed(look.here, True, next(notifications), next(states))
+            if look.continues(each.known)
+            else Missed(look.here, False, None, None)
+            for each, look in zip(resumes, looks, strict=True)
+        ]
 
-    async def missed_state(self, teacher: str, known: StreamId, to: StreamId) -> list[Message] | None:
-        """Return what changed for a teacher without being a notification: read marks, and how batches stand now.
+    async def _notifications(self, resumes: Sequence[Resume]) -> list[list[Message] | None]:
+        rows = await self._of_each(
+            _GAPS,
+            [each for each in resumes if each.known.inbox < each.to.inbox],
+            lambda behind: {
+                "after": [each.known.inbox for each in behind],
+                "to": [each.to.inbox for each in behind],
+                "limit": _GAP_LIMIT + 1,
+            },
+        )
+        return [
+            None
+            if len(rows[each]) > _GAP_LIMIT
+            else [
+                from_row(row, StreamId(each.to.epoch, row["position"], each.known.batches))
+                for row in rows[each]
+            ]
+            for each in resumes
+        ]
+
+    async def _missed_states(self, resumes: Sequence[Resume]) -> list[list[Message] | None]:
+        """Return what changed without being a notification: read marks, and how batches stand now.
 
         The ids are those of before: a client that gets a part only gets all of it next time. None where it is too much.
         """
-        at = to._replace(batches=min(known.batches, to.batches))
-        marks = await self._ask(_READ_MARKS, {"teacher": teacher, "limit": _MARKS})
-        ids = [str(row["notification_id"]) for row in marks]
-        read = (
-            message("notifications_read", at, {"notification_ids": ids}) if known.inbox < to.inbox else None
+        behind = [each for each in resumes if each.known.inbox < each.to.inbox]
+        marks = await self._of_each(_READ_MARKS, behind, lambda _: {"limit": _MARKS})
+        changed = await self._of_each(
+            _CHANGED_OF,
+            resumes,
+            lambda all_: {"after": [each.known.batches for each in all_], "limit": _GAP_LIMIT + 1},
         )
-        rows = await self._ask(
-            _CHANGED_OF, {"teacher": teacher, "after": known.batches, "limit": _GAP_LIMIT + 1}
-        )
-        if len(rows) > _GAP_LIMIT:
-            return None
-        states = await self._states(rows, at)
-        return [*([read] if read is not None else ()), *(each for _, _, each in states)]
+        few = [each for each in resumes if len(changed[each]) <= _GAP_LIMIT]
+        outlines = await self._outlines_of([row for each in few for row in changed[each]])
+        found: list[list[Message] | None] = []
+        for each in resumes:
+            if len(changed[each]) > _GAP_LIMIT:
+                found.append(None)
+                continue
+            at = each.to._replace(batches=min(each.known.batches, each.to.batches))
+            states = [now for _, _, now in _states(changed[each], outlines, at)]
+            if each.known.inbox < each.to.inbox:
+                read = [str(row["notification_id"]) for row in marks[each]]
+                states.insert(0, message("notifications_read", at, {"notification_ids": read}))
+            found.append(states)
+        return found
+
+    async def _of_each(
+        self,
+        query: str,
+        resumes: Sequence[Resume],
+        parameters: Callable[[Sequence[Resume]], Mapping[str, Any]],
+    ) -> dict[Resume, list[Any]]:
+        """Ask for all teachers at once and return the rows of each; equal requests have equal rows."""
+        found: dict[Resume, list[Any]] = defaultdict(list)
+        asked = list(dict.fromkeys(resumes))
+        if asked:
+            teachers = [each.teacher for each in asked]
+            for row in await self._ask(query, {"teachers": teachers, **parameters(asked)}):
+                found[asked[row["number"] - 1]].append(row)
+        return found
 
     async def changed_batches(
         self, teachers: Sequence[str], after: StreamId, to: StreamId
@@ -163,18 +251,23 @@ class Feed:
                 "teachers": list(teachers),
             },
         )
-        return await self._states(rows, StreamId(to.epoch, after.inbox, after.batches)), reached
+        at = StreamId(to.epoch, after.inbox, after.batches)
+        return _states(rows, await self._outlines_of(rows), at), reached
 
-    async def _states(
-        self, rows: Sequence[Mapping[str, Any]], at: StreamId
-    ) -> list[tuple[str, str, Message]]:
-        outlines = await self._outlines([row["batch_id"] for row in rows]) if rows else {}
-        return [
-            (row["user_id"], row["batch_id"], state(outlines[row["batch_id"]], row, at))
-            for row in rows
-            if row["batch_id"] in outlines
-        ]
+    async def _outlines_of(self, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, BatchStatus]:
+        return await self._outlines([row["batch_id"] for row in rows]) if rows else {}
 
     async def close(self) -> None:
         """Close the connection that reads the log."""
         await self._log.close()
+
+
+def _states(
+    rows: Sequence[Mapping[str, Any]], outlines: Mapping[str, BatchStatus], at: StreamId
+) -> list[tuple[str, str, Message]]:
+    """Return teacher, batch and state of the batches in `rows` that are known."""
+    return [
+        (row["user_id"], row["batch_id"], state(outlines[row["batch_id"]], row, at))
+        for row in rows
+        if row["batch_id"] in outlines
+    ]

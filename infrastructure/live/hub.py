@@ -1,5 +1,8 @@
 """One reader of the log for all live streams of a process, and the fan-out in memory.
 
+Notifications and the states of batches are read by two tasks: reading states takes longer, and no notification waits
+for them.
+
 A stream that begins takes its place first and asks for what it missed then: what comes meanwhile waits in its queue,
 so that nothing falls between. What a process has handed out lies at or before the read models' positions, so any
 process can go on from any other's id.
@@ -13,26 +16,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from time import monotonic
 from typing import Final
 
 import psycopg
 import structlog
 
 from infrastructure.eventstore.log import LogListener
-from infrastructure.live.feed import Feed
-from infrastructure.live.messages import READY, RESYNC, Message, StreamId, message
+from infrastructure.live.feed import Feed, Resume
+from infrastructure.live.messages import READY, RESYNC, Epoch, Message, StreamId, message
+from infrastructure.live.resuming import Resumes
 
 _log = structlog.get_logger(__name__)
 
-_SOON_S: Final = 0.03
+_SOON_S: Final = 0.015
 _LATEST_S: Final = 1.0
 _SLOWER: Final = 1.5
-_STATE_PACE_S: Final = 0.3
+_STATE_PACE_S: Final = 0.2
 _LONGEST_QUEUE: Final = 500
 _TURN: Final = 100
 _MOST_STATES: Final = 1000
+_NOT_KNOWN: Final = "The id is not of this stream as it is now."
 
 
 class End(StrEnum):
@@ -146,7 +151,8 @@ class Hub:
         self._joined = asyncio.Event()
         self._starting = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
-        self._state_due = 0.0
+        self._beginnings = 0
+        self._resumes = Resumes(feed.missed)
 
     @property
     def streams(self) -> int:
@@ -167,10 +173,14 @@ class Hub:
         async with self._starting:
             if self._at is None or not self._streams:
                 self._at = (await self._feed.look()).here
+                self._beginnings += 1  # what is being read belongs to the streams before
             if not self._tasks:
                 self._tasks += [
                     asyncio.create_task(self._listener.run(), name="live: listener"),
-                    asyncio.create_task(self._run(), name="live: reader"),
+                    asyncio.create_task(self._follow(self._look, _SOON_S), name="live: reader"),
+                    asyncio.create_task(
+                        self._follow(self._look_at_states, _STATE_PACE_S), name="live: states"
+                    ),
                     asyncio.create_task(self._leave_at_the_end(), name="live: end"),
                 ]
             stream = Stream(teacher, self._at)
@@ -184,16 +194,17 @@ class Hub:
     async def resumed(self, stream: Stream, last_id: str) -> list[Message]:
         """Return what a client missed since `last_id` up to where its stream began: a resync where that is not known."""
         known = StreamId.parse(last_id)
-        look = await self._feed.look(known)
-        if known is None or not look.continues(known):
-            return [await self._resync(stream, "The id is not of this stream as it is now.")]
-        missed = await self._feed.missed(stream.teacher, known, stream.reached)
-        states = await self._feed.missed_state(stream.teacher, known, stream.reached)
-        if missed is None or states is None:
-            return [await self._resync(stream, "More was missed than is kept ready.")]
+        if known is None:
+            return [_resync(stream, (await self._feed.look()).here, _NOT_KNOWN)]
+        missed = await self._resumes.missed(Resume(stream.teacher, known, stream.reached))
+        if not missed.is_known:
+            return [_resync(stream, missed.here, _NOT_KNOWN)]
+        if missed.notifications is None or missed.states is None:
+            return [_resync(stream, missed.here, "More was missed than is kept ready.")]
         stream.begin_after(known)  # another process may have been further than this one
         here = stream.reached
-        return [*missed, *(each.no_earlier_than(here) for each in states), message(READY, here, {})]
+        states = (each.no_earlier_than(here) for each in missed.states)
+        return [*missed.notifications, *states, message(READY, here, {})]
 
     def leave(self, stream: Stream) -> None:
         """Forget a stream."""
@@ -212,12 +223,8 @@ class Hub:
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await self._resumes.close()
         await self._feed.close()
-
-    async def _resync(self, stream: Stream, detail: str) -> Message:
-        here = (await self._feed.look()).here
-        stream.begin_after(here)
-        return message(RESYNC, here, {"detail": f"{detail} Load everything, then resume from this id."})
 
     async def _leave_at_the_end(self) -> None:
         await self._stopping.wait()
@@ -227,57 +234,91 @@ class Hub:
         for stream in [each for among in self._streams.values() for each in among]:
             stream.close(End.STOPPING)
 
-    async def _run(self) -> None:
-        pause_s = _SOON_S
+    async def _follow(self, look: Callable[[], Awaitable[bool]], pace_s: float) -> None:
+        """Look while there are streams: when the log grows, and seldom while it does not."""
+        pause_s = pace_s
         while not self._stopping.is_set():
-            if not self._streams:
-                self._joined.clear()
-                await self._joined.wait()
+            await self._some_stream()
             growth = asyncio.ensure_future(self._listener.wait(pause_s))  # begun before the look
             moved = woken = False
             try:
-                moved = await self._look()
+                moved = await look()
                 woken = await growth
             except psycopg.Error as error:
                 _log.info("live.waiting", error=type(error).__name__)
                 await asyncio.sleep(_LATEST_S)
             finally:
                 growth.cancel()
-            pause_s = _SOON_S if moved or woken else min(pause_s * _SLOWER, _LATEST_S)
+            pause_s = pace_s if moved or woken else min(pause_s * _SLOWER, _LATEST_S)
             if woken:
-                await asyncio.sleep(_SOON_S)  # rows come a moment after events
+                await asyncio.sleep(pace_s)  # rows come a moment after events
+
+    async def _some_stream(self) -> None:
+        if not self._streams:
+            self._joined.clear()
+            await self._joined.wait()
 
     async def _look(self) -> bool:
-        """Hand out what is new. Returns whether there was any, or is more."""
-        at = self._at
+        """Hand out what is new in the inbox. Returns whether there is more."""
+        at, beginnings = self._at, self._beginnings
         assert at is not None, "a stream began"
         look = await self._feed.look(at)
         if not look.continues(at):
             await self._begin_anew(look.here)
             return True
-        if at.inbox < look.here.inbox:
-            found, reached = await self._feed.inbox_events(at, look.here)
-            for number, (teacher, each) in enumerate(found, 1):
-                for stream in list(self._streams.get(teacher, ())):
-                    stream.put(each)
-                if number % _TURN == 0:
-                    await asyncio.sleep(
-                        0
-                    )  # who keeps up takes them meanwhile: a burst does not make a reader slow
-            at = self._at = StreamId(look.here.epoch, reached, at.batches)
-        if at.batches < look.here.batches and monotonic() >= self._state_due and self._streams:
-            self._state_due = monotonic() + _STATE_PACE_S
-            states, reached = await self._feed.changed_batches(list(self._streams), at, look.here)
-            for teacher, batch_id, each in states:
-                for stream in list(self._streams.get(teacher, ())):
-                    stream.put_state(batch_id, each)
-            at = self._at = StreamId(look.here.epoch, at.inbox, reached)
-        return at[1:] != look.here[1:]
+        if at.inbox >= look.here.inbox:
+            return False
+        found, reached = await self._feed.inbox_events(at, look.here)
+        if self._beginnings != beginnings:
+            return True  # of another history
+        for number, (teacher, each) in enumerate(found, 1):
+            for stream in list(self._streams.get(teacher, ())):
+                stream.put(each)
+            if number % _TURN == 0:
+                self._advance(
+                    look.here.epoch, inbox=each.position
+                )  # a stream that begins now begins behind it
+                await asyncio.sleep(
+                    0
+                )  # who keeps up takes them meanwhile: a burst does not make a reader slow
+        self._advance(look.here.epoch, inbox=reached)
+        return reached < look.here.inbox
+
+    async def _look_at_states(self) -> bool:
+        """Hand out how batches that changed stand now. Returns whether there is more."""
+        at, beginnings = self._at, self._beginnings
+        assert at is not None, "a stream began"
+        look = await self._feed.look(at)
+        if at.batches >= look.here.batches or not look.continues(at):
+            return False  # the other task begins anew
+        states, reached = await self._feed.changed_batches(list(self._streams), at, look.here)
+        if self._beginnings != beginnings:
+            return True  # of another history
+        for teacher, batch_id, each in states:
+            for stream in list(self._streams.get(teacher, ())):
+                stream.put_state(batch_id, each)
+        self._advance(look.here.epoch, batches=reached)
+        return reached < look.here.batches
+
+    def _advance(self, epoch: Epoch, *, inbox: int = 0, batches: int = 0) -> None:
+        """Move on in one of both; an id's epoch reaches as far as its places."""
+        assert self._at is not None, "a stream began"
+        self._at = StreamId(
+            max(self._at.epoch, epoch, key=lambda each: each.proven),
+            max(self._at.inbox, inbox),
+            max(self._at.batches, batches),
+        )
 
     async def _begin_anew(self, here: StreamId) -> None:
         _log.info("live.resync", streams=self.streams)
         self._at = here
+        self._beginnings += 1
         detail = "The read models were rebuilt or restored. Load everything, then resume from this id."
         each = message(RESYNC, here, {"detail": detail})
         for stream in [one for among in self._streams.values() for one in among]:
             stream.begin_anew(each)
+
+
+def _resync(stream: Stream, here: StreamId, detail: str) -> Message:
+    stream.begin_after(here)
+    return message(RESYNC, here, {"detail": f"{detail} Load everything, then resume from this id."})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ import pytest
 
 from infrastructure.eventstore.log import LogListener
 from infrastructure.http.identity import Identity, roles_in
-from infrastructure.live.feed import Feed, Look
+from infrastructure.live.feed import Feed, Look, Missed, Resume
 from infrastructure.live.hub import End, Hub, Stream
 from infrastructure.live.messages import READY, RESYNC, Epoch, Message, StreamId, message
 from infrastructure.live.routes import _EventStream, _Socket
@@ -40,6 +41,10 @@ class _Burst:
         """Return that all of them are there."""
         return Look(_place(_BURST), is_same_log=True)
 
+    async def missed(self, _resumes: Sequence[Resume]) -> list[Missed]:
+        """Return nothing: nobody comes back."""
+        return []
+
     async def inbox_events(self, _after: StreamId, _to: StreamId) -> tuple[list[tuple[str, Message]], int]:
         """Return them in one slice."""
         return [("teacher-0007", _message(number)) for number in range(1, _BURST + 1)], _BURST
@@ -65,6 +70,26 @@ async def test_a_burst_reaches_a_reader_that_keeps_up_whole_and_once() -> None:
 
     assert stream.end is None
     assert heard == list(range(1, _BURST + 1))
+
+
+async def test_a_stream_that_begins_in_the_middle_of_a_burst_gets_all_after_its_beginning() -> None:
+    feed, listener = cast(Feed, _Burst()), cast(LogListener, None)
+    hub = Hub(feed, listener, asyncio.Event(), streams_per_teacher=2)
+    first = Stream("teacher-0007", _place(0))
+    hub._streams["teacher-0007"] = {first}
+    hub._at = _place(0)
+    looking = asyncio.create_task(hub._look())
+    async with asyncio.timeout(_DEADLINE_S):
+        await first.take(_DEADLINE_S)  # a part of the burst
+        second = Stream("teacher-0007", hub._at)
+        hub._streams["teacher-0007"].add(second)
+        begun, heard = second.reached.inbox, list[int]()
+        while len(heard) < _BURST - begun and second.end is None:
+            heard.extend(each.position for each in await second.take(_DEADLINE_S))
+        await looking
+
+    assert begun < _BURST
+    assert heard == list(range(begun + 1, _BURST + 1))
 
 
 def _overrun() -> Stream:
