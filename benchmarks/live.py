@@ -123,6 +123,7 @@ def main() -> None:
         _ingest(url, begun, 0)
         with role(servers, "project", url, settings), role(servers, "serve", url, settings):
             _wait_until_ready(port)
+            _wait_until_settled(url)
             report(
                 "live",
                 f"{given.streams:,} live streams in one process, {given.rate} notifications/s",
@@ -345,6 +346,18 @@ def _wait_until_projected(database: psycopg.Connection, batch_id: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"the read models were not there within {_DEADLINE_S} s")
         time.sleep(0.1)
+
+
+def _wait_until_settled(url: str) -> None:
+    """Return when the read models have everything: what is measured then is not how they catch up."""
+    behind = """SELECT FROM ras.positions WHERE name LIKE 'projection/%'
+        AND position < (SELECT max(notification_id) FROM ras.stored_events)"""
+    deadline = time.monotonic() + _DEADLINE_S
+    with psycopg.connect(url, autocommit=True) as database:
+        while database.execute(behind).fetchone() is not None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the read models were not there within {_DEADLINE_S} s")
+            time.sleep(0.1)
 
 
 def _wait_until_ready(port: int) -> None:

@@ -91,7 +91,7 @@ def _bare_app(database_url: str) -> Starlette:
     reads = ReadConnections(database_url, size=20)
 
     async def bare(request: Request) -> Response:
-        [row] = await reads.rows("SELECT body FROM bare WHERE batch_id = %(batch_id)s", request.path_params)
+        [row] = await reads.rows("SELECT body FROM public.bare WHERE batch_id = %(batch_id)s", request.path_params)
         return Response(row["body"], media_type="application/json")
 
     return Starlette(routes=[Route("/bare/{batch_id}", bare)])
@@ -137,9 +137,9 @@ def _servers() -> Iterator[tuple[Mapping[str, int], Mapping[str, Sequence[bytes]
         stack.enter_context(_server(folder / "ras.log", ["-m", "infrastructure.cli", "serve"], environment))
         bodies = uvloop.run(_bodies(ports["status, unchanged"], requests["status, unchanged"]))
         with psycopg.connect(url) as connection:
-            connection.execute("CREATE TABLE bare (batch_id text PRIMARY KEY, body bytea NOT NULL)")
+            connection.execute("CREATE TABLE public.bare (batch_id text PRIMARY KEY, body bytea NOT NULL)")
             for batch_id, body in zip(batch_ids, bodies, strict=True):
-                connection.execute("INSERT INTO bare VALUES (%s, %s)", (batch_id, body))
+                connection.execute("INSERT INTO public.bare VALUES (%s, %s)", (batch_id, body))
             connection.commit()
             connection.autocommit = True
             connection.execute("VACUUM ANALYZE")
