@@ -91,7 +91,9 @@ def _bare_app(database_url: str) -> Starlette:
     reads = ReadConnections(database_url, size=20)
 
     async def bare(request: Request) -> Response:
-        [row] = await reads.rows("SELECT body FROM public.bare WHERE batch_id = %(batch_id)s", request.path_params)
+        [row] = await reads.rows(
+            "SELECT body FROM public.bare WHERE batch_id = %(batch_id)s", request.path_params
+        )
         return Response(row["body"], media_type="application/json")
 
     return Starlette(routes=[Route("/bare/{batch_id}", bare)])
