@@ -61,7 +61,7 @@ def show_letter(letter_id: int, *, raw: bool, json_output: bool) -> None:
         typer.echo(json_bytes(dict(row)))
         return
     for name, value in plain(row).items():
-        shown = value
+        shown = "-" if value is None else value
         if name in {"key", "value"} and value is not None:
             shown = base64.b64decode(value).decode("utf-8", "backslashreplace")
         say(f"{name:14} {shown}")

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import typer
 from rich.console import Console
 
 from application import topics
@@ -34,15 +35,22 @@ from infrastructure.cli import (
     outbox,
     parked,
     rebuild,
+    replay,
     status,
+    up,
 )
+from infrastructure.cli.standard_output import say
 from infrastructure.cli.tables import print_rows
 from infrastructure.demo.report import print_report
+from infrastructure.local.deployment import Deployment
+from infrastructure.local.newest_batch import NewestBatch
 from infrastructure.operations.outbox import OutboxEntry
 from infrastructure.operations.progress import Progress
 from infrastructure.rebuild.comparing import Comparison, Difference
 from infrastructure.rebuild.outcomes import Rebuilt, Speed, TurnedBack
 from infrastructure.rebuild.states import State
+from infrastructure.settings import Servers, Settings
+from infrastructure.visible import visible_lines
 
 TABLES = Path(__file__).parent / "tables"
 AT = datetime(2026, 3, 7, 8, 30, tzinfo=UTC)
@@ -330,6 +338,39 @@ def show_link(out: Console) -> None:
     judging_link._print(link(base, other), "spring-session.csv", "autumn-session.csv")
 
 
+def show_letter(out: Console) -> None:
+    """Show one letter with its message."""
+    del out
+    dead_letters.show_letter(123_456, raw=False, json_output=False)
+
+
+def show_up(out: Console) -> None:
+    """Show what `ras up` prints when it is ready."""
+    del out
+    api, servers = "http://127.0.0.1:4003", Servers("postgresql://ras@127.0.0.1:5432/ras", "127.0.0.1:9092")
+    deployment = Deployment(
+        servers,
+        api=api,
+        assessments="http://127.0.0.1:4004",
+        api_key="k" * 43,
+        session_key="s" * 64,
+        logs=Path("/home/teacher-0007/ras/.ras/logs"),
+        roles={},
+        embedded_kafka=True,
+    )
+    links = dict.fromkeys(("teacher", "examiner", "operator"), f"{api}/sign-in?ticket={'t' * 200}")
+    settings = Settings(_env_file=None, home=Path("/home/teacher-0007/ras/.ras"))
+    newest = NewestBatch(an_id(0), "teacher-0007", an_id(1))
+    lines = up._described(deployment, settings, links, newest)
+    typer.echo(visible_lines(re.sub(r"^  \S+ (status|replay|check)", r"  ras \1", lines, flags=re.MULTILINE)))
+
+
+def show_not_read(out: Console) -> None:
+    """Show the warning of messages for a topic whose name is misspelt."""
+    del out
+    say(replay.not_read("huleedu.essay.spellcheck.result.v1", 1_234))
+
+
 LETTERS = [
     {
         "position": 123_456 + n,
@@ -344,6 +385,18 @@ LETTERS = [
     for n in range(2)
 ]
 LETTER_PAGE: Any = {"dead_letters": LETTERS, "next_cursor": None}
+LETTER: Any = {
+    **LETTERS[0],
+    "stream_id": f"letter-{an_id(3)}",
+    "attempts": 2,
+    "changed_at": AT,
+    "changed_by": "teacher-0007",
+    "note": None,
+    "stream_version": 1,
+    "key": b64encode(b"job-17").decode(),
+    "value": b64encode(b'{"event_type": "LLMComparisonResultV1",\n "data": {"request_id": 7}}').decode(),
+    "headers": [],
+}
 STREAMS = [
     {"stream_id": f"batch-{an_id(n)}", "waiting": 17, "since": AT, "fault": "KeyError: 'essay'"}
     for n in range(2)
@@ -372,6 +425,9 @@ STREAMS = [
         show_rebuild_rolled_back,
         show_drained,
         show_link,
+        show_letter,
+        show_up,
+        show_not_read,
     ],
 )
 def test_a_table_is_as_a_person_has_read_it(
@@ -380,7 +436,6 @@ def test_a_table_is_as_a_person_has_read_it(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    written = io.StringIO()
     out = Console(
         highlight=False,
         markup=False,
@@ -390,16 +445,16 @@ def test_a_table_is_as_a_person_has_read_it(
         width=width or 100_000,
         height=24,
         soft_wrap=width is None,
-        file=written if width else None,
     )
     for module in (check, dead_letters, init, judging_link, parked, rebuild):
         monkeypatch.setattr(module, "console", lambda: out)
     monkeypatch.setattr(judging_tables, "visible_console", lambda: out)
-    monkeypatch.setattr(dead_letters, "ask", lambda _question: LETTERS)
+    answer = LETTER if show is show_letter else LETTERS
+    monkeypatch.setattr(dead_letters, "ask", lambda _question: answer)
 
     show(out)
 
-    shown = written.getvalue() if width else capsys.readouterr().out
+    shown = capsys.readouterr().out
     shown = re.sub(r" +$", "", shown, flags=re.MULTILINE) if width else shown
     snapshot = TABLES / f"{show.__name__.removeprefix('show_')}-{width or 'piped'}.txt"
     if os.environ.get("UPDATE_SNAPSHOTS"):
@@ -407,11 +462,15 @@ def test_a_table_is_as_a_person_has_read_it(
         snapshot.write_text(shown)
     assert shown == snapshot.read_text()
     lines = shown.splitlines()
-    if width and show is not show_status_wide:
+    if width and show not in AS_THEY_ARE:
         assert max(map(len, lines)) <= width
     _holds_every_id(show, "".join(shown.split()))
     if show in (show_status, show_status_in_trouble) and width:
         assert len(lines) < 24
+
+
+AS_THEY_ARE = (show_status_wide, show_letter, show_up, show_not_read)
+"""Lines to copy, which a terminal wraps by itself."""
 
 
 def _holds_every_id(show: Callable[[Console], None], shown: str) -> None:
