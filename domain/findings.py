@@ -114,6 +114,9 @@ def find(comparisons: Comparisons, estimate: Estimate, scores: JudgingScores) ->
 
 
 def _of_forward_test(test: ForwardTest) -> Iterator[Notice]:
+    if not test.correct.n:
+        yield Notice(Kind.NOTHING_PREDICTED, {})
+        return
     if test.better_than_chance is None:
         yield Notice(Kind.CANNOT_TELL, {"hits": Count(test.correct.hits), "n": Count(test.correct.n)})
         return

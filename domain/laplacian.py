@@ -150,18 +150,33 @@ class Laplacian:
         """
         # Measured in the same norm whatever the preconditioner.
         wanted = TOLERANCE**2 * np.maximum((left**2 / self.diagonal[:, np.newaxis]).sum(axis=0), 1e-300)
-        direction = scaled = nearly(left)
+        direction = scaled = self._downhill(nearly(left), left)
         product = (left * scaled).sum(axis=0)
         for _ in range(_MOST_ROUNDS):
             image = self._matrix @ direction
-            length = product / np.maximum((direction * image).sum(axis=0), 1e-300)
+            length = _ratio(product, (direction * image).sum(axis=0))
             found += length * direction
             before = left.copy()
             left -= length * image
             if np.all((left**2 / self.diagonal[:, np.newaxis]).sum(axis=0) <= wanted):
                 return True
-            scaled = nearly(left)
-            turned = (scaled * (left - before)).sum(axis=0) / np.maximum(product, 1e-300)
-            product = np.maximum((left * scaled).sum(axis=0), 0.0)
+            scaled = self._downhill(nearly(left), left)
+            turned = _ratio((scaled * (left - before)).sum(axis=0), product)
+            product = (left * scaled).sum(axis=0)
             direction = scaled + turned * direction
         return False
+
+    def _downhill(self, scaled: FloatArray, left: FloatArray) -> FloatArray:
+        """Return `scaled`, in columns that lead uphill the residual by its diagonal.
+
+        An incomplete factor of a graph with very unequal weights is not always positive definite.
+        """
+        uphill = (left * scaled).sum(axis=0) <= 0
+        if uphill.any():
+            scaled[:, uphill] = left[:, uphill] / self.diagonal[:, np.newaxis]
+        return scaled
+
+
+def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:
+    """Divide; 0 where there is nothing to divide by: a column that is solved."""
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 1e-300)

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     LOOK_ALIKES = "look_alikes"
     LOOK_ALIKE_JUDGES = "look_alike_judges"
     CANNOT_TELL = "cannot_tell"
+    NOTHING_PREDICTED = "nothing_predicted"
     BETTER_THAN_CHANCE = "better_than_chance"
     FEW_JUDGES = "few_judges"
     TIES = "ties"
@@ -42,7 +43,14 @@ class Kind(StrEnum):
 
 
 NOTES: Final = frozenset(
-    {Kind.CANNOT_TELL, Kind.BETTER_THAN_CHANCE, Kind.FEW_JUDGES, Kind.TIES, Kind.APPROXIMATED}
+    {
+        Kind.CANNOT_TELL,
+        Kind.NOTHING_PREDICTED,
+        Kind.BETTER_THAN_CHANCE,
+        Kind.FEW_JUDGES,
+        Kind.TIES,
+        Kind.APPROXIMATED,
+    }
 )
 
 
@@ -138,6 +146,10 @@ ENGLISH: Final[Mapping[Kind, str]] = {
     Kind.CANNOT_TELL: (
         "Forward test: cannot tell. {hits} of {n:decision|decisions} that could be predicted from those before came out "
         "as predicted: too few to tell the judges from tossed coins. Judge more pairs."
+    ),
+    Kind.NOTHING_PREDICTED: (
+        "Forward test: cannot tell. No decision could be predicted from those before it, because none had shown that one "
+        "of the two is ahead. Judge more pairs."
     ),
     Kind.BETTER_THAN_CHANCE: (
         "Forward test: better than chance. Each decision was predicted from the decisions before it; {hits} of "

@@ -204,6 +204,10 @@ NOTICES: Final[Mapping[Kind, str]] = {
         "Framåttest: går inte att säga. {hits} av {n:beslut|beslut~} som kunde förutsägas från dem före blev som förutsagt: "
         "för få för att skilja bedömarna från slantsingling. Bedöm fler par."
     ),
+    Kind.NOTHING_PREDICTED: (
+        "Framåttest: går inte att säga. Inget beslut kunde förutsägas från dem före, eftersom inget hade visat att någon av "
+        "de två ligger före. Bedöm fler par."
+    ),
     Kind.BETTER_THAN_CHANCE: (
         "Framåttest: bättre än slumpen. Varje beslut förutsades från besluten före det; {hits} av {n:beslut|beslut~} blev "
         "som förutsagt ({share:,}, 95-procentigt intervall {lower:,} till {upper:,}; slumpen ger 50 %, poängen utlovar "

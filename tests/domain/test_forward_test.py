@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from domain.adaptivity import Adaptivity, adaptivity
-from domain.bradley_terry import estimate_scores
+from domain.bradley_terry import estimate_scores, scores_of
 from domain.comparison_graph import Comparisons, PairCounts
+from domain.findings import find
 from domain.forward_test import ForwardTest, foresee, forward_test, gaps_of_all_pairs
+from domain.notices import Kind, sentence
 from domain.proportions import share_of, two_sided
 from tests.support.judging_sessions import REAL_SESSIONS, Design, real_session, simulated
 
@@ -72,6 +74,14 @@ def test_few_decisions_cannot_tell() -> None:
     assert test.better_than_chance is None
     single, adaptive = _checked(Comparisons.from_names(["t"], ["a"], ["b"]))
     assert (single.correct.n, single.better_than_chance, adaptive.adaptive) == (0, None, None)
+
+
+def test_where_nothing_could_be_predicted_the_notice_counts_nothing() -> None:
+    session = Comparisons.from_names(["t"], ["a"], ["b"])
+    estimate = estimate_scores(PairCounts.of(session))
+    notices = find(session, estimate, scores_of(session, estimate)).notices
+    [told] = [each for each in notices if each.kind in {Kind.CANNOT_TELL, Kind.NOTHING_PREDICTED}]
+    assert "No decision could be predicted" in sentence(told)
 
 
 def test_undecided_comparisons_are_not_predicted() -> None:

@@ -16,8 +16,10 @@ N = LARGEST_DENSE + 100
 
 
 def _edges(shape: str, n: int) -> list[tuple[int, int]]:
-    side = int(n**0.5)
+    side, crowd = int(n**0.5), n - 50
     return {
+        "chain at a crowd": [(i, (i + k) % crowd) for k in range(1, 21) for i in range(crowd)]
+        + [(i, i + 1) for i in range(crowd - 1, n - 1)],
         "chain": [(i, i + 1) for i in range(n - 1)],
         "ring": [(i, (i + 1) % n) for i in range(n)],
         "star": [(0, i) for i in range(1, n)],
@@ -27,7 +29,7 @@ def _edges(shape: str, n: int) -> list[tuple[int, int]]:
     }[shape]
 
 
-SHAPES = ("chain", "ring", "star", "tree", "grid")
+SHAPES = ("chain", "ring", "star", "tree", "grid", "chain at a crowd")
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -47,6 +49,19 @@ def test_systems_on_any_graph_are_solved_as_a_dense_solver_does(shape: str) -> N
     found = Laplacian(n, edges[:, 0], edges[:, 1], weights).solve(right)
     expected = np.linalg.solve(dense + 1 / n, right)
     assert np.abs(found - expected).max() < 1e-3 * np.abs(expected).max()
+
+
+def test_a_preconditioner_that_leads_uphill_does_not_lead_astray() -> None:
+    edges = np.array(_edges("chain at a crowd", N)[: 20 * (N - 50)])
+    n = int(edges.max()) + 1
+    graph = Laplacian(n, edges[:, 0], edges[:, 1], np.full(len(edges), 0.2))
+    right = np.random.RandomState(7).standard_normal((n, 3))
+    right -= right.mean(axis=0)
+    expected = graph.solve(right)
+    found, left = np.zeros_like(right), right.copy()
+    turned = np.array([1.0, -1.0, 1.0])
+    assert graph._descend(found, left, lambda column: turned * column / graph.diagonal[:, np.newaxis])
+    assert np.abs(found - found.mean(axis=0) - expected).max() < 1e-3 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
