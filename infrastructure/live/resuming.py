@@ -50,3 +50,6 @@ class Resumes:
                 for (_, answer), missed in zip(some, found, strict=True):
                     if not answer.done():
                         answer.set_result(missed)
+            finally:
+                for _, answer in some:
+                    answer.cancel()  # those who have no answer: this was ended on the way

@@ -15,6 +15,7 @@ from infrastructure.http.identity import Identity, roles_in
 from infrastructure.live.feed import Feed, Look, Missed, Resume
 from infrastructure.live.hub import End, Hub, Stream
 from infrastructure.live.messages import READY, RESYNC, Epoch, Message, StreamId, message
+from infrastructure.live.resuming import Resumes
 from infrastructure.live.routes import _EventStream, _Socket
 
 _BURST = 900
@@ -90,6 +91,26 @@ async def test_a_stream_that_begins_in_the_middle_of_a_burst_gets_all_after_its_
 
     assert begun < _BURST
     assert heard == list(range(begun + 1, _BURST + 1))
+
+
+async def test_when_the_process_ends_nobody_waits_for_what_was_missed() -> None:
+    asked = asyncio.Event()
+
+    async def never(_resumes: Sequence[Resume]) -> list[Missed]:
+        asked.set()
+        await asyncio.Event().wait()
+        return []
+
+    resumes = Resumes(never)
+    under_way = asyncio.create_task(resumes.missed(Resume("teacher-0007", _place(1), _place(2))))
+    async with asyncio.timeout(_DEADLINE_S):
+        await asked.wait()
+        waiting = asyncio.create_task(resumes.missed(Resume("teacher-0008", _place(1), _place(2))))
+        await asyncio.sleep(0)
+        await resumes.close()
+        ended = await asyncio.gather(under_way, waiting, return_exceptions=True)
+
+    assert [type(each) for each in ended] == [asyncio.CancelledError] * 2
 
 
 def _overrun() -> Stream:
