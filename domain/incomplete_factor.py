@@ -40,15 +40,17 @@ class IncompleteFactor:
 
     def __init__(self, matrix: Any, grounded: int | None) -> None:
         from scipy import sparse
-        from scipy.linalg import lu_factor, lu_solve
+        from scipy.linalg import lapack, lu_solve
         from scipy.sparse import linalg
 
         n = matrix.shape[0]
         self._kept = np.arange(n) if grounded is None else np.delete(np.arange(n), grounded)
         regular = sparse.csc_array(sparse.csr_array(matrix)[self._kept][:, self._kept])
         if n <= LARGEST_WHOLE and regular.nnz > _MANY_ENTRIES * n:
-            whole = lu_factor(regular.toarray(), overwrite_a=True)
-            self._solve: Callable[[FloatArray], FloatArray] = lambda right: lu_solve(whole, right)
+            factor, pivots, zero_at = lapack.dgetrf(regular.toarray(), overwrite_a=True)
+            if zero_at:
+                raise RuntimeError(f"pivot {zero_at} vanishes")
+            self._solve: Callable[[FloatArray], FloatArray] = lambda right: lu_solve((factor, pivots), right)
             return
         self._solve = linalg.spilu(
             regular,

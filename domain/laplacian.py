@@ -150,8 +150,8 @@ class Laplacian:
         """
         # Measured in the same norm whatever the preconditioner.
         wanted = TOLERANCE**2 * np.maximum((left**2 / self.diagonal[:, np.newaxis]).sum(axis=0), 1e-300)
-        direction = scaled = self._downhill(nearly(left), left)
-        product = (left * scaled).sum(axis=0)
+        scaled, product = self._downhill(nearly(left), left)
+        direction = scaled
         for _ in range(_MOST_ROUNDS):
             image = self._matrix @ direction
             length = _ratio(product, (direction * image).sum(axis=0))
@@ -160,21 +160,23 @@ class Laplacian:
             left -= length * image
             if np.all((left**2 / self.diagonal[:, np.newaxis]).sum(axis=0) <= wanted):
                 return True
-            scaled = self._downhill(nearly(left), left)
-            turned = _ratio((scaled * (left - before)).sum(axis=0), product)
-            product = (left * scaled).sum(axis=0)
+            reached = product
+            scaled, product = self._downhill(nearly(left), left)
+            turned = _ratio((scaled * (left - before)).sum(axis=0), reached)
             direction = scaled + turned * direction
         return False
 
-    def _downhill(self, scaled: FloatArray, left: FloatArray) -> FloatArray:
-        """Return `scaled`, in columns that lead uphill the residual by its diagonal.
+    def _downhill(self, scaled: FloatArray, left: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return `scaled` and its products with the residual `left`; columns that lead uphill are `left` by the diagonal.
 
         An incomplete factor of a graph with very unequal weights is not always positive definite.
         """
-        uphill = (left * scaled).sum(axis=0) <= 0
+        product = (left * scaled).sum(axis=0)
+        uphill = product <= 0
         if uphill.any():
             scaled[:, uphill] = left[:, uphill] / self.diagonal[:, np.newaxis]
-        return scaled
+            product = (left * scaled).sum(axis=0)
+        return scaled, product
 
 
 def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:

@@ -275,12 +275,9 @@ class Hub:
             for stream in list(self._streams.get(teacher, ())):
                 stream.put(each)
             if number % _TURN == 0:
-                self._advance(
-                    look.here.epoch, inbox=each.position
-                )  # a stream that begins now begins behind it
-                await asyncio.sleep(
-                    0
-                )  # who keeps up takes them meanwhile: a burst does not make a reader slow
+                # A stream that begins now begins behind these. Those who keep up take them: a burst makes no reader slow.
+                self._advance(look.here.epoch, inbox=each.position)
+                await asyncio.sleep(0)
         self._advance(look.here.epoch, inbox=reached)
         return reached < look.here.inbox
 

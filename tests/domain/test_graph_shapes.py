@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import optimize
+from scipy import optimize, sparse
 
 from domain.bradley_terry import estimate_scores, scores_of
 from domain.comparison_graph import Comparisons, FloatArray, PairCounts
 from domain.findings import find
+from domain.incomplete_factor import IncompleteFactor
 from domain.laplacian import LARGEST_DENSE, Laplacian
 from domain.score_equations import _DENSE_UP_TO, EPSILON
 
@@ -62,6 +63,12 @@ def test_a_preconditioner_that_leads_uphill_does_not_lead_astray() -> None:
     turned = np.array([1.0, -1.0, 1.0])
     assert graph._descend(found, left, lambda column: turned * column / graph.diagonal[:, np.newaxis])
     assert np.abs(found - found.mean(axis=0) - expected).max() < 1e-3 * np.abs(expected).max()
+
+
+def test_a_singular_matrix_has_no_factor_with_few_and_with_many_entries() -> None:
+    for matrix in (sparse.csr_array(np.ones((50, 50))), sparse.csr_array(np.diag([1.0, 0.0] * 25))):
+        with pytest.raises(RuntimeError):
+            IncompleteFactor(matrix, None)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

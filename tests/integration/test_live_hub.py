@@ -51,12 +51,16 @@ class _Burst:
         return [("teacher-0007", _message(number)) for number in range(1, _BURST + 1)], _BURST
 
 
-async def test_a_burst_reaches_a_reader_that_keeps_up_whole_and_once() -> None:
-    feed, listener = cast(Feed, _Burst()), cast(LogListener, None)
-    hub = Hub(feed, listener, asyncio.Event(), streams_per_teacher=1)
+def _before_the_burst() -> tuple[Hub, Stream]:
+    hub = Hub(cast(Feed, _Burst()), cast(LogListener, None), asyncio.Event(), streams_per_teacher=2)
     stream = Stream("teacher-0007", _place(0))
     hub._streams["teacher-0007"] = {stream}
     hub._at = _place(0)
+    return hub, stream
+
+
+async def test_a_burst_reaches_a_reader_that_keeps_up_whole_and_once() -> None:
+    hub, stream = _before_the_burst()
     heard: list[int] = []
 
     async def read() -> None:
@@ -74,14 +78,11 @@ async def test_a_burst_reaches_a_reader_that_keeps_up_whole_and_once() -> None:
 
 
 async def test_a_stream_that_begins_in_the_middle_of_a_burst_gets_all_after_its_beginning() -> None:
-    feed, listener = cast(Feed, _Burst()), cast(LogListener, None)
-    hub = Hub(feed, listener, asyncio.Event(), streams_per_teacher=2)
-    first = Stream("teacher-0007", _place(0))
-    hub._streams["teacher-0007"] = {first}
-    hub._at = _place(0)
+    hub, first = _before_the_burst()
     looking = asyncio.create_task(hub._look())
     async with asyncio.timeout(_DEADLINE_S):
         await first.take(_DEADLINE_S)  # a part of the burst
+        assert hub._at is not None
         second = Stream("teacher-0007", hub._at)
         hub._streams["teacher-0007"].add(second)
         begun, heard = second.reached.inbox, list[int]()
