@@ -38,9 +38,11 @@ from infrastructure.http.identity import Identity, roles_in
 from infrastructure.http.sessions import COOKIE, session_cookie
 from infrastructure.local.embedded_postgres import EmbeddedPostgres
 from infrastructure.local.processes import free_port
+from tests.support.accounts import all_is_projected
 from tests.support.ingesting import Ingestion, in_partitions, intake_of, messages_of
 from tests.support.people import SECRET, SESSION_KEY, token_for
-from tests.support.postgres_probe import opened_store
+from tests.support.postgres_probe import opened_store, probe
+from tests.support.waiting import wait_until
 
 _KINDS: Final = (b"event: batch_results_ready", b"event: batch_assessment_completed")
 _EACH: Final = len(_KINDS)
@@ -123,7 +125,8 @@ def main() -> None:
         _ingest(url, begun, 0)
         with role(servers, "project", url, settings), role(servers, "serve", url, settings):
             _wait_until_ready(port)
-            _wait_until_settled(url)
+            with probe(url) as store:  # what is measured then is not how the read models catch up
+                wait_until(lambda: all_is_projected(store), what="all is projected", deadline_s=_DEADLINE_S)
             report(
                 "live",
                 f"{given.streams:,} live streams in one process, {given.rate} notifications/s",
@@ -346,18 +349,6 @@ def _wait_until_projected(database: psycopg.Connection, batch_id: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"the read models were not there within {_DEADLINE_S} s")
         time.sleep(0.1)
-
-
-def _wait_until_settled(url: str) -> None:
-    """Return when the read models have everything: what is measured then is not how they catch up."""
-    behind = """SELECT FROM ras.positions WHERE name LIKE 'projection/%'
-        AND position < (SELECT max(notification_id) FROM ras.stored_events)"""
-    deadline = time.monotonic() + _DEADLINE_S
-    with psycopg.connect(url, autocommit=True) as database:
-        while database.execute(behind).fetchone() is not None:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the read models were not there within {_DEADLINE_S} s")
-            time.sleep(0.1)
 
 
 def _wait_until_ready(port: int) -> None:

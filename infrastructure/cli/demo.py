@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import typer
 from rich.console import Console
 
-from infrastructure.cli.failures import CommandError
+from infrastructure.cli.failures import INTERRUPTED, CommandError
 from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared, run, until_interrupted
 from infrastructure.demo.display import Display
@@ -31,7 +31,6 @@ from infrastructure.local.first_requests import first_requests
 from infrastructure.local.sign_in_links import sign_in_lines, sign_in_links
 from infrastructure.settings import DEMO_API_KEY, DEMO_ENVIRONMENT, Settings
 
-_INTERRUPTED = 130
 _JUDGED_BATCHES = 3
 """Of so many classes the demo plays every judge's answer, so that there is something to look at."""
 
@@ -71,7 +70,7 @@ async def _interruptible(options: Options, settings: Settings) -> None:
     if not showing.cancelled():
         showing.result()
     if not agreed.done():
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
     if not agreed.result():
         raise typer.Exit(1)
 

@@ -11,6 +11,9 @@ from typer import Abort
 from infrastructure.errors import OperatorError
 from infrastructure.visible import visible, visible_lines
 
+INTERRUPTED: Final = 130
+"""The exit code where Ctrl-C came before the work was done."""
+
 _NOT_TO_BE_HAD: Final = {
     *(errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE),

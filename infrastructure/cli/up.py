@@ -13,6 +13,7 @@ from typing import Final
 
 import typer
 
+from infrastructure.cli.failures import INTERRUPTED
 from infrastructure.cli.standard_output import say
 from infrastructure.cli.starting import prepared, run, until_interrupted
 from infrastructure.local.deployment import Deployment, deployed
@@ -24,7 +25,6 @@ from infrastructure.settings import Settings
 from infrastructure.visible import visible_lines
 
 _LOOK_AGAIN_S: Final = 0.5
-_INTERRUPTED: Final = 130
 
 
 def up(*, json_output: bool) -> None:
@@ -35,7 +35,7 @@ def up(*, json_output: bool) -> None:
 async def _up(settings: Settings, *, json_output: bool) -> None:
     async with until_interrupted() as interrupted:
         if not await _alone(settings.home, interrupted):
-            raise typer.Exit(_INTERRUPTED)
+            raise typer.Exit(INTERRUPTED)
         if not json_output:
             say("Starting …", err=True)
         async with deployed(settings, settings.home) as deployment:

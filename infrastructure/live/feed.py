@@ -6,7 +6,7 @@ Events reach clients only when the read models have them: a client that asks the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -76,7 +76,7 @@ _CHANGED: Final = f"""
     ) c JOIN ras_batch_results.batches b USING (batch_id) WHERE b.user_id = ANY (%(teachers)s ::text[])
 """
 _CHANGED_OF: Final = f"""
-    SELECT r.number, {_BATCH} FROM unnest(%(teachers)s ::text[], %(after)s ::bigint[]) WITH ORDINALITY
+    SELECT r.number, {_BATCH} FROM unnest(%(teachers)s ::text[], %(after_batches)s ::bigint[]) WITH ORDINALITY
         AS r (teacher, after, number)
     CROSS JOIN LATERAL (
         SELECT * FROM ras_batch_results.batches
@@ -174,15 +174,7 @@ class Feed:
         ]
 
     async def _notifications(self, resumes: Sequence[Resume]) -> list[list[Message] | None]:
-        rows = await self._of_each(
-            _GAPS,
-            [each for each in resumes if each.known.inbox < each.to.inbox],
-            lambda behind: {
-                "after": [each.known.inbox for each in behind],
-                "to": [each.to.inbox for each in behind],
-                "limit": _GAP_LIMIT + 1,
-            },
-        )
+        rows = await self._of_each(_GAPS, _behind(resumes), limit=_GAP_LIMIT + 1)
         return [
             None
             if len(rows[each]) > _GAP_LIMIT
@@ -198,13 +190,8 @@ class Feed:
 
         The ids are those of before: a client that gets a part only gets all of it next time. None where it is too much.
         """
-        behind = [each for each in resumes if each.known.inbox < each.to.inbox]
-        marks = await self._of_each(_READ_MARKS, behind, lambda _: {"limit": _MARKS})
-        changed = await self._of_each(
-            _CHANGED_OF,
-            resumes,
-            lambda all_: {"after": [each.known.batches for each in all_], "limit": _GAP_LIMIT + 1},
-        )
+        marks = await self._of_each(_READ_MARKS, _behind(resumes), limit=_MARKS)
+        changed = await self._of_each(_CHANGED_OF, resumes, limit=_GAP_LIMIT + 1)
         few = [each for each in resumes if len(changed[each]) <= _GAP_LIMIT]
         outlines = await self._outlines_of([row for each in few for row in changed[each]])
         found: list[list[Message] | None] = []
@@ -220,18 +207,18 @@ class Feed:
             found.append(states)
         return found
 
-    async def _of_each(
-        self,
-        query: str,
-        resumes: Sequence[Resume],
-        parameters: Callable[[Sequence[Resume]], Mapping[str, Any]],
-    ) -> dict[Resume, list[Any]]:
+    async def _of_each(self, query: str, resumes: Sequence[Resume], *, limit: int) -> dict[Resume, list[Any]]:
         """Ask for all teachers at once and return the rows of each; equal requests have equal rows."""
         found: dict[Resume, list[Any]] = defaultdict(list)
-        asked = list(dict.fromkeys(resumes))
-        if asked:
-            teachers = [each.teacher for each in asked]
-            for row in await self._ask(query, {"teachers": teachers, **parameters(asked)}):
+        if asked := list(dict.fromkeys(resumes)):
+            parameters = {
+                "teachers": [each.teacher for each in asked],
+                "after": [each.known.inbox for each in asked],
+                "to": [each.to.inbox for each in asked],
+                "after_batches": [each.known.batches for each in asked],
+                "limit": limit,
+            }
+            for row in await self._ask(query, parameters):
                 found[asked[row["number"] - 1]].append(row)
         return found
 
@@ -271,3 +258,8 @@ def _states(
         for row in rows
         if row["batch_id"] in outlines
     ]
+
+
+def _behind(resumes: Sequence[Resume]) -> list[Resume]:
+    """Return the clients for whom the inbox has moved."""
+    return [each for each in resumes if each.known.inbox < each.to.inbox]
