@@ -11,15 +11,15 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 
+from infrastructure.http.binding import Binding
 from infrastructure.http.compression import CompressionMiddleware
+from infrastructure.http.database_problems import HANDLERS
 from infrastructure.http.middleware import (
     AuthenticationMiddleware,
     CorrelationMiddleware,
     MetricsMiddleware,
 )
-from infrastructure.http.on_behalf import Binding
 from infrastructure.http.openapi import documentation_routes
-from infrastructure.http.problems import HANDLERS
 from infrastructure.http.service_keys import ServiceKeysFile
 from infrastructure.tracing.requests import TracingMiddleware
 from infrastructure.tracing.setup import current_tracer

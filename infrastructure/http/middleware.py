@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as HttpScope
 
-from infrastructure.http.on_behalf import BOUND, HEADER, Binding
+from infrastructure.http.binding import Binding
+from infrastructure.http.on_behalf import BOUND, HEADER
 from infrastructure.http.problems import Problem, problem_response
 from infrastructure.http.service_keys import Grant, Scope, ServiceKeysFile
 

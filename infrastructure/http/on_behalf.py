@@ -11,16 +11,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from starlette.requests import HTTPConnection
-
-from infrastructure.http.identity import OPERATOR, InvalidTokenError, TokenVerifier, bearer_token
 from infrastructure.http.problems import Problem
 
 HEADER: Final = "X-On-Behalf-Of"
 BOUND: Final = "ras.bound"
 """In the scope of a request that is for one teacher."""
 
-LONGEST_NAME: Final = 255
 _TEACHERS: Final = ("user_id", "teacher_id")
 _THINGS: Final = {
     "batch_id": "No batch of this id has been registered.",
@@ -66,35 +62,3 @@ class Bound:
         for kind, name in things:
             if "\0" in name or not await self.owners.is_of(self.teacher, kind, name):
                 raise Problem(404, _THINGS[kind], error="Not found")
-
-
-class Binding:
-    """Finds out for whom a request is."""
-
-    def __init__(self, verifier: TokenVerifier, owners: Owners) -> None:
-        self._verifier = verifier
-        self._owners = owners
-
-    async def of(self, connection: HTTPConnection) -> Bound | None:
-        """Return for whom the request is, None for one that says nothing.
-
-        A token with the role operator binds to nobody. Raises Problem 400 for a header that makes no sense, 401 for a
-        token that proves nothing, and 403 where header and token name two teachers.
-        """
-        given = connection.headers.getlist(HEADER)
-        token = bearer_token(connection)
-        if not given and token is None:
-            return None
-        said = given[0].strip() if given else None
-        if len(given) > 1 or said == "" or (said is not None and len(said) > LONGEST_NAME):
-            raise Problem(400, f"{HEADER} must name one teacher.")
-        if token is not None:
-            try:
-                identity = await self._verifier.verify(token)
-            except InvalidTokenError as error:
-                raise Problem(401, str(error), WWW_Authenticate="Bearer") from error
-            if OPERATOR not in identity.roles:
-                if said not in (None, identity.subject):
-                    raise Problem(403, f"{HEADER} and the token name two teachers.")
-                said = identity.subject
-        return None if said is None else Bound(said, self._owners)

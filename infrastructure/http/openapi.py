@@ -13,9 +13,10 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from application.responses.service import Problem
+from infrastructure.http.binding import LONGEST_NAME
 from infrastructure.http.health import HEALTH_OPERATIONS
 from infrastructure.http.json_schema import components
-from infrastructure.http.on_behalf import HEADER, LONGEST_NAME
+from infrastructure.http.on_behalf import HEADER
 from infrastructure.http.operation import Operation
 from infrastructure.http.parameters import Header
 

@@ -5,25 +5,16 @@ from __future__ import annotations
 from typing import Any, Final
 
 import orjson
-import psycopg
 import structlog
-from eventsourcing.persistence import ProgrammingError as StoreRefusedError
-from psycopg.errors import InsufficientPrivilege
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
 from application.responses.service import Problem as ProblemBody
-from infrastructure.eventstore.store import TRANSIENT_ERRORS
-from infrastructure.postgres import faults
-from infrastructure.postgres.read_models import ReadModelUnavailableError
 
 _log = structlog.get_logger(__name__)
 
-_RETRY_AFTER_S: Final = 5
 _TITLES: Final = {
     400: "Bad request",
     401: "Unauthorized",
@@ -100,46 +91,18 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted(found))
 
 
-async def on_database_error(request: Request, error: Exception) -> Response:
-    """Answer that the database is unavailable, or that it refused what we asked."""
-    if isinstance(faults.driver_error(error), InsufficientPrivilege):
-        return _not_granted(request)
-    found = faults.fault_of(error)
-    if found is None or found.is_ours:
-        return await on_fault(request, error)
-    _log.warning("http.database", route=_route(request), reason=faults.public_sentence(error))
-    detail = f"{found.what}; nothing is lost. Try again shortly."
-    return problem_response(
-        request, Problem(503, detail, error="Internal server error", Retry_After=str(_RETRY_AFTER_S))
-    )
-
-
-def _not_granted(request: Request) -> Response:
-    _log.error("http.privilege_missing", route=_route(request))
-    detail = "The database user of this service may not do this: RAS_DATABASE_WRITE_URL must name one that may record events."
-    return problem_response(request, Problem(503, detail, error="Internal server error"))
-
-
-async def on_unavailable_read_model(request: Request, error: Exception) -> Response:
-    """Answer that a read model does not fit this release, and what an operator is to run."""
-    _log.warning("http.read_model", path=request.url.path, reason=str(error))
-    return problem_response(
-        request, Problem(503, str(error), error="Internal server error", Retry_After=str(_RETRY_AFTER_S))
-    )
-
-
 async def on_fault(request: Request, error: Exception) -> Response:
     """Answer a fault of our own without telling more than its correlation id."""
     # Starlette calls this outside all our middleware: what they add to answers and logs is added here.
     correlation_id = request.scope.get("correlation_id")
-    _log.error("http.fault", route=_route(request), correlation_id=correlation_id, exc_info=error)
+    _log.error("http.fault", route=route_template(request), correlation_id=correlation_id, exc_info=error)
     problem = Problem(500, "Something went wrong here. The correlation id finds it in our logs.")
     if correlation_id is not None:
         problem.headers["X-Correlation-ID"] = correlation_id
     return problem_response(request, problem)
 
 
-def _route(request: Request) -> str:
+def route_template(request: Request) -> str:
     """Return the template of the route: a path may hold a user's id, which is not for logs."""
     return getattr(request.scope.get("route"), "path", "none")
 
@@ -147,11 +110,6 @@ def _route(request: Request) -> str:
 HANDLERS: Final[dict[Any, Any]] = {
     Problem: on_problem,
     HTTPException: on_http_exception,
-    DBAPIError: on_database_error,
-    psycopg.Error: on_database_error,
-    StoreRefusedError: on_database_error,
-    PoolTimeoutError: on_database_error,
-    ReadModelUnavailableError: on_unavailable_read_model,
-    **dict.fromkeys(TRANSIENT_ERRORS, on_database_error),
     Exception: on_fault,
 }
+"""For an application without a database, such as the health of a role."""

@@ -15,9 +15,9 @@ from infrastructure.http.application import assembled
 from infrastructure.http.assessments.answers import KEPT_BYTES, JudgingAnswers
 from infrastructure.http.assessments.metrics import JudgingMetrics
 from infrastructure.http.assessments.routes import assessment_routes, assessments_document
+from infrastructure.http.binding import Binding
 from infrastructure.http.health import health_routes
 from infrastructure.http.identity import user_tokens
-from infrastructure.http.on_behalf import Binding
 from infrastructure.http.service_keys import service_keys_file
 from infrastructure.postgres import faults
 from infrastructure.postgres.connections import read_model_engine

@@ -28,8 +28,8 @@ from infrastructure.check.background_runs import CheckRuns
 from infrastructure.check.check import CheckUnderWayError, check
 from infrastructure.eventstore.store import EventStore
 from infrastructure.health import CheckResult, Health, HealthChecks
+from infrastructure.http.binding import Binding
 from infrastructure.http.identity import user_tokens
-from infrastructure.http.on_behalf import Binding
 from infrastructure.http.operators.actions import OperatorActions
 from infrastructure.http.problems import Problem
 from infrastructure.http.query.app import create_app

@@ -160,6 +160,19 @@ def test_a_command_that_a_setting_stops_has_loaded_nothing_of_others(
     assert "is not set" in stopped.errors
 
 
+def test_the_health_of_a_role_loads_nothing_that_only_an_api_needs() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import infrastructure.roles.http_server, sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout.split()
+
+    assert {"alembic", "cryptography", "httpx", "jwt", "numpy", "psycopg", "sqlalchemy"}.isdisjoint(loaded)
+    assert "uvicorn" in loaded
+
+
 def test_no_summary_in_the_help_is_cut_off_at_80_columns() -> None:
     command = get_command(app)
     assert isinstance(command, TyperGroup)

@@ -15,8 +15,8 @@ from application.queries import BatchQueries, DeadLetterQueries, InboxQueries, O
 from infrastructure.check.background_runs import CheckRuns
 from infrastructure.health import HealthChecks
 from infrastructure.http.application import assembled
+from infrastructure.http.binding import Binding
 from infrastructure.http.health import health_routes
-from infrastructure.http.on_behalf import Binding
 from infrastructure.http.openapi import document
 from infrastructure.http.operators.accounts import ACCOUNT_OPERATIONS, ReadOutbox, RunCheck, account_routes
 from infrastructure.http.operators.actions import OperatorActions
