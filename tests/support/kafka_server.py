@@ -156,6 +156,7 @@ class KafkaServer:
         return [
             self._java,
             "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
             "-XX:-UsePerfData",
             "-Djava.net.preferIPv4Stack=true",
             f"-Dlog4j2.configurationFile={_LOGGING}",
