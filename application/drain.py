@@ -21,7 +21,7 @@ from itertools import islice
 from typing import Final
 
 from application.aggregates import Kind, Load, catch_up, load_aggregates
-from application.ingest import dead_letter, letter_id
+from application.deciding import dead_letter, letter_id
 from application.kept_message import message_of
 from application.ports import EventStorePort, StoreTransaction, UnreadableEvents, UnstorableError
 from application.responses import dead_letters as responses

@@ -25,71 +25,29 @@ Everything else (the database is unavailable) goes to the caller; nothing was wr
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final
 from uuid import uuid4
 
-from application.aggregates import AggregateCache, Streams, catch_up, load_aggregates
-from application.messages import IncomingMessage
+from application.aggregates import AggregateCache, Streams, catch_up
+from application.deciding import IngestResult, Intake, decide, letter_ids, streams_of
 from application.ports import (
     Advance,
     EventStorePort,
-    IntakeCounts,
     StalePositionError,
-    StoreTransaction,
     StreamConflictError,
     UnstorableError,
     ingester_position,
     intake_position,
 )
 from application.translate import Rejection
-from application.translated_messages import Command, TranslatedMessage, carry_out
-from domain.aggregate import DomainEvent
-from domain.dead_letters import DeadLetter, Reason, dead_letter_stream_id
-from domain.immutable import immutable
-from domain.parking import ParkableStream
+from domain.dead_letters import Reason
 
 Place = tuple[str, int, int]
 """Topic, partition and offset."""
 
 NOWHERE_FURTHER: Final[Mapping[Place, int]] = {}
-
-_WAITS: Final = "An earlier message of this stream is parked."
-
-
-@immutable()
-class Intake:
-    """A message and what it was translated to."""
-
-    message: IncomingMessage
-    outcome: TranslatedMessage | Rejection
-
-
-@dataclass(slots=True)
-class IngestResult:
-    """What a micro-batch came to."""
-
-    events: list[DomainEvent] = field(default_factory=list)
-    counts: dict[tuple[str, int], IntakeCounts] = field(default_factory=dict)
-    conflicts: int = 0
-
-    def count(self, message: IncomingMessage, kind: str) -> None:
-        """Count one message under `kind`, a field of IntakeCounts."""
-        counts = self.counts.setdefault((message.topic, message.partition), IntakeCounts())
-        counts.taken_in += 1
-        setattr(counts, kind, getattr(counts, kind) + 1)
-
-    def add(self, other: IngestResult) -> None:
-        """Take over what another part of the same micro-batch came to."""
-        self.events += other.events
-        self.conflicts += other.conflicts
-        for key, counts in other.counts.items():
-            mine = self.counts.setdefault(key, IntakeCounts())
-            for name in IntakeCounts.__slots__:
-                setattr(mine, name, getattr(mine, name) + getattr(counts, name))
 
 
 class IngestMicroBatch:
@@ -170,12 +128,7 @@ class IngestMicroBatch:
     ) -> IngestResult:
         if not intakes:
             return IngestResult()
-        streams = {
-            command.stream_id: command.kind
-            for intake in intakes
-            if isinstance(intake.outcome, TranslatedMessage)
-            for command in intake.outcome.commands
-        }
+        streams = streams_of(intakes)
         try:
             try:
                 return self._attempt(intakes, positions, reached, streams, exclusive=self._is_contended)
@@ -217,10 +170,10 @@ class IngestMicroBatch:
                 transaction.lock()
                 self._is_contended = catch_up(aggregates, transaction.load)
             # Looked up only after a conflict: a letter is there already when Kafka was read again from earlier.
-            letters = dict.fromkeys(_letter_ids(intakes), 0) if exclusive else {}
+            letters = dict.fromkeys(letter_ids(intakes), 0) if exclusive else {}
             known_letters = frozenset(transaction.load(letters, most=1) if letters else ())
             taken = decide(
-                intakes, aggregates, known_letters, transaction, notes_progress=self._notes_progress
+                intakes, aggregates, known_letters, transaction.load, notes_progress=self._notes_progress
             )
             transaction.append(taken.events, moves)
             transaction.count(taken.counts)
@@ -246,109 +199,3 @@ class IngestMicroBatch:
         taken = self._take_in(intakes[:half], positions, reached)
         taken.add(self._take_in(intakes[half:], positions, reached))
         return taken
-
-
-def decide(
-    intakes: Sequence[Intake],
-    aggregates: dict[str, ParkableStream],
-    known_letters: frozenset[str],
-    transaction: StoreTransaction,
-    *,
-    notes_progress: bool,
-) -> IngestResult:
-    """Let `aggregates` decide what `intakes` make them record; a letter that is known already is a repeat."""
-    taken = IngestResult()
-    for intake in intakes:
-        message, outcome = intake.message, intake.outcome
-        if isinstance(outcome, Rejection):
-            if letter_id(message) in known_letters:
-                taken.count(message, "repeated")
-                continue
-            taken.events += dead_letter(message, outcome)
-            taken.count(message, "dead_lettered")
-            continue
-        kind = "repeated"
-        for command in outcome.commands:
-            became = _apply(
-                command, message, outcome, aggregates, taken, transaction, notes_progress=notes_progress
-            )
-            if became != "repeated" and kind != "parked":
-                kind = became
-        taken.count(message, kind)
-    return taken
-
-
-def _apply(
-    command: Command,
-    message: IncomingMessage,
-    statement: TranslatedMessage,
-    aggregates: dict[str, ParkableStream],
-    taken: IngestResult,
-    transaction: StoreTransaction,
-    *,
-    notes_progress: bool,
-) -> str:
-    """Add what the command makes its aggregate record to `taken`; return what became of the message there."""
-    aggregate = aggregates[command.stream_id]
-    reason = _WAITS
-    kind: str | None = None
-    if not aggregate.is_parked:
-        try:
-            carry_out(command, statement, aggregate, notes_progress=notes_progress)
-        except Exception as fault:  # noqa: BLE001 - whatever our own code does wrong, only this stream waits
-            kind = type(fault).__name__
-            reason = f"{kind}: {fault}"
-            aggregate = aggregates[command.stream_id] = _as_before(command, taken, transaction)
-        else:
-            events = aggregate.collect_events()
-            taken.events += events
-            return "recorded" if events else "repeated"
-    aggregate.park(
-        fault=kind,
-        reason=reason,
-        key=_base64(message.key),
-        value=_base64(message.value),
-        headers=tuple((name, b64encode(value).decode()) for name, value in message.headers),
-        happened_at=statement.happened_at,
-        causation=statement.causation,
-    )
-    taken.events += aggregate.collect_events()
-    return "parked"
-
-
-def _as_before(command: Command, taken: IngestResult, transaction: StoreTransaction) -> ParkableStream:
-    """Return the aggregate as it was before the command on which our code failed half-way."""
-    stream_id = command.stream_id
-    aggregate = load_aggregates({stream_id: command.kind}, transaction.load)[stream_id]
-    for event in taken.events:
-        if event.originator_id == stream_id:
-            aggregate.apply(event)
-    return aggregate
-
-
-def letter_id(message: IncomingMessage) -> str:
-    """Return the stream of the letter that holds `message`, should it become one."""
-    return dead_letter_stream_id(message.topic, message.partition, message.offset, message.timestamp_ms)
-
-
-def _letter_ids(intakes: Sequence[Intake]) -> list[str]:
-    return [letter_id(intake.message) for intake in intakes if isinstance(intake.outcome, Rejection)]
-
-
-def dead_letter(message: IncomingMessage, rejection: Rejection) -> list[DomainEvent]:
-    """Return the events of a letter that holds `message`."""
-    letter = DeadLetter(letter_id(message))
-    letter.record(
-        reason=rejection.reason,
-        detail=rejection.detail,
-        key=_base64(message.key),
-        value=_base64(message.value),
-        headers=tuple((name, b64encode(value).decode()) for name, value in message.headers),
-        happened_at=message.timestamp,
-        causation=rejection.causation,
-    )
-    return letter.collect_events()
-
-
-def _base64(raw: bytes | None) -> str | None:
-    return None if raw is None else b64encode(raw).decode()

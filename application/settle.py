@@ -18,7 +18,7 @@ from typing import Annotated, Final
 from pydantic import WithJsonSchema
 
 from application.aggregates import Streams, catch_up, load_aggregates
-from application.ingest import Intake, decide
+from application.deciding import Intake, decide
 from application.kept_message import message_of
 from application.messages import IncomingMessage
 from application.ports import EventStorePort, StoreTransaction, UnreadableEvents, UnstorableError
@@ -172,7 +172,11 @@ def _ingested(
     catch_up(aggregates, transaction.load)
     letter, _ = _open_letter(stream_id, transaction)
     taken = decide(
-        [Intake(message, translated)], aggregates, frozenset(), transaction, notes_progress=notes_progress
+        [Intake(message, translated)],
+        aggregates,
+        frozenset(),
+        transaction.load,
+        notes_progress=notes_progress,
     )
     [counts] = taken.counts.values()
     [kind] = (kind for kind in _TAKEN_IN if getattr(counts, kind))

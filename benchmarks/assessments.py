@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from application.aggregates import AggregateCache, load_aggregates
-from application.ingest import IngestMicroBatch, Intake
+from application.deciding import Intake
+from application.ingest import IngestMicroBatch
 from application.messages import IncomingMessage
 from application.topics import COMPARISON_RESULT
 from application.translate import translate

@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from application.aggregates import AggregateCache
-from application.ingest import IngestMicroBatch, Intake
+from application.deciding import Intake
+from application.ingest import IngestMicroBatch
 from application.messages import IncomingMessage
 from application.translate import translate
 from benchmarks.report import report

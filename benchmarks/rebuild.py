@@ -31,7 +31,8 @@ import psycopg
 from sqlalchemy import Connection
 
 from application.aggregates import AggregateCache
-from application.ingest import IngestMicroBatch, Intake
+from application.deciding import Intake
+from application.ingest import IngestMicroBatch
 from application.messages import IncomingMessage
 from application.topics import INPUT_TOPICS
 from application.translate import translate

@@ -18,9 +18,11 @@ from eventsourcing.persistence import Mapper, StoredEvent
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from application.ports import UnstorableError
 from domain.aggregate import DomainEvent
 from domain.times import EARLIEST_TIME, LATEST_TIME, in_utc
 from infrastructure.errors import OperatorError
+from infrastructure.eventstore.copy_rows import Row, copy_rows
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 """From the state of one version to the state of the next."""
@@ -114,13 +116,17 @@ class EventCodec(Mapper[str]):
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
         """Return the stored form of `domain_event`."""
-        state = dict(vars(domain_event))
-        return StoredEvent(
-            originator_id=state.pop("originator_id"),
-            originator_version=state.pop("originator_version"),
-            topic=domain_event.topic,
-            state=_encode(state),
-        )
+        return StoredEvent(*_row(domain_event))
+
+    def rows_of(self, events: Iterable[DomainEvent]) -> bytes:
+        """Return `events` as the rows that `EventRecorder.insert` appends.
+
+        Raises UnstorableError for a value that has no stored form.
+        """
+        try:
+            return copy_rows(map(_row, events))
+        except (TypeError, ValueError) as error:
+            raise UnstorableError(f"{type(error).__name__}: {error}") from error
 
     def to_domain_event(self, stored_event: Stored) -> Any:
         """Return the event that `stored_event` holds, upcast to the current version.
@@ -173,6 +179,11 @@ class EventCodec(Mapper[str]):
             if _is_out_of_place(time):
                 elsewhere[name] = in_utc(time)
         return replace(event, **elsewhere) if elsewhere else event
+
+
+def _row(event: DomainEvent) -> Row:
+    state = dict(vars(event))
+    return state.pop("originator_id"), state.pop("originator_version"), event.topic, _encode(state)
 
 
 def _time_fields(event_class: type[DomainEvent]) -> tuple[str, ...]:

@@ -25,6 +25,8 @@ from psycopg.errors import OperationalError, ReadOnlySqlTransaction
 from psycopg.rows import DictRow
 from psycopg.sql import SQL, Identifier
 
+from infrastructure.eventstore.copy_rows import COLUMNS, copied, copy_rows
+
 EVENTS_TABLE: Final = "stored_events"
 CHANNEL: Final = EVENTS_TABLE
 """The NOTIFY channel: a hint that the log has grown."""
@@ -40,9 +42,11 @@ class EventRecorder(PostgresApplicationRecorder):
     def __init__(self, datastore: PostgresDatastore) -> None:
         super().__init__(datastore, events_table_name=EVENTS_TABLE)
         del self.sql_create_statements[self.create_insert_function_statement_index]
-        self._copy: Final = SQL(
-            "COPY {}.{} (originator_id, originator_version, topic, state) FROM STDIN (FORMAT BINARY)"
-        ).format(Identifier(datastore.schema), Identifier(EVENTS_TABLE))
+        self._copy: Final = SQL("COPY {}.{} ({}) FROM STDIN (FORMAT BINARY)").format(
+            Identifier(datastore.schema),
+            Identifier(EVENTS_TABLE),
+            SQL(", ").join(map(Identifier, COLUMNS)),
+        )
         self._select_streams: Final = SQL(
             "SELECT e.* FROM unnest(%s::text[], %s::bigint[]) AS s (id, after) CROSS JOIN LATERAL"
             " (SELECT originator_id, originator_version, topic, state FROM {}.{}"
@@ -76,15 +80,13 @@ class EventRecorder(PostgresApplicationRecorder):
     def _lock_table(self, curs: Cursor[DictRow]) -> None:
         curs.execute(_LOCK, (WRITERS_LOCK_KEY,), prepare=True)
 
-    def insert(self, cursor: Cursor[DictRow], stored_events: Sequence[StoredEvent]) -> None:
-        """Append to the log, in this order, within the transaction; the lock must be held.
+    def insert(self, cursor: Cursor[DictRow], rows: bytes) -> None:
+        """Append rows of `copy_rows` to the log, in this order, within the transaction; the lock must be held.
 
         Raises psycopg.errors.UniqueViolation if another writer took one of these versions.
         """
         with cursor.copy(self._copy) as copy:
-            copy.set_types(("text", "int8", "text", "bytea"))
-            for event in stored_events:
-                copy.write_row((event.originator_id, event.originator_version, event.topic, event.state))
+            copy.write(copied(rows))
         self._notify_channel(cursor)
 
     def select_streams(
@@ -98,5 +100,6 @@ class EventRecorder(PostgresApplicationRecorder):
         """Append to the log in a transaction of its own (the library's interface)."""
         with self.connection() as connection, connection.transaction(), connection.cursor() as cursor:
             self.lock(cursor)
-            self.insert(cursor, stored_events)
+            rows = ((str(e.originator_id), e.originator_version, e.topic, e.state) for e in stored_events)
+            self.insert(cursor, copy_rows(rows))
         return None

@@ -22,7 +22,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-import psycopg
 from eventsourcing.persistence import InterfaceError, InternalError, OperationalError, StoredEvent
 from eventsourcing.postgres import PostgresDatastore
 from psycopg import Cursor
@@ -87,22 +86,23 @@ class Transaction:
     def append(self, events: Sequence[DomainEvent], moves: Sequence[Advance]) -> None:
         """Append `events` and make `moves`.
 
-        Raises StreamConflictError or StalePositionError; the transaction is then void.
+        Raises StreamConflictError, StalePositionError or UnstorableError; the transaction is then void.
         """
+        self.append_rows(
+            self._codec.rows_of(events), moves
+        )  # encoded before others have to wait for the lock
+
+    def append_rows(self, rows: bytes, moves: Sequence[Advance]) -> None:
+        """Append events that `EventCodec.rows_of` has encoded, and make `moves`. Raises as `append` does."""
         self._recorder.lock(self._cursor)
         if moves:
             advance(self._cursor, moves)
-        if events:
+        if rows:
             try:
-                stored = [self._codec.to_stored_event(event) for event in events]
-                self._recorder.insert(self._cursor, stored)
+                self._recorder.insert(self._cursor, rows)
             except UniqueViolation as error:
                 raise StreamConflictError(str(error)) from error
-            except psycopg.ProgrammingError as error:
-                if error.sqlstate:
-                    raise  # a privilege or a table is missing: that is not the fault of what is appended
-                raise UnstorableError(f"{type(error).__name__}: {error}") from error
-            except (TypeError, ValueError, DataError, ProgramLimitExceeded) as error:
+            except (DataError, ProgramLimitExceeded) as error:
                 raise UnstorableError(f"{type(error).__name__}: {error}") from error
 
     def count(self, counts: Mapping[tuple[str, int], IntakeCounts]) -> None:

@@ -32,7 +32,8 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
-from application.ingest import IngestMicroBatch, IngestResult, Intake, Place
+from application.deciding import IngestResult, Intake
+from application.ingest import IngestMicroBatch, Place
 from application.messages import IncomingMessage
 from application.ports import StalePositionError
 from application.topics import INPUT_TOPICS

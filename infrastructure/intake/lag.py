@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from application.ingest import Intake
+from application.deciding import Intake
 from infrastructure.kafka.record_times import record_time
 from infrastructure.telemetry import RoleMetrics
 

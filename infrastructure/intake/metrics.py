@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from application.ingest import IngestResult, Intake
+from application.deciding import IngestResult, Intake
 from domain.aggregate import DomainEvent
 from domain.batch_events import MessageParked
 from domain.dead_letters import MessageDeadLettered

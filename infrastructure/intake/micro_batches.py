@@ -9,7 +9,7 @@ from heapq import merge
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from application.ingest import Intake
+from application.deciding import Intake
 from application.translate import translate, unreadable
 from infrastructure.intake.incoming import incoming
 from infrastructure.intake.time_order import moment_of

@@ -19,8 +19,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from application.deciding import Intake
 from application.envelopes import OutgoingMessage
-from application.ingest import Intake
 from application.tracing import HEADER, is_sampled
 from application.translate import Rejection
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from application.ingest import Intake
+from application.deciding import Intake
 from application.ports import IntakeCounts
 from application.topics import ASSESSMENT_RESULT
 from domain.assessment import AssessmentAggregate

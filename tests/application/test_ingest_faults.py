@@ -9,7 +9,7 @@ from eventsourcing.persistence import OperationalError, StoredEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from application.ingest import Intake
+from application.deciding import Intake
 from application.ports import StalePositionError
 from infrastructure.demo.stream import stream
 from tests.support.examples import examples

@@ -11,7 +11,7 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 
 from application import topics
-from application.ingest import Intake
+from application.deciding import Intake
 from application.ports import IntakeCounts, UnstorableError
 from application.translate import Rejection
 from domain.aggregate import DomainEvent

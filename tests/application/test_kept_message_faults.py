@@ -10,8 +10,8 @@ import pytest
 
 from application import drain as drain_module
 from application import topics
+from application.deciding import Intake, letter_id
 from application.drain import DrainParked
-from application.ingest import Intake, letter_id
 from application.settle import SettleDeadLetters
 from application.translate import translate
 from domain.aggregate import DomainEvent

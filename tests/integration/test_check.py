@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from application.conservation import Finding, Report
+from application.deciding import Intake, letter_id
 from application.drain import DrainParked
 from application.inbox import MarkNotificationRead
-from application.ingest import Intake, letter_id
 from application.settle import SettleDeadLetters
 from application.topics import BATCH_PIPELINE_COMPLETED
 from application.translate import translate

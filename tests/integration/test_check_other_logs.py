@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from application.conservation import Report
-from application.ingest import Intake, letter_id
+from application.deciding import Intake, letter_id
 from application.ports import intake_position
 from application.settle import SettleDeadLetters
 from application.translate import translate

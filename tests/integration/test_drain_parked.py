@@ -13,8 +13,8 @@ from eventsourcing.persistence import StoredEvent
 
 from application import drain as drain_module
 from application import topics
+from application.deciding import Intake
 from application.drain import Drained, DrainParked, NoSuchStreamError, StillUnreadableError
-from application.ingest import Intake
 from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate, batch_stream_id
 from domain.batch_events import BatchResultsReady, DrainOutcome, MessageDrained, MessageParked

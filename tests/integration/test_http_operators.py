@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from application import topics
-from application.ingest import Intake, letter_id
+from application.deciding import Intake, letter_id
 from application.translate import Rejection, translate
 from domain.batch import BatchAggregate, batch_stream_id
 from domain.batch_events import BatchResultsReady

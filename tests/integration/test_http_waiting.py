@@ -18,7 +18,7 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from application import topics
-from application.ingest import Intake
+from application.deciding import Intake
 from infrastructure.http.middleware import WAITED_S, MetricsMiddleware
 from infrastructure.postgres.schema import initialise
 from tests.support.given import assessed, registered, slot_assigned, spellchecked

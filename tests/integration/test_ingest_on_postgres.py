@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier
 
-from application.ingest import Intake
+from application.deciding import Intake
 from domain.batch import BatchAggregate, batch_stream_id
 from domain.batch_events import BatchResultsReady
 from domain.dead_letters import MessageDeadLettered, Reason

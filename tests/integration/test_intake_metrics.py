@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from application.ingest import Intake
+from application.deciding import Intake
 from application.topics import SPELLCHECK_RESULTS
 from domain.batch import BatchAggregate
 from infrastructure.intake.metrics import IntakeMeter

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from application.ingest import Intake
+from application.deciding import Intake
 from application.ports import StalePositionError
 from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate

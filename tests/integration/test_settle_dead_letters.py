@@ -11,7 +11,7 @@ from threading import Barrier
 import pytest
 
 from application import topics
-from application.ingest import Intake, letter_id
+from application.deciding import Intake, letter_id
 from application.messages import IncomingMessage
 from application.settle import (
     LARGEST_CORRECTION,

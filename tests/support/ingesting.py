@@ -8,7 +8,8 @@ from typing import Final
 from zlib import crc32
 
 from application.aggregates import AggregateCache
-from application.ingest import IngestMicroBatch, IngestResult, Intake
+from application.deciding import IngestResult, Intake
+from application.ingest import IngestMicroBatch
 from application.messages import IncomingMessage
 from application.ports import EventStorePort, IntakeCounts, StalePositionError
 from application.translate import translate

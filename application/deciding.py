@@ -1,0 +1,172 @@
+"""Decides what messages make their aggregates record. Nothing is written here.
+
+A message that could not be read becomes a dead letter. A message on which our own code fails is parked in the
+aggregate's stream, and what follows for the aggregate waits behind it, while all others go on: those to which the
+same message speaks, too.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from application.aggregates import Load, Streams, load_aggregates
+from application.messages import IncomingMessage
+from application.ports import IntakeCounts
+from application.translate import Rejection
+from application.translated_messages import Command, TranslatedMessage, carry_out
+from domain.aggregate import DomainEvent
+from domain.dead_letters import DeadLetter, dead_letter_stream_id
+from domain.immutable import immutable
+from domain.parking import ParkableStream
+
+_WAITS: Final = "An earlier message of this stream is parked."
+
+
+@immutable()
+class Intake:
+    """A message and what it was translated to."""
+
+    message: IncomingMessage
+    outcome: TranslatedMessage | Rejection
+
+
+@dataclass(slots=True)
+class IngestResult:
+    """What a micro-batch came to."""
+
+    events: list[DomainEvent] = field(default_factory=list)
+    counts: dict[tuple[str, int], IntakeCounts] = field(default_factory=dict)
+    conflicts: int = 0
+
+    def count(self, message: IncomingMessage, kind: str) -> None:
+        """Count one message under `kind`, a field of IntakeCounts."""
+        counts = self.counts.setdefault((message.topic, message.partition), IntakeCounts())
+        counts.taken_in += 1
+        setattr(counts, kind, getattr(counts, kind) + 1)
+
+    def add(self, other: IngestResult) -> None:
+        """Take over what another part of the same micro-batch came to."""
+        self.events += other.events
+        self.conflicts += other.conflicts
+        for key, counts in other.counts.items():
+            mine = self.counts.setdefault(key, IntakeCounts())
+            for name in IntakeCounts.__slots__:
+                setattr(mine, name, getattr(mine, name) + getattr(counts, name))
+
+
+def streams_of(intakes: Iterable[Intake]) -> Streams:
+    """Return the streams to which `intakes` speak, and what their events are folded into."""
+    return {
+        command.stream_id: command.kind
+        for intake in intakes
+        if isinstance(intake.outcome, TranslatedMessage)
+        for command in intake.outcome.commands
+    }
+
+
+def decide(
+    intakes: Sequence[Intake],
+    aggregates: dict[str, ParkableStream],
+    known_letters: frozenset[str],
+    load: Load,
+    *,
+    notes_progress: bool,
+) -> IngestResult:
+    """Let `aggregates` decide what `intakes` make them record; a letter that is known already is a repeat."""
+    taken = IngestResult()
+    for intake in intakes:
+        message, outcome = intake.message, intake.outcome
+        if isinstance(outcome, Rejection):
+            if letter_id(message) in known_letters:
+                taken.count(message, "repeated")
+                continue
+            taken.events += dead_letter(message, outcome)
+            taken.count(message, "dead_lettered")
+            continue
+        kind = "repeated"
+        for command in outcome.commands:
+            became = _apply(command, message, outcome, aggregates, taken, load, notes_progress=notes_progress)
+            if became != "repeated" and kind != "parked":
+                kind = became
+        taken.count(message, kind)
+    return taken
+
+
+def _apply(
+    command: Command,
+    message: IncomingMessage,
+    statement: TranslatedMessage,
+    aggregates: dict[str, ParkableStream],
+    taken: IngestResult,
+    load: Load,
+    *,
+    notes_progress: bool,
+) -> str:
+    """Add what the command makes its aggregate record to `taken`; return what became of the message there."""
+    aggregate = aggregates[command.stream_id]
+    reason = _WAITS
+    kind: str | None = None
+    if not aggregate.is_parked:
+        try:
+            carry_out(command, statement, aggregate, notes_progress=notes_progress)
+        except Exception as fault:  # noqa: BLE001 - whatever our own code does wrong, only this stream waits
+            kind = type(fault).__name__
+            reason = f"{kind}: {fault}"
+            aggregate = aggregates[command.stream_id] = _as_before(command, taken, load)
+        else:
+            events = aggregate.collect_events()
+            taken.events += events
+            return "recorded" if events else "repeated"
+    aggregate.park(
+        fault=kind,
+        reason=reason,
+        key=_base64(message.key),
+        value=_base64(message.value),
+        headers=tuple((name, b64encode(value).decode()) for name, value in message.headers),
+        happened_at=statement.happened_at,
+        causation=statement.causation,
+    )
+    taken.events += aggregate.collect_events()
+    return "parked"
+
+
+def _as_before(command: Command, taken: IngestResult, load: Load) -> ParkableStream:
+    """Return the aggregate as it was before the command on which our code failed half-way."""
+    stream_id = command.stream_id
+    aggregate = load_aggregates({stream_id: command.kind}, load)[stream_id]
+    for event in taken.events:
+        if event.originator_id == stream_id:
+            aggregate.apply(event)
+    return aggregate
+
+
+def letter_id(message: IncomingMessage) -> str:
+    """Return the stream of the letter that holds `message`, should it become one."""
+    return dead_letter_stream_id(message.topic, message.partition, message.offset, message.timestamp_ms)
+
+
+def letter_ids(intakes: Sequence[Intake]) -> list[str]:
+    """Return the streams of the letters that hold those of `intakes` that could not be read."""
+    return [letter_id(intake.message) for intake in intakes if isinstance(intake.outcome, Rejection)]
+
+
+def dead_letter(message: IncomingMessage, rejection: Rejection) -> list[DomainEvent]:
+    """Return the events of a letter that holds `message`."""
+    letter = DeadLetter(letter_id(message))
+    letter.record(
+        reason=rejection.reason,
+        detail=rejection.detail,
+        key=_base64(message.key),
+        value=_base64(message.value),
+        headers=tuple((name, b64encode(value).decode()) for name, value in message.headers),
+        happened_at=message.timestamp,
+        causation=rejection.causation,
+    )
+    return letter.collect_events()
+
+
+def _base64(raw: bytes | None) -> str | None:
+    return None if raw is None else b64encode(raw).decode()
