@@ -12,15 +12,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from application.aggregates import Load, Streams, load_aggregates
+from application.aggregates import AggregateCache, Load, Streams, load_aggregates
 from application.messages import IncomingMessage
-from application.ports import IntakeCounts
+from application.ports import EventStorePort, IntakeCounts
 from application.translate import Rejection
 from application.translated_messages import Command, TranslatedMessage, carry_out
 from domain.aggregate import DomainEvent
-from domain.dead_letters import DeadLetter, dead_letter_stream_id
+from domain.batch_events import MessageParked
+from domain.dead_letters import DeadLetter, MessageDeadLettered, dead_letter_stream_id
 from domain.immutable import immutable
 from domain.parking import ParkableStream
+
+PutAside = MessageDeadLettered | MessageParked
+"""The events that tell of a message in a dead letter, or parked."""
 
 _WAITS: Final = "An earlier message of this stream is parked."
 
@@ -47,6 +51,12 @@ class IngestResult:
         counts.taken_in += 1
         setattr(counts, kind, getattr(counts, kind) + 1)
 
+    def put_aside(self) -> list[PutAside]:
+        """Return the events that tell of messages in dead letters or parked."""
+        if not any(counts.dead_lettered or counts.parked for counts in self.counts.values()):
+            return []
+        return [event for event in self.events if isinstance(event, PutAside)]
+
     def add(self, other: IngestResult) -> None:
         """Take over what another part of the same micro-batch came to."""
         self.events += other.events
@@ -55,6 +65,50 @@ class IngestResult:
             mine = self.counts.setdefault(key, IntakeCounts())
             for name in IntakeCounts.__slots__:
                 setattr(mine, name, getattr(mine, name) + getattr(counts, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a micro-batch makes its aggregates record: `rows` as the store takes them, and what becomes of the messages.
+
+    `put_aside` are those of the events that tell of messages in dead letters or parked.
+    """
+
+    rows: bytes
+    counts: dict[tuple[str, int], IntakeCounts]
+    put_aside: list[PutAside]
+
+
+class DecideAhead:
+    """Decides on a micro-batch while those before it are still being recorded.
+
+    It takes for granted that they will be. If one of them is not, everything that was decided after it must be
+    dropped, because it would leave a gap in its streams, and `forget` must be called. For one thread.
+    """
+
+    def __init__(self, store: EventStorePort, cache: AggregateCache, *, notes_progress: bool) -> None:
+        self._store = store
+        self._cache = cache
+        self._notes_progress = notes_progress
+
+    @property
+    def cache(self) -> AggregateCache:
+        """The aggregates at hand, as they will be."""
+        return self._cache
+
+    def forget(self) -> None:
+        """Begin again from what is recorded."""
+        self._cache.clear()
+
+    def decide(self, intakes: Sequence[Intake]) -> IngestResult:
+        """Return what `intakes` make their aggregates record. Raises the store's errors; call `forget` then."""
+        with self._store.transaction() as transaction:
+            aggregates = self._cache.fetch(streams_of(intakes), transaction.load)
+            taken = decide(
+                intakes, aggregates, frozenset(), transaction.load, notes_progress=self._notes_progress
+            )
+        self._cache.keep(aggregates)
+        return taken
 
 
 def streams_of(intakes: Iterable[Intake]) -> Streams:

@@ -26,12 +26,14 @@ Everything else (the database is unavailable) goes to the caller; nothing was wr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import Final
 from uuid import uuid4
 
 from application.aggregates import AggregateCache, Streams, catch_up
-from application.deciding import IngestResult, Intake, decide, letter_ids, streams_of
+from application.deciding import Decided, IngestResult, Intake, decide, letter_ids, streams_of
+from application.messages import IncomingMessage
 from application.ports import (
     Advance,
     EventStorePort,
@@ -59,6 +61,7 @@ class IngestMicroBatch:
         self._cache = cache
         self._at_work = Lock()
         self._is_contended = False
+        self._was_outrun = False
         self._position = ingester_position(str(uuid4()))
         self._written: int | None = None
 
@@ -66,6 +69,16 @@ class IngestMicroBatch:
     def cache(self) -> AggregateCache:
         """The aggregates at hand."""
         return self._cache
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether another ingester writes to the same streams at present."""
+        return self._is_contended
+
+    @property
+    def is_enrolled(self) -> bool:
+        """Whether it is known how many transactions this ingester has made."""
+        return self._written is not None
 
     def forget(self) -> None:
         """Empty the cache, for instance because other owners may have written meanwhile."""
@@ -120,6 +133,44 @@ class IngestMicroBatch:
         finally:
             self._at_work.release()
 
+    def enrol(self) -> None:
+        """Read how many transactions this ingester has made in this store, before anything is decided ahead."""
+        if self._written is None:
+            with self._store.transaction() as transaction:
+                self._written = transaction.enrol(self._position)
+
+    def record(
+        self,
+        decided: Decided,
+        last: Mapping[tuple[str, int], IncomingMessage],
+        positions: dict[tuple[str, int], int],
+        reached: Mapping[Place, int] = NOWHERE_FURTHER,
+    ) -> None:
+        """Record what was decided ahead, and move `positions` behind the `last` message of each partition.
+
+        `enrol` must have been called before it was decided. Raises StreamConflictError if another ingester has
+        written to one of the streams and UnstorableError if the store refuses an event: nothing was written then,
+        and `take_in` can handle both. Raises StalePositionError, and the store's errors, as `take_in` does.
+        """
+        moves, ends = _moves(last, positions, reached)
+        written = self._written
+        if written is None:
+            raise StreamConflictError("What was known of the store has been forgotten since.")
+        moves.append(Advance(self._position, written, written + 1))
+        try:
+            with self._store.transaction() as transaction:
+                transaction.append_rows(decided.rows, moves)
+                transaction.count(decided.counts)
+        except StalePositionError:
+            self.forget()
+            raise
+        except StreamConflictError:
+            self._was_outrun = True
+            raise
+        self._cache.clear()  # what it holds is older now
+        self._written = written + 1
+        positions.update(ends)
+
     def _take_in(
         self,
         intakes: Sequence[Intake],
@@ -128,21 +179,31 @@ class IngestMicroBatch:
     ) -> IngestResult:
         if not intakes:
             return IngestResult()
-        streams = streams_of(intakes)
         try:
-            try:
-                return self._attempt(intakes, positions, reached, streams, exclusive=self._is_contended)
-            except StreamConflictError:
-                taken = self._attempt(intakes, positions, reached, streams, exclusive=True)
-                taken.conflicts += 1
-                # Whatever was loaded afresh just now shows no news: the next micro-batch has to find out.
-                self._is_contended = True
-                return taken
+            return self._competing(intakes, positions, reached, streams_of(intakes))
         except StalePositionError:
             self.forget()
             raise
         except UnstorableError as error:
             return self._isolate(intakes, positions, reached, error)
+
+    def _competing(
+        self,
+        intakes: Sequence[Intake],
+        positions: dict[tuple[str, int], int],
+        reached: Mapping[Place, int],
+        streams: Streams,
+    ) -> IngestResult:
+        """Take in `intakes`, a second time under the lock if another ingester is ahead."""
+        if not self._was_outrun:
+            with suppress(StreamConflictError):
+                return self._attempt(intakes, positions, reached, streams, exclusive=self._is_contended)
+        self._was_outrun = False
+        taken = self._attempt(intakes, positions, reached, streams, exclusive=True)
+        taken.conflicts += 1
+        # Whatever was loaded afresh just now shows no news: the next micro-batch has to find out.
+        self._is_contended = True
+        return taken
 
     def _attempt(
         self,
@@ -154,14 +215,7 @@ class IngestMicroBatch:
         exclusive: bool,
     ) -> IngestResult:
         last = {(intake.message.topic, intake.message.partition): intake.message for intake in intakes}
-        ends = {
-            partition: reached.get((*partition, message.offset), message.offset)
-            for partition, message in last.items()
-        }
-        moves = [
-            Advance(intake_position(*partition), positions[partition], ends[partition], message.mark)
-            for partition, message in last.items()
-        ]
+        moves, ends = _moves(last, positions, reached)
         with self._store.transaction() as transaction:
             written = transaction.enrol(self._position) if self._written is None else self._written
             moves.append(Advance(self._position, written, written + 1))
@@ -199,3 +253,20 @@ class IngestMicroBatch:
         taken = self._take_in(intakes[:half], positions, reached)
         taken.add(self._take_in(intakes[half:], positions, reached))
         return taken
+
+
+def _moves(
+    last: Mapping[tuple[str, int], IncomingMessage],
+    positions: Mapping[tuple[str, int], int],
+    reached: Mapping[Place, int],
+) -> tuple[list[Advance], dict[tuple[str, int], int]]:
+    """Return how the positions move behind the last message of each partition, and where they are then."""
+    ends = {
+        partition: reached.get((*partition, message.offset), message.offset)
+        for partition, message in last.items()
+    }
+    moves = [
+        Advance(intake_position(*partition), positions[partition], ends[partition], message.mark)
+        for partition, message in last.items()
+    ]
+    return moves, ends

@@ -86,6 +86,9 @@ class StoreTransaction(Protocol):
         Raises StreamConflictError, StalePositionError or UnstorableError; the transaction is then void.
         """
 
+    def append_rows(self, rows: bytes, moves: Sequence[Advance]) -> None:
+        """Append events that were encoded before, and move. Raises as `append` does."""
+
     def count(self, counts: Mapping[tuple[str, int], IntakeCounts]) -> None:
         """Add to the counts of each topic-partition."""
 

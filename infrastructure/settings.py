@@ -43,6 +43,11 @@ class SettingsError(OperatorError):
     exit_code = 2
 
 
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Settings(KafkaSettings):
     """Everything an operator can set. Times are in seconds, sizes in the unit of the name."""
 
@@ -168,6 +173,12 @@ class Settings(KafkaSettings):
     )
     cache_max_essays: int = Field(
         400_000, ge=0, description="essays of open batches and judges' answers of open jobs kept in memory"
+    )
+    ingest_processes: int = Field(
+        default_factory=lambda: min(2, _cores()),
+        ge=1,
+        le=2,
+        description="2: in a backlog, a second process reads messages and decides on them; 1 on a single core",
     )
     future_tolerance_days: int = Field(
         365, ge=0, le=36_500, description="how far ahead a message's time may lie"

@@ -12,9 +12,11 @@ from infrastructure.settings import Settings, servers_from
 from infrastructure.tracing.setup import configure_tracing
 
 
-def ingest() -> None:
-    """Run an ingester."""
+def ingest(processes: int | None) -> None:
+    """Run an ingester with up to `processes`, or as many as the settings have."""
     settings = _prepared_role("ingest")
+    if processes is not None:
+        settings = settings.model_copy(update={"ingest_processes": processes})
     run(roles.ingest(settings, servers_from(settings)))
 
 

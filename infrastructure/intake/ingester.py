@@ -32,18 +32,20 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
-from application.deciding import IngestResult, Intake
+from application.deciding import IngestResult
 from application.ingest import IngestMicroBatch, Place
-from application.messages import IncomingMessage
 from application.ports import StalePositionError
 from application.topics import INPUT_TOPICS
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
 from infrastructure.gc_pacing import GcPacer
+from infrastructure.intake.deciding_process import DecidingProcess
 from infrastructure.intake.disruption_detector import DisruptionDetector
+from infrastructure.intake.incoming import raw
 from infrastructure.intake.log_identity import LogIdentity
 from infrastructure.intake.metrics import IntakeMeter
-from infrastructure.intake.micro_batches import micro_batches, translated
+from infrastructure.intake.micro_batches import micro_batches
 from infrastructure.intake.time_order import TimeOrder
+from infrastructure.intake.writing import BACKLOG_MESSAGES, MicroBatchWriter, Portion
 from infrastructure.kafka import clients, faults
 from infrastructure.kafka.acls import unauthorized
 from infrastructure.postgres import faults as database_faults
@@ -61,20 +63,18 @@ _PARTITION_BYTES: Final = 1_048_576
 """What one fetch brings of one partition at most, so that it brings something of each. A larger batch comes whole."""
 _ANSWER_TIMEOUT_S: Final = 1.0
 _THREADS: Final = 2
+"""One translates, one is in the database. More would not work more, but each keeps memory of its own."""
 _LOOK_INTERVAL_S: Final = 2.0
 """How often an ingester to which nothing comes looks whether the store is still where it left it."""
-_BACKLOG_MESSAGES: Final = 100
-"""From this many messages in one fetch on, the next is made while they are ingested."""
-
 Partition = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """Translated messages in micro-batches, the number of seeks before they were asked for, and where offsets without messages follow."""
+    """Messages in micro-batches, the number of seeks before they were asked for, and where offsets without messages follow."""
 
     epoch: int
-    portions: list[list[Intake]]
+    portions: list[Portion]
     reached: dict[Place, int]
 
 
@@ -90,13 +90,18 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         status: RoleStatus,
         *,
         tracer: MessageTracer | None = None,
+        deciding: DecidingProcess | None = None,
     ) -> None:
         self._use_case = use_case
         self._settings = settings
         self._metrics = metrics
         self._status = status
         self._tracer = tracer
-        self._tolerance = timedelta(days=settings.future_tolerance_days)
+        self._writer = MicroBatchWriter(
+            use_case,
+            deciding if tracer is None else None,  # a span needs the translated message here
+            future_tolerance=timedelta(days=settings.future_tolerance_days),
+        )
         self._backoff = Backoff(settings.retry_initial_s, settings.retry_max_s)
         self._positions: dict[Partition, int] = {}
         self._meter = IntakeMeter(metrics, status)
@@ -132,7 +137,6 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             asyncio.create_task(self._watch_lag(), name="ingest-lag"),
             asyncio.create_task(self._vigil.run(), name="ingest-vigil"),
         ]
-        # One translates, one is in the database. More would not work more, but each thread keeps memory of its own.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "ras-ingest"))
         self._collector.start()
         ahead: asyncio.Task[_Fetched | None] | None = None
@@ -147,6 +151,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+            await asyncio.to_thread(self._writer.stop)
             await self._commit_for_lag_tools()
             # Where Kafka vanishes meanwhile, aiokafka lets the end of a task of its own through.
             await asyncio.gather(self._consumer.stop(), return_exceptions=True)
@@ -179,10 +184,11 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 await self._seek_to_stored(list(self._positions))
                 return None
             following = None
-            if sum(map(len, fetched.portions)) >= _BACKLOG_MESSAGES:
+            messages = sum(len(portion.records) for portion in fetched.portions)
+            if messages >= BACKLOG_MESSAGES and self._writer.may_begin_next(fetched.portions):
                 following = asyncio.create_task(self._fetch(), name="ingest-fetch")
-            for intakes in fetched.portions:
-                if not await self._take_in(intakes, fetched.reached):
+            for portion in fetched.portions:
+                if not await self._take_in(portion, fetched.reached):
                     break
         return following
 
@@ -210,8 +216,9 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return None
         if not any(fetched.values()):
             return None
+        self._writer.note_fetched(sum(map(len, fetched.values())))
         portions = [
-            await asyncio.to_thread(translated, records, future_tolerance=self._tolerance)
+            await self._writer.begin([raw(record) for record in records], self._positions, self._at_work)
             for records in micro_batches(fetched, max_bytes=self._settings.batch_max_bytes)
         ]
         return _Fetched(epoch, portions, await self._reached(fetched))
@@ -282,13 +289,12 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 await asyncio.to_thread(self._use_case.skip, *partition, position, last, in_the_same_log=True)
             self._positions[partition] = last
 
-    async def _take_in(self, intakes: Sequence[Intake], reached: Mapping[Place, int]) -> bool:
+    async def _take_in(self, portion: Portion, reached: Mapping[Place, int]) -> bool:
         """Take in one micro-batch; False when that failed and the consumer has gone back to the stored positions."""
-        mine = [intake for intake in intakes if self._is_next(intake.message)]
         started, started_ns = perf_counter(), time_ns()
         try:
             with self._status.step():
-                taken = await asyncio.to_thread(self._use_case.take_in, mine, self._positions, reached)
+                taken = await asyncio.to_thread(self._writer.write, portion, self._positions, reached)
         except StalePositionError as error:
             _log.info("ingest.position_moved", detail=str(error))
             await self._seek_to_stored(list(self._positions))
@@ -297,26 +303,24 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             await self._wait_out(database_faults.sentence(error))
             # What comes back may be a store that was restored to an earlier day: what we hold in memory
             # of batches and positions would then fit into it nowhere, without any conflict that tells.
-            self._use_case.forget()
+            self._writer.forget()
             await self._seek_to_stored(list(self._positions))
             return False
         self._backoff.reset()
         self._show_well()
-        self._measure(taken, mine, perf_counter() - started)
+        self._measure(taken, portion, perf_counter() - started)
         if self._tracer is not None:
-            await asyncio.to_thread(self._tracer.taken_in, mine, started_ns=started_ns, ended_ns=time_ns())
-        self._collector.after(len(mine))
+            await asyncio.to_thread(
+                self._tracer.taken_in, portion.intakes, started_ns=started_ns, ended_ns=time_ns()
+            )
+        self._collector.after(len(portion.records))
         return True
-
-    def _is_next(self, message: IncomingMessage) -> bool:
-        """Whether the message is ours and not ingested yet."""
-        position = self._positions.get((message.topic, message.partition))
-        return position is not None and message.offset > position
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Let the transaction at hand end, then forget the partitions."""
         async with self._at_work:
             self._order.forget()
+            self._writer.void()
             self._same_log.forget((p.topic, p.partition) for p in revoked)
             for partition in revoked:
                 self._positions.pop((partition.topic, partition.partition), None)
@@ -325,11 +329,12 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Seek to the stored positions; others may have written to our batches meanwhile."""
         async with self._at_work:
-            self._use_case.forget()
+            self._writer.forget()
             await self._seek_to_stored([(p.topic, p.partition) for p in assigned])
 
     async def _seek_to_stored(self, partitions: list[Partition]) -> None:
         self._epoch += 1
+        self._writer.void()
         self._vigil.acknowledge()
         while partitions and not self._stopping.is_set():
             try:
@@ -377,13 +382,11 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         else:
             self._status.well()
 
-    def _measure(self, taken: IngestResult, intakes: Sequence[Intake], seconds: float) -> None:
-        self._meter.taken_in(taken, intakes, seconds)
-        cache = self._use_case.cache
-        self._metrics.cached_batches.set(len(cache))
-        self._metrics.cache_lookups.labels("hit").inc(cache.hits)
-        self._metrics.cache_lookups.labels("miss").inc(cache.misses)
-        cache.hits = cache.misses = 0
+    def _measure(self, taken: IngestResult, portion: Portion, seconds: float) -> None:
+        self._meter.taken_in(taken, portion.times, seconds)
+        self._metrics.cached_batches.set(self._writer.cached)
+        self._metrics.cache_lookups.labels("hit").inc(self._writer.hits)
+        self._metrics.cache_lookups.labels("miss").inc(self._writer.misses)
 
     async def _watch_lag(self) -> None:
         while True:

@@ -8,9 +8,8 @@ at which the end was last reached. The lesser of the two is shown.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
-from application.deciding import Intake
 from infrastructure.kafka.record_times import record_time
 from infrastructure.telemetry import RoleMetrics
 
@@ -26,13 +25,12 @@ class IntakeLag:
         self._last_message_at: dict[Partition, float] = {}
         self._at_the_end: dict[Partition, float] = {}
 
-    def taken_in(self, intakes: Sequence[Intake]) -> None:
-        """Note the times of messages that were ingested, each partition's in order."""
-        for intake in intakes:
-            message = intake.message
-            if record_time(message.timestamp_ms) is None:
+    def taken_in(self, times: Iterable[tuple[str, int, int]]) -> None:
+        """Note topic, partition and time (ms since 1970) of messages that were ingested, each partition's in order."""
+        for topic, partition, timestamp_ms in times:
+            if record_time(timestamp_ms) is None:
                 continue  # a clock that is wrong tells nothing
-            self._last_message_at[message.topic, message.partition] = message.timestamp_ms / 1000
+            self._last_message_at[topic, partition] = timestamp_ms / 1000
 
     def show(self, topic: str, partition: int, messages: int) -> int:
         """Show that `messages` lie ahead, and return their number."""

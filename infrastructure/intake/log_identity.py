@@ -22,7 +22,7 @@ from aiokafka.structs import ConsumerRecord
 
 from application.ingest import IngestMicroBatch
 from infrastructure.errors import OperatorError
-from infrastructure.intake.incoming import incoming
+from infrastructure.intake.incoming import incoming, raw
 
 _log = structlog.get_logger(__name__)
 
@@ -97,7 +97,7 @@ class LogIdentity:
             mark = self._awaited.pop(partition, None)
             if mark is None or not mark.startswith(f"{records[0].offset}/"):
                 continue  # compacted away, or it cannot be read any more
-            message = incoming(records.pop(0))
+            message = incoming(raw(records.pop(0)))
             if message.mark != mark:
                 self._other_logs.add(partition)
                 found = True

@@ -13,9 +13,7 @@ from typing import Final
 
 import structlog
 
-from application.deciding import IngestResult, Intake
-from domain.aggregate import DomainEvent
-from domain.batch_events import MessageParked
+from application.deciding import IngestResult, PutAside
 from domain.dead_letters import MessageDeadLettered
 from infrastructure.intake.lag import IntakeLag
 from infrastructure.role_status import RoleStatus
@@ -35,31 +33,27 @@ class IntakeMeter:
         self._metrics = metrics
         self._status = status
 
-    def taken_in(self, taken: IngestResult, intakes: Sequence[Intake], seconds: float) -> None:
-        """Tell of a micro-batch that was committed after `seconds`."""
+    def taken_in(self, taken: IngestResult, times: Sequence[tuple[str, int, int]], seconds: float) -> None:
+        """Tell of a micro-batch that was committed after `seconds`; `times` are topic, partition and time of each message."""
         metrics = self._metrics
-        metrics.ingest_batch_size.observe(len(intakes))
+        metrics.ingest_batch_size.observe(len(times))
         metrics.ingest_seconds.observe(seconds)
         metrics.conflicts.inc(taken.conflicts)
-        self.lag.taken_in(intakes)
-        put_aside = 0
+        self.lag.taken_in(times)
         for (topic, partition), counts in taken.counts.items():
             self._status.count(f"{topic}/{partition}", counts.taken_in)
-            put_aside += counts.dead_lettered + counts.parked
             for outcome in ("recorded", "repeated", "dead_lettered", "parked"):
                 metrics.messages.labels(outcome).inc(getattr(counts, outcome))
-        if put_aside:
-            self._put_aside(taken.events)
+        self._put_aside(taken.put_aside())
         if taken.conflicts:
-            _log.debug("ingest.conflict", conflicts=taken.conflicts, messages=len(intakes))
+            _log.debug("ingest.conflict", conflicts=taken.conflicts, messages=len(times))
 
     def forget(self, topic: str, partition: int) -> None:
         """Tell nothing more of a partition that another ingester has now."""
         self.lag.forget(topic, partition)
         self._status.handled.pop(f"{topic}/{partition}", None)
 
-    def _put_aside(self, events: Sequence[DomainEvent]) -> None:
-        found = [event for event in events if isinstance(event, MessageDeadLettered | MessageParked)]
+    def _put_aside(self, found: Sequence[PutAside]) -> None:
         for event in found:
             if isinstance(event, MessageDeadLettered):
                 self._metrics.dead_letters.labels(event.reason.value).inc()

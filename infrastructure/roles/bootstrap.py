@@ -6,6 +6,8 @@ so that an ingester does not load the projections' SQL, nor a projector the Kafk
 
 from __future__ import annotations
 
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from infrastructure.eventstore.event_registry import event_codec
@@ -19,6 +21,7 @@ from infrastructure.telemetry import RoleMetrics
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
+    from infrastructure.eventstore.codec import EventCodec
     from infrastructure.eventstore.log import LogListener
     from infrastructure.eventstore.streams import StreamReader
     from infrastructure.followers.follower import Follower
@@ -31,6 +34,15 @@ _BREAKER_FAILURES = 5
 def event_store(database_url: str) -> EventStore:
     """Return the event store. Opens a connection: raises the library's OperationalError when it cannot."""
     return EventStore(event_datastore(database_url), event_codec())
+
+
+def deciding_store(database_url: str, log_level: str, log_format: str) -> tuple[EventStore, EventCodec]:
+    """Return the event store for an ingester's second process, and set up its log. Raises as `event_store` does."""
+    from infrastructure.telemetry import configure_logging
+
+    configure_logging(log_level, log_format)
+    codec = event_codec()
+    return EventStore(event_datastore(database_url), codec), codec
 
 
 def stream_reader(database_url: str) -> StreamReader:
@@ -52,8 +64,18 @@ def ingester(
     """Return an ingester on `store`; it makes spans where there is a `tracer`."""
     from application.aggregates import AggregateCache
     from application.ingest import IngestMicroBatch
+    from infrastructure.intake.deciding_process import DecidingProcess, Rules
     from infrastructure.intake.ingester import Ingester
 
+    deciding = None
+    if settings.ingest_processes > 1:
+        opens = partial(deciding_store, servers.database_url, settings.log_level, settings.log_format)
+        rules = Rules(
+            timedelta(days=settings.future_tolerance_days),
+            settings.progress_notifications,
+            settings.cache_max_essays,
+        )
+        deciding = DecidingProcess(opens, rules)
     metrics.watch(status)
     use_case = IngestMicroBatch(
         store,
@@ -61,7 +83,13 @@ def ingester(
         notes_progress=settings.progress_notifications,
     )
     return Ingester(
-        use_case, settings, servers.bootstrap_servers, metrics, status, tracer=_of_messages(tracer)
+        use_case,
+        settings,
+        servers.bootstrap_servers,
+        metrics,
+        status,
+        tracer=_of_messages(tracer),
+        deciding=deciding,
     )
 
 

@@ -22,6 +22,7 @@ from application.ports import (
 )
 from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate, batch_stream_id
+from infrastructure.eventstore.event_registry import event_codec
 from tests.support.fake_store import random_text
 from tests.support.given import Message, play, registered, slot_assigned, spellcheck_failed, spellchecked
 
@@ -140,6 +141,15 @@ class EventStoreContract:
             ("batch-b1", 2),
         ]
         assert [notification_id for notification_id, _, _ in log] == [1, 2, 3]
+
+    def test_events_that_were_encoded_before_are_appended_like_others(self, subject: StoreUnderTest) -> None:
+        one, two = recorded_by(registered("é1")), recorded_by(registered("e2"), batch_id="b2")
+        with subject.store.transaction() as transaction:
+            transaction.append_rows(event_codec().rows_of([*one, *two]), [])
+        with pytest.raises(StreamConflictError), subject.store.transaction() as transaction:
+            transaction.append_rows(event_codec().rows_of(two), [])
+
+        assert loaded(subject.store, "batch-b1", "batch-b2") == {"batch-b1": one, "batch-b2": two}
 
     def test_a_transaction_sees_what_it_appended(self, subject: StoreUnderTest) -> None:
         events = recorded_by(registered("e1"))

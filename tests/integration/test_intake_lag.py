@@ -6,10 +6,8 @@ from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry
 
-from application.messages import IncomingMessage
 from infrastructure.intake.lag import IntakeLag
 from infrastructure.telemetry import RoleMetrics
-from tests.support.ingesting import intake_of
 
 TOPIC = "huleedu.essay.spellcheck.results.v1"
 
@@ -23,8 +21,7 @@ class Shown:
         self.lag = IntakeLag(RoleMetrics(self.registry), lambda: self.now)
 
     def take_in(self, *, sent_at: float) -> None:
-        message = IncomingMessage(TOPIC, 0, 7, int(sent_at * 1000), None, b"not json")
-        self.lag.taken_in([intake_of(message)])
+        self.lag.taken_in([(TOPIC, 0, int(sent_at * 1000))])
 
     @property
     def seconds(self) -> float | None:

@@ -27,8 +27,9 @@ class Metered:
         self.status = RoleStatus("ingester")
         meter = IntakeMeter(RoleMetrics(self.registry), self.status)
         taken = Ingestion(FakeEventStore()).insist(intakes)
+        times = [(i.message.topic, i.message.partition, i.message.timestamp_ms) for i in intakes]
         with capture_logs(processors=[merge_contextvars]) as lines:
-            meter.taken_in(taken, intakes, 0.01)
+            meter.taken_in(taken, times, 0.01)
         self.lines: list[Any] = list(lines)
 
     def count(self, name: str, **labels: str) -> float | None:

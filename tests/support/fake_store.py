@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from enum import StrEnum, auto
+from struct import unpack_from
 from typing import Final
 
 from eventsourcing.persistence import OperationalError, StoredEvent
@@ -151,6 +152,13 @@ class FakeTransaction:
 
     def append(self, events: Sequence[DomainEvent], moves: Sequence[Advance]) -> None:
         """Append and move, or raise what the real store raises."""
+        self._append([self._encoded(event) for event in events], moves)
+
+    def append_rows(self, rows: bytes, moves: Sequence[Advance]) -> None:
+        """Append what the codec has encoded, and move."""
+        self._append(list(_events_in(rows)), moves)
+
+    def _append(self, events: Sequence[StoredEvent], moves: Sequence[Advance]) -> None:
         self._store.on_step(Step.APPEND)
         self._store.take_lock(self)
         stale = [move for move in moves if self._position(move.name) != move.expected]
@@ -159,12 +167,10 @@ class FakeTransaction:
             raise StalePositionError(f"Another owner is at work: {'; '.join(moved)}.")
         self._positions.update((move.name, move.to) for move in moves)
         self._marks.update((move.name, move.mark) for move in moves)
-        for event in events:
-            stored = self._encoded(event)
-            if any(
-                s.originator_version == stored.originator_version for s in self._stored(event.originator_id)
-            ):
-                raise StreamConflictError(f"{event.originator_id} has version {event.originator_version}")
+        for stored in events:
+            stream_id, version = str(stored.originator_id), stored.originator_version
+            if any(known.originator_version == version for known in self._stored(stream_id)):
+                raise StreamConflictError(f"{stream_id} has version {version}")
             self._events.append((self._store.next_notification_id(), stored))
 
     def count(self, counts: Mapping[tuple[str, int], IntakeCounts]) -> None:
@@ -204,6 +210,21 @@ class FakeTransaction:
             return [self._store.codec.to_domain_event(event) for event in stored]
         except UndecodableEventError as error:
             return UnreadableEvents(stored[-1].originator_version, f"{error.place}: {error.reason}")
+
+
+def _events_in(rows: bytes) -> Iterator[StoredEvent]:
+    """Read rows of PostgreSQL's binary COPY: the number of fields, then the length and the bytes of each."""
+    at = 0
+    while at < len(rows):
+        [number] = unpack_from(">h", rows, at)
+        at += 2
+        fields = []
+        for _ in range(number):
+            [length] = unpack_from(">i", rows, at)
+            fields.append(rows[at + 4 : at + 4 + length])
+            at += 4 + length
+        stream_id, version, topic, state = fields
+        yield StoredEvent(stream_id.decode(), int.from_bytes(version, signed=True), topic.decode(), state)
 
 
 def summed(one: IntakeCounts, other: IntakeCounts) -> IntakeCounts:

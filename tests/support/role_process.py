@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx
+import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from infrastructure.local.processes import GuardedProcess, free_port, tail
@@ -44,6 +45,12 @@ class RoleProcess:
     def url(self) -> str:
         """Where the role answers for its health, and a role with an API for everything else."""
         return self._url
+
+    @property
+    def children(self) -> list[psutil.Process]:
+        """The processes that it has started."""
+        assert isinstance(self._process, ForkedCommand), "the guard of a command is not the command"
+        return psutil.Process(self._process.pid).children()
 
     @property
     def exit_code(self) -> int | None:

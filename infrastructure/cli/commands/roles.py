@@ -7,11 +7,22 @@ from typing import Annotated
 import typer
 
 
-def ingest() -> None:
-    """Run an ingester. Several processes share the partitions."""
+def ingest(
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=2,
+            help="2: in a backlog, a second process reads messages and decides on them. Default: "
+            "RAS_INGEST_PROCESSES, else 2 where there are two cores.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Run an ingester. Several of them share the partitions."""
     from infrastructure.cli import roles as work
 
-    work.ingest()
+    work.ingest(processes)
 
 
 def publish(

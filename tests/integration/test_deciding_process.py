@@ -1,0 +1,222 @@
+"""A second process decides on messages: what it decided is recorded, or done again, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from functools import partial
+
+import psutil
+import pytest
+
+from application.aggregates import AggregateCache
+from application.ingest import NOWHERE_FURTHER, IngestMicroBatch
+from application.ports import StalePositionError
+from domain.dead_letters import MessageDeadLettered, Reason
+from infrastructure.demo.message import UpstreamMessage
+from infrastructure.demo.stream import stream
+from infrastructure.eventstore.store import EventStore
+from infrastructure.intake.deciding_process import DecidingProcess, Rules
+from infrastructure.intake.incoming import Raw
+from infrastructure.intake.writing import BACKLOG_MESSAGES, MicroBatchWriter, Portion
+from infrastructure.postgres.schema import initialise
+from infrastructure.roles.bootstrap import deciding_store
+from tests.support.accounts import check_as_undisturbed, recorded_events
+from tests.support.ingesting import Ingestion, in_partitions, intakes_of, messages_of, small_batch
+from tests.support.postgres_probe import PostgresProbe, opened_store, probe
+from tests.support.waiting import wait_until
+
+_TOLERANCE = timedelta(days=365)
+_SIZE = 60
+"""Messages in a micro-batch."""
+
+pytestmark = pytest.mark.anyio
+
+
+def raws_of(messages: Sequence[UpstreamMessage]) -> list[Raw]:
+    """Return the records in which `messages` lie."""
+    return [
+        (m.topic, m.partition, m.offset, m.timestamp_ms, m.key, m.value, m.headers, None)
+        for m in in_partitions(messages)
+    ]
+
+
+class Writing:
+    """An ingester's writer with a second process, on a real store."""
+
+    def __init__(self, store: EventStore, database_url: str) -> None:
+        self.use_case = IngestMicroBatch(store, AggregateCache(10_000))
+        rules = Rules(_TOLERANCE, notes_progress=True, cache_max_essays=10_000)
+        self.process = DecidingProcess(partial(deciding_store, database_url, "WARNING", "json"), rules)
+        self.writer = MicroBatchWriter(self.use_case, self.process, future_tolerance=_TOLERANCE)
+        self.positions: dict[tuple[str, int], int] = {}
+        self._at_work = asyncio.Lock()
+
+    @property
+    def processes(self) -> list[psutil.Process]:
+        """The second process, if it runs."""
+        return [
+            child
+            for child in psutil.Process().children()
+            if any("spawn_main" in part for part in child.cmdline())
+        ]
+
+    def prepare(self, records: Sequence[Raw]) -> None:
+        """Read the positions, and wait until the second process is ready."""
+        partitions = dict.fromkeys((record[0], record[1]) for record in records)
+        self.positions.update(self.use_case.positions(list(partitions)))
+        self.writer.note_fetched(BACKLOG_MESSAGES)
+        wait_until(lambda: self.process.is_ready, what="the second process is ready", deadline_s=90)
+
+    async def begin(self, records: list[Raw]) -> Portion:
+        return await self.writer.begin(records, self.positions, self._at_work)
+
+    def write(self, portion: Portion) -> None:
+        self.writer.write(portion, self.positions, NOWHERE_FURTHER)
+
+    async def ingest(self, records: Sequence[Raw]) -> list[bool]:
+        """Ingest `records`, beginning one micro-batch ahead; return which were decided on by the second process."""
+        elsewhere: list[bool] = []
+        begun = await self.begin(list(records[:_SIZE]))
+        for at in range(_SIZE, len(records) + _SIZE, _SIZE):
+            following = await self.begin(list(records[at : at + _SIZE])) if at < len(records) else None
+            elsewhere.append(begun.ticket is not None and self.process.is_next(begun.ticket))
+            self.write(begun)
+            if following is None:
+                break
+            begun = following
+        return elsewhere
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[PostgresProbe]:
+    """A look into a database with the tables of RAS."""
+    initialise(database_url)
+    with probe(database_url) as looking:
+        yield looking
+
+
+@pytest.fixture
+def store(database: PostgresProbe, database_url: str) -> Iterator[EventStore]:
+    """The event store of that database."""
+    with opened_store(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def writing(store: EventStore, database_url: str) -> Iterator[Writing]:
+    """A writer, whose second process ends with the test."""
+    made = Writing(store, database_url)
+    yield made
+    made.writer.stop()
+    assert made.processes == []
+
+
+async def test_what_the_second_process_decides_is_recorded(writing: Writing, database: PostgresProbe) -> None:
+    messages = list(stream(7, 12, class_sizes=(1, 8), disorder=0.3, repeats=0.2))
+    records = raws_of(messages)
+    writing.prepare(records)
+
+    elsewhere = await writing.ingest(records)
+
+    assert all(elsewhere)
+    assert len(elsewhere) > 3
+    assert database.value("SELECT sum(taken_in) FROM ras.intake_counts") == len(messages)
+    check_as_undisturbed(database, messages)
+
+
+async def test_what_was_decided_after_something_that_is_not_recorded_is_void(
+    writing: Writing, database: PostgresProbe
+) -> None:
+    messages = list(stream(8, 6, class_sizes=(8,)))
+    records = raws_of(messages)
+    writing.prepare(records)
+    await writing.begin(records[:_SIZE])  # and dropped, as at a seek
+    late = await writing.begin(records[_SIZE : 2 * _SIZE])
+    writing.writer.void()
+
+    await writing.ingest(records[:_SIZE])
+    writing.write(late)
+    elsewhere = await writing.ingest(records[2 * _SIZE :])
+
+    assert late.ticket is not None
+    assert any(elsewhere), "the second process works again"
+    check_as_undisturbed(database, messages)
+
+
+async def test_another_ingester_that_writes_to_the_same_streams_is_noticed(
+    writing: Writing, store: EventStore, database: PostgresProbe
+) -> None:
+    messages = messages_of(small_batch(essays=6))
+    records = raws_of(messages)
+    topics = sorted({record[0] for record in records})
+    mine, theirs = ([r for r in records if (r[0] in topics[:3]) is half] for half in (True, False))
+    writing.prepare(records)
+    begun = await writing.begin(mine)
+    other = Ingestion(store)
+    other.insist([i for i in intakes_of(messages) if i.message.topic not in topics[:3]])
+
+    taken = writing.writer.write(begun, writing.positions, NOWHERE_FURTHER)
+
+    assert theirs
+    assert taken.conflicts == 1
+    assert writing.use_case.is_contended
+    check_as_undisturbed(database, messages)
+
+
+async def test_an_ingester_goes_on_when_its_second_process_is_killed(
+    writing: Writing, database: PostgresProbe
+) -> None:
+    messages = list(stream(9, 8, class_sizes=(8,)))
+    records = raws_of(messages)
+    writing.prepare(records)
+    [second] = writing.processes
+    second.suspend()  # so that it has answered nothing yet
+    begun = [await writing.begin(records[at : at + _SIZE]) for at in (0, _SIZE)]
+    second.kill()
+    for portion in begun:
+        writing.write(portion)
+
+    elsewhere = await writing.ingest(records[2 * _SIZE :])
+
+    assert all(portion.ticket for portion in begun)
+    assert not any(elsewhere)
+    check_as_undisturbed(database, messages)
+
+
+async def test_a_message_that_the_store_refuses_becomes_a_dead_letter_alone(
+    writing: Writing, database: PostgresProbe
+) -> None:
+    messages = messages_of(small_batch("good", essays=4), small_batch("bad", essays=4, failed=1))
+    # Digits beyond 64 bits need the slower encoder, which does not write infinity.
+    beyond = b'"http_status":[1e999,%d]' % 10**30
+    records = [
+        (*record[:5], (record[5] or b"").replace(b'"http_status":502', beyond), *record[6:])
+        for record in raws_of(messages)
+    ]
+    writing.prepare(records)
+
+    await writing.ingest(records)
+
+    events = recorded_events(database)
+    [letter] = [event for event in events if isinstance(event, MessageDeadLettered)]
+    assert letter.reason is Reason.NOT_STORABLE
+    assert database.value("SELECT sum(taken_in) FROM ras.intake_counts") == len(messages)
+
+
+async def test_what_was_decided_on_a_store_that_was_restored_since_is_not_recorded(
+    writing: Writing, database: PostgresProbe
+) -> None:
+    records = raws_of(messages_of(small_batch(essays=40)))
+    writing.prepare(records)
+    await writing.ingest(records[:_SIZE])
+    begun = await writing.begin(records[_SIZE:])
+    before = database.log()
+    # The other positions stay, as if nothing had been read from these partitions between the backup and now.
+    database.execute("UPDATE ras.positions SET position = position - 1 WHERE name LIKE 'ingester/%%'")
+
+    with pytest.raises(StalePositionError):
+        writing.write(begun)
+
+    assert database.log() == before
