@@ -74,49 +74,50 @@ ENGLISH: Final[Mapping[Kind, str]] = {
         "chance gives 50 %, the final scores promise {promised:.}). Do not rely on these scores, whatever SSR and "
         "split-half reliability are."
     ),
-    Kind.ONE_DECISION: "There is only one decision: it places two items, and nothing can be told of its errors.",
+    Kind.ONE_DECISION: "There is only one decision: it places two texts, and nothing can be told of its errors.",
     Kind.NEGATIVE_SSR: (
-        "SSR is negative ({ssr:.}): the errors are larger than the spread of the scores, so the order of the items "
+        "SSR is negative ({ssr:.}): the errors are larger than the spread of the scores, so the order of the texts "
         "tells nothing yet."
     ),
     Kind.ITSELF: (
-        "{itself:decision compares|decisions compare} an item with itself ({names:and}); each such decision counts as "
-        "two comparisons and one win of that item."
+        "{itself:decision compares|decisions compare} a text with itself ({names:and}); each such decision counts as "
+        "two comparisons and one win of that text."
     ),
     Kind.GROUPS: (
-        "The comparisons fall into {n:group|groups} of items that no decision connects; scores, errors and "
+        "The comparisons fall into {n:group|groups} of texts that no decision connects; scores, errors and "
         "reliability hold within a group, and there is no ranking across groups."
     ),
     Kind.WEAK_LINK: (
-        "Weak link: {n:decision joins|decisions join} {one:and} ({one_size:item|items}) and {other:and} "
-        "({other_size:item|items}). Any difference across has a standard error of at least {se:.} logits, whatever "
-        "the se of the items are, and few decisions the other way could swap the two groups. Judge pairs across."
+        "Weak link: {n:decision joins|decisions join} {one:and} ({one_size:text|texts}) and {other:and} "
+        "({other_size:text|texts}). Each difference between the two groups has a standard error of at least "
+        "{se:.} logits, however small the standard errors of the texts are, and a few decisions the other way could "
+        "swap the groups. Judge pairs of one text from each group."
     ),
-    Kind.MORE_WEAK_LINKS: "{n:further weak link is|further weak links are} in the table of weak links.",
+    Kind.MORE_WEAK_LINKS: "{n:further weak link was|further weak links were} found.",
     Kind.ONE_WAY: (
-        "One way only: {winners:and} ({winners_size:item|items}) won {n:decision|decisions} with {losers:and} "
-        "({losers_size:item|items}) and lost none. How far apart the two sets are is not in the decisions; it rests "
+        "One way only: {winners:and} ({winners_size:text|texts}) won {n:decision|decisions} with {losers:and} "
+        "({losers_size:text|texts}) and lost none. How far apart the two sets are is not in the decisions; it rests "
         "on the adjustment of the scores. Compare the penalised scores (Firth)."
     ),
     Kind.WON_OR_LOST_ALL: (
-        "{n:item|items} won or lost every comparison ({names:and}): how far from the rest is not in the decisions; it "
+        "{n:text|texts} won or lost every comparison ({names:and}): how far from the rest is not in the decisions; it "
         "rests on the adjustment of the scores. Compare the penalised scores (Firth)."
     ),
     Kind.BALANCED: (
-        "(Nearly) all decisions between some sets of items went one way, so that the usual scores would rest on "
-        "their adjustment alone. These scores also count each item as compared with one imaginary item, with a part "
+        "(Nearly) all decisions between some sets of texts went one way, so that the usual scores would rest on "
+        "their adjustment alone. These scores also count each text as compared with one imaginary text, with a part "
         "of a win and of a loss: they stay finite, and move smoothly with each further decision."
     ),
     Kind.JUDGE_SECOND: (
-        "Judge {judge} chose the item shown second in {hits} of {n:decision|decisions} ({share:.}, 95 % interval "
+        "Judge {judge} chose the text shown second in {hits} of {n:decision|decisions} ({share:.}, 95 % interval "
         "{lower:.} to {upper:.}; 50 % is expected): the position decides, not only the text."
     ),
     Kind.JUDGE_FIRST: (
-        "Judge {judge} chose the item shown first in {hits} of {n:decision|decisions} ({share:.}, 95 % interval "
+        "Judge {judge} chose the text shown first in {hits} of {n:decision|decisions} ({share:.}, 95 % interval "
         "{lower:.} to {upper:.}; 50 % is expected): the position decides, not only the text."
     ),
     Kind.POSITION: (
-        "The position matters: of two equal items the one shown first is chosen in {chance:.} of comparisons (order "
+        "The position matters: of two equal texts the one shown first is chosen in {chance:.} of comparisons (order "
         "effect {delta:.} logits, 95 % interval {lower:.} to {upper:.}). Compare the scores with and without it."
     ),
     Kind.CONTRARY: (
@@ -133,10 +134,10 @@ ENGLISH: Final[Mapping[Kind, str]] = {
         "test, and do not compare SSR with that of sessions whose pairs were random."
     ),
     Kind.FEW: (
-        "{few} of {n:item|items} had fewer than {limit} comparisons: such places may well change with more decisions."
+        "{few} of {n:text|texts} had fewer than {limit} comparisons: such places may well change with more decisions."
     ),
     Kind.LOOK_ALIKES: (
-        "Names that look alike are kept apart as different items: {names:and}. If they mean the same item, write "
+        "Names that look alike are kept apart as different texts: {names:and}. If they mean the same text, write "
         "them the same way and score again."
     ),
     Kind.LOOK_ALIKE_JUDGES: (
@@ -161,10 +162,10 @@ ENGLISH: Final[Mapping[Kind, str]] = {
     ),
     Kind.TIES: (
         "{ties} of {n:comparison was|comparisons were} undecided. They count half a win on each side (Davidson's "
-        "model); two equal items would be undecided in {chance:.} of comparisons."
+        "model); two equal texts would be undecided in {chance:.} of comparisons."
     ),
     Kind.APPROXIMATED: (
-        "With more than {limit:connected item|connected items}, full standard errors and intervals are estimated from {draws} "
+        "With more than {limit:connected text|connected texts}, full standard errors and intervals are estimated from {draws} "
         "draws: they are known to about 6 %."
     ),
 }

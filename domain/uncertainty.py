@@ -25,13 +25,8 @@ import numpy as np
 from domain.bradley_terry import DECIMALS, Estimate, ItemScore, ranked
 from domain.comparison_graph import FloatArray, IndexArray
 from domain.firth import firth_scores
-from domain.laplacian import FEW_DRAWS, LARGEST_DENSE, Laplacian
+from domain.laplacian import Laplacian
 from domain.proportions import Z_95
-
-APPROXIMATED = (
-    f"With more than {LARGEST_DENSE:,} connected items, full standard errors and intervals are estimated from "
-    f"{FEW_DRAWS} draws: they are known to about 6 %."
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ _NAMED = 5
 
 
 class Count(int):
-    """A whole number; `{:decision|decisions}` is "1 decision" or "1,200 decisions", `{}` "1,200"."""
+    """A whole number; `{:decision|decisions}` is "1 decision" or "1,200 decisions", `{}` "1,200", `{:~}` "1 200"."""
 
     def __format__(self, spec: str) -> str:
-        if not spec:
-            return f"{int(self):,}"
+        if spec in ("", "~"):
+            return f"{int(self):,}".replace(",", "\u00a0" if spec else ",")
         singular, _, plural = spec.partition("|")
         # A template with the numeral of another language ends in "~": thousands are then set apart by a space.
         written = f"{int(self):,}"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from application.judging_report.contents import ReportContents
-from application.judging_report.figures import Figure
+from application.judging_report.figures import Figure, surprises_table
 from application.judging_report.texts import NOTICES, TEXTS, Language
 from domain.notices import sentence
 
@@ -17,7 +17,7 @@ def report_json(
     """Return a JSON object; `svg` is null where a figure was not drawn."""
     texts = TEXTS[language]
     notices = contents.quality.findings.notices
-    columns = texts.columns("number", "judge", "chosen", "not_chosen", "probability", "justification")
+    columns, rows = surprises_table(contents, texts)
     return json.dumps(
         {
             "title": contents.title,
@@ -38,11 +38,8 @@ def report_json(
             "surprises": {
                 "title": texts["surprises"],
                 "sentence": texts["surprises_say"],
-                "columns": list(columns),
-                "rows": [
-                    (s.number, s.judge, s.chosen, s.not_chosen, s.probability, s.justification or "")
-                    for s in contents.surprises
-                ],
+                "columns": columns,
+                "rows": rows,
             },
         }
     )

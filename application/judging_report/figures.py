@@ -1,52 +1,25 @@
-"""The figures of a judging report as Vega-Lite specifications (version 5), and the tables behind them.
-
-Colours are CSS variables and `currentColor`, which a renderer passes through: one drawing serves light and dark pages.
-`for_print` puts fixed colours in their place, for files that stand alone.
-"""
+"""The figures of a judging report as Vega-Lite specifications (version 5), and the tables behind them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
 from application.judging_report.contents import ReportContents
+from application.judging_report.specs import ACCENT, Spec, in_language, intervals, line_per_name, spec_of
 from application.judging_report.texts import Texts
 from domain.collation import sort_key
+from domain.proportions import Share
+from domain.wording import Count, Percent
 
-Spec = dict[str, Any]
 Rows = Sequence[Sequence[Any]]
 
-SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v5.json"
 MOST_BARS: Final = 200
 """Items in a figure that has a line for each; of more the best, the worst and every k-th between are drawn."""
 _MOST_CELLS: Final = 50
-_WIDTH: Final = 620
-_ACCENT, _WARN, _GRID = "var(--accent)", "var(--warn)", "var(--grid)"
-_FIXED: Final[Mapping[str, str]] = {
-    _ACCENT: "#1f5fa8",
-    _WARN: "#b3261e",
-    _GRID: "#dddddd",
-    "currentColor": "#111111",
-}
-_CONFIG: Final[Spec] = {
-    "background": None,
-    "font": "sans-serif",
-    "view": {"stroke": None},
-    "axis": {
-        "labelColor": "currentColor",
-        "titleColor": "currentColor",
-        "domainColor": "currentColor",
-        "tickColor": "currentColor",
-        "gridColor": _GRID,
-        "labelLimit": 220,
-    },
-    "legend": {"labelColor": "currentColor", "titleColor": "currentColor"},
-    "text": {"color": "currentColor"},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +36,7 @@ class Figure:
 
 def figures(contents: ReportContents, texts: Texts, locale: str) -> list[Figure]:
     """All figures in the order of the report."""
-    return [
+    found = [
         _scores(contents, texts),
         *_scaled(contents, texts),
         _forward_test(contents, texts),
@@ -73,62 +46,17 @@ def figures(contents: ReportContents, texts: Texts, locale: str) -> list[Figure]
         _matrix(contents, texts),
         _next_pairs(contents, texts),
     ]
-
-
-def for_print(spec: Spec) -> Spec:
-    """The specification with fixed colours on white."""
-    written = json.dumps(spec)
-    for variable, colour in _FIXED.items():
-        written = written.replace(variable, colour)
-    fixed: Spec = json.loads(written)
-    fixed["config"]["background"] = "white"
-    return fixed
-
-
-def _spec(title: str, values: list[dict[str, Any]], layers: list[Spec], **more: Any) -> Spec:
-    return {
-        "$schema": SCHEMA,
-        "description": title,
-        "width": _WIDTH,
-        # Names are measured by the renderer's font and written in the reader's, which may be wider.
-        "padding": {"left": 36, "right": 14, "top": 6, "bottom": 6},
-        "data": {"values": values},
-        "layer": layers,
-        "config": _CONFIG,
-        **more,
-    }
-
-
-def _line_per_name(field: str) -> Spec:
-    return {"field": field, "type": "nominal", "sort": None, "title": None}
-
-
-def _intervals(
-    title: str, x_title: str, values: list[dict[str, Any]], *, limit: float | None = None, zero: bool = False
-) -> Spec:
-    """A dot and its interval per name, misfits in another colour, and a rule at a limit."""
-    y = _line_per_name("name")
-    colour = {"condition": {"test": "datum.flagged", "value": _WARN}, "value": _ACCENT}
-    scale = {"zero": zero}
-    layers: list[Spec] = [
-        {
-            "mark": {"type": "rule", "strokeWidth": 1.5},
-            "encoding": {
-                "y": y,
-                "x": {"field": "lower", "type": "quantitative", "title": x_title, "scale": scale},
-                "x2": {"field": "upper"},
-                "color": colour,
-            },
-        },
-        {
-            "mark": {"type": "point", "filled": True, "size": 40},
-            "encoding": {"y": y, "x": {"field": "value", "type": "quantitative"}, "color": colour},
-        },
+    return [
+        each if each.spec is None else replace(each, spec=in_language(each.spec, locale)) for each in found
     ]
-    if limit is not None:
-        rule = {"mark": {"type": "rule", "strokeDash": [4, 3], "color": "currentColor"}}
-        layers.append(rule | {"encoding": {"x": {"datum": limit, "type": "quantitative"}}})
-    return _spec(title, values, layers, height={"step": 13})
+
+
+def _percent(share: float | None) -> Percent | None:
+    return None if share is None else Percent(share)
+
+
+def _percents(share: Share) -> tuple[Percent | None, ...]:
+    return tuple(map(_percent, (share.share, share.lower, share.upper)))
 
 
 def _scores(contents: ReportContents, texts: Texts) -> Figure:
@@ -151,7 +79,7 @@ def _scores(contents: ReportContents, texts: Texts) -> Figure:
         item=contents.scores.items[0].item, best=top.best_rank, worst=top.worst_rank, n=len(pairs)
     )
     columns = texts.columns("rank", "item", "theta", "se", "se_full", "ranks", "firth", "comparisons", "wins")
-    return Figure("scores", title, sentence, _intervals(title, texts["logits"], values), columns, rows)
+    return Figure("scores", title, sentence, intervals(title, texts["logits"], values), columns, rows)
 
 
 def _scaled(contents: ReportContents, texts: Texts) -> list[Figure]:
@@ -193,16 +121,18 @@ def _forward_test(contents: ReportContents, texts: Texts) -> Figure:
     else:
         sentence = texts["forward_good" if test.better_than_chance else "forward_bad"]
     rows = [
-        (texts["found"], test.correct.share, test.correct.lower, test.correct.upper),
-        (texts["promised"], test.promised_share, None, None),
-        (texts["chance"], 0.5, None, None),
+        (texts["found"], *_percents(test.correct)),
+        (texts["promised"], _percent(test.promised_share), None, None),
+        (texts["chance"], Percent(0.5), None, None),
     ]
     values = [
         {"name": name, "value": share, "lower": lower or share, "upper": upper or share, "flagged": False}
         for name, share, lower, upper in rows
         if share is not None
     ]
-    spec = _intervals(title, texts["share_predicted"], values, limit=0.5) if len(values) > 1 else None
+    spec = (
+        intervals(title, texts["share_predicted"], values, limit=0.5, share=True) if len(values) > 1 else None
+    )
     return Figure(
         "forward-test", title, sentence, spec, texts.columns("what", "share", "lower", "upper"), rows
     )
@@ -214,7 +144,7 @@ def _growth(contents: ReportContents, texts: Texts) -> Figure:
     values = [{"n": p.decisions, "ssr": p.ssr} for p in points if p.ssr is not None]
     layers: list[Spec] = [
         {
-            "mark": {"type": "line", "point": {"color": _ACCENT}, "color": _ACCENT},
+            "mark": {"type": "line", "point": {"color": ACCENT}, "color": ACCENT},
             "encoding": {
                 "x": {"field": "n", "type": "quantitative", "title": texts["decisions"]},
                 "y": {"field": "ssr", "type": "quantitative", "title": "SSR", "scale": {"zero": False}},
@@ -227,7 +157,7 @@ def _growth(contents: ReportContents, texts: Texts) -> Figure:
     ]
     rows = [(p.decisions, p.items, p.components, p.ssr) for p in points]
     columns = texts.columns("decisions", "items", "groups", "ssr")
-    spec = _spec(title, values, layers, height=220) if values else None
+    spec = spec_of(title, values, layers, height=220) if values else None
     return Figure("growth", title, texts["growth_says"], spec, columns, rows)
 
 
@@ -240,12 +170,12 @@ def _infit_of_items(contents: ReportContents, texts: Texts) -> Figure:
         {"name": i.item, "value": i.infit, "lower": i.infit, "upper": i.infit, "flagged": i.item in misfits}
         for i in ordered[:40]
     ]
-    sentence = texts["misfits_none"] if not misfits else texts["misfits_some"].format(n=len(misfits))
+    sentence = texts["misfits_none"] if not misfits else texts["misfits_some"].format(n=Count(len(misfits)))
     rows = [
         (i.item, i.infit, i.outfit, i.comparisons, texts["yes"] if i.item in misfits else "") for i in ordered
     ]
     columns = texts.columns("item", "infit", "outfit", "comparisons", "misfit")
-    spec = _intervals(title, "infit", values, limit=limit)
+    spec = intervals(title, texts["col_infit"], values, limit=limit)
     return Figure("item-infit", title, sentence, spec, columns, rows)
 
 
@@ -273,9 +203,8 @@ def _judges(contents: ReportContents, texts: Texts, locale: str) -> list[Figure]
                 fits[check.judge].decisions,
                 check.infit,
                 check.infit_limit,
-                check.agreement.share,
             ),
-            *(check.agreement.lower, check.agreement.upper, check.agreement_limit),
+            *(*_percents(check.agreement), _percent(check.agreement_limit)),
             *(texts[f"verdict_{check.verdict.value}"], contents.mean_times_s.get(check.judge)),
         )
         for check in checks
@@ -296,7 +225,7 @@ def _judges(contents: ReportContents, texts: Texts, locale: str) -> list[Figure]
             "seconds",
         )
     )
-    spec = _intervals(title, texts["agreement"], values, limit=0.5) if values else None
+    spec = intervals(title, texts["agreement"], values, limit=0.5, share=True) if values else None
     found = [Figure("judges", title, sentence, spec, columns, rows)]
     if findings.position is not None:
         found.append(_position(contents, texts, locale))
@@ -318,16 +247,18 @@ def _position(contents: ReportContents, texts: Texts, locale: str) -> Figure:
         }
         for judge in judges
     ]
-    rows = [
-        (j.judge, j.first.hits, j.first.n, j.first.share, j.first.lower, j.first.upper, j.p_value)
-        for j in judges
-    ]
+    rows = [(j.judge, j.first.hits, j.first.n, *_percents(j.first), j.p_value) for j in judges]
     flagged = [judge.judge for judge in judges if judge.flagged]
     title = texts["position"]
     sentence = texts["position_some"].format(names=", ".join(flagged)) if flagged else texts["position_none"]
     columns = texts.columns("judge", "first", "decisions", "share", "lower", "upper", "p")
     return Figure(
-        "position", title, sentence, _intervals(title, texts["share_first"], values, limit=0.5), columns, rows
+        "position",
+        title,
+        sentence,
+        intervals(title, texts["share_first"], values, limit=0.5, share=True),
+        columns,
+        rows,
     )
 
 
@@ -356,21 +287,28 @@ def _matrix(contents: ReportContents, texts: Texts) -> Figure:
     ]
     title = texts["matrix"]
     step = 12 if groups > 20 else 22
-    scheme = {"domain": [0, 1], "range": ["#c0562f", "#f2f0ea", "#1f5fa8"]}
+    # Mixed in RGB: along the default, hues, green lies between red and blue.
+    scheme = {"domain": [0, 0.5, 1], "range": ["#b3261e", "#cfcfd6", "#1f5fa8"], "interpolate": "rgb"}
     axis = {"labelLimit": 120}
     layer: Spec = {
         "mark": "rect",
         "encoding": {
-            "y": {**_line_per_name("row"), "scale": {"domain": names}, "axis": axis},
+            "y": {**line_per_name("row"), "scale": {"domain": names}, "axis": axis},
             "x": {
-                **_line_per_name("column"),
+                **line_per_name("column"),
                 "scale": {"domain": names},
                 "axis": {**axis, "labelAngle": -90},
             },
-            "color": {"field": "share", "type": "quantitative", "scale": scheme, "title": texts["share_won"]},
+            "color": {
+                "field": "share",
+                "type": "quantitative",
+                "scale": scheme,
+                "title": texts["share_won"],
+                "legend": {"format": ".0%", "values": [0, 0.5, 1]},
+            },
         },
     }
-    spec = _spec(title, cells, [layer], height={"step": step}) | {"width": {"step": step}}
+    spec = spec_of(title, cells, [layer], height={"step": step}) | {"width": {"step": step}}
     pairs = sorted(
         zip(
             counts.low.tolist(),
@@ -396,6 +334,16 @@ def _next_pairs(contents: ReportContents, texts: Texts) -> Figure:
     ]
     columns = texts.columns("item", "other", "reason")
     return Figure("next-pairs", texts["next_pairs"], texts["next_pairs_say"], None, columns, rows)
+
+
+def surprises_table(contents: ReportContents, texts: Texts) -> tuple[Sequence[str], Rows]:
+    """Headings and rows: the most surprising decisions."""
+    columns = texts.columns("number", "judge", "chosen", "not_chosen", "probability", "justification")
+    rows = [
+        (s.number, s.judge, s.chosen, s.not_chosen, Percent(s.probability), s.justification)
+        for s in contents.surprises
+    ]
+    return columns, rows
 
 
 def _thinned(pairs: list[Any]) -> list[Any]:

@@ -9,15 +9,22 @@ from domain.notices import Kind
 
 TEXTS: Final[Mapping[str, str]] = {
     "report": "Bedömningsrapport",
-    "summary": "{decisions} beslut om {items} texter av {judges} bedömare.",
+    "untitled": "Jämförande bedömning av {items:text|texter~}",
+    "job_title": "Bedömningsomgång {job}",
+    "summary": "{decisions:beslut|beslut~} om {items:text|texter~} av {judges:bedömare|bedömare~}.",
+    "intro": (
+        "Bedömarna såg två texter i taget och valde den bättre. Alla val tillsammans ger varje text en poäng. Poängen säger var "
+        "en text står bland dessa texter; den är varken ett betyg eller ett antal rätt."
+    ),
     "trust": "Vad man bör veta innan man litar på siffrorna",
     "nothing": "Ingen kontroll gav skäl till misstro.",
     "reliability": (
-        "Reliabiliteten (SSR) är {ssr}: enligt modellen själv är den andelen av skillnaderna mellan poängen inte fel. "
-        "1 är det högsta möjliga; 0,8 brukar krävas."
+        "Poängens reliabilitet (SSR, scale separation reliability) är {ssr}: enligt modellen själv är den andelen av "
+        "skillnaderna mellan poängen verklig och resten slump. 1 är det högsta möjliga; 0,8 brukar krävas."
     ),
     "reliability_none": "Det finns inget gemensamt mått på reliabilitet: alla texter hänger inte ihop, eller alla poäng är lika.",
     "table": "Tabellen bakom figuren",
+    "not_printed": "Tabellen har {n:rad|rader~} och skrivs inte ut. Den finns i filen som den här sidan skrevs ut från.",
     "scores": "Poäng med 95-procentiga intervall",
     "scores_say": (
         "Ju längre till höger, desto bättre bedömdes texten. Där linjer överlappar är ordningen osäker: {item}, på "
@@ -53,17 +60,20 @@ TEXTS: Final[Mapping[str, str]] = {
     "growth_says": "Där linjen har planat ut ger fler beslut av samma slag inte mycket. Den streckade linjen ligger vid 0,8.",
     "item_infit": "Texter som bedömarna inte är eniga om (infit)",
     "misfits_none": "Ingen text sticker ut: omkring 1 är väntat, och ingen ligger bortom den streckade linjen.",
-    "misfits_some": "{n} bortom den streckade linjen: besluten stämmer dåligt med deras poäng. Läs dem igen.",
+    "misfits_some": "{n:text|texter~} ligger bortom den streckade linjen: besluten där stämmer dåligt med poängen. Värt att läsa igen.",
     "judges": "Är varje bedömare enig med de andra?",
-    "judges_none": "Ingen bedömare beslutar tydligt annorlunda än de andra.",
-    "judges_some": "De här bedömarna beslutar annorlunda än de övriga: {names}. Tala med dem, eller se på poängen utan dem.",
+    "judges_none": "Ingen bedömare hittades som tydligt beslutar annorlunda än de andra.",
+    "judges_some": "Nej. {names} beslutade annorlunda än de övriga. Tala med dem, eller se på poängen utan dem.",
     "agreement": "andel beslut som de andra bedömarna skulle ha fattat dem",
     "position": "Föredras texten som visas först?",
     "position_none": "Nej: ingen bedömare väljer den första eller den andra texten tydligt oftare än varannan gång.",
-    "position_some": "Ja, av de här bedömarna: {names}. Deras beslut handlar om platsen, inte bara om texten.",
+    "position_some": "För {names} avgör platsen, inte bara texten: den streckade linjen ligger vid 50 %, och deras intervall ligger vid sidan av den.",
     "share_first": "andel beslut för texten som visades först",
     "matrix": "Vem vann mot vem",
-    "matrix_says": "Texterna i poängordning. Över diagonalen är blå rutor väntade beslut, röda är överraskningar.",
+    "matrix_says": (
+        "Varje ruta visar hur ofta radens text valdes framför kolumnens text; tomma rutor jämfördes inte. Texterna står i "
+        "poängordning: över diagonalen är blå rutor väntade beslut, röda är överraskningar."
+    ),
     "share_won": "andel vunna",
     "next_pairs": "Par att jämföra härnäst",
     "next_pairs_say": (
@@ -79,7 +89,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "decisions": "beslut",
     "yes": "ja",
     "none": "inga",
-    "method": "Metod {method}. Vad siffrorna betyder: docs/comparative-judgement.md.",
+    "method": "Beräknad av RAS (Result Aggregator Service), metod {method}.",
     "verdict_agrees": "enig",
     "verdict_deviating": "avviker",
     "verdict_contrary": "tvärtom",
@@ -128,7 +138,7 @@ TEXTS: Final[Mapping[str, str]] = {
 
 NOTICES: Final[Mapping[Kind, str]] = {
     Kind.NO_BETTER_THAN_CHANCE: (
-        "Framåttest: inte bättre än slumpen. Varje beslut förutsades från besluten före det; {hits} av {n:beslut|beslut~} "
+        "Framåttest: inte bättre än slumpen. Varje beslut förutsades från besluten före det; {hits:~} av {n:beslut|beslut~} "
         "blev som förutsagt ({share:,}, 95-procentigt intervall {lower:,} till {upper:,}; slumpen ger 50 %, poängen "
         "utlovar {promised:,}). Lita inte på poängen, vad SSR och delningsreliabilitet än är."
     ),
@@ -165,11 +175,11 @@ NOTICES: Final[Mapping[Kind, str]] = {
         "av en förlust: poängen förblir ändliga och rör sig jämnt med varje ytterligare beslut."
     ),
     Kind.JUDGE_FIRST: (
-        "Bedömaren {judge} valde texten som visades först i {hits} av {n:beslut|beslut~} ({share:,}, 95-procentigt intervall "
+        "Bedömaren {judge} valde texten som visades först i {hits:~} av {n:beslut|beslut~} ({share:,}, 95-procentigt intervall "
         "{lower:,} till {upper:,}; väntat är 50 %): platsen avgör, inte bara texten."
     ),
     Kind.JUDGE_SECOND: (
-        "Bedömaren {judge} valde texten som visades sist i {hits} av {n:beslut|beslut~} ({share:,}, 95-procentigt intervall "
+        "Bedömaren {judge} valde texten som visades sist i {hits:~} av {n:beslut|beslut~} ({share:,}, 95-procentigt intervall "
         "{lower:,} till {upper:,}; väntat är 50 %): platsen avgör, inte bara texten."
     ),
     Kind.POSITION: (
@@ -177,11 +187,11 @@ NOTICES: Final[Mapping[Kind, str]] = {
         "{delta:,} logits, 95-procentigt intervall {lower:,} till {upper:,}). Jämför poängen med och utan den."
     ),
     Kind.CONTRARY: (
-        "Bedömaren {judge} beslutar tvärtemot de andra: enig i {hits} av {n:beslut|beslut~} ({share:,}, 95-procentigt "
+        "Bedömaren {judge} beslutar tvärtemot de andra: enig i {hits:~} av {n:beslut|beslut~} ({share:,}, 95-procentigt "
         "intervall {lower:,} till {upper:,}; gräns {limit:,}), infit {infit:,} (gräns {infit_limit:,})."
     ),
     Kind.DEVIATING: (
-        "Bedömaren {judge} beslutar annorlunda än de andra: enig i {hits} av {n:beslut|beslut~} ({share:,}, 95-procentigt "
+        "Bedömaren {judge} beslutar annorlunda än de andra: enig i {hits:~} av {n:beslut|beslut~} ({share:,}, 95-procentigt "
         "intervall {lower:,} till {upper:,}; gräns {limit:,}), infit {infit:,} (gräns {infit_limit:,})."
     ),
     Kind.ADAPTIVE: (
@@ -190,7 +200,7 @@ NOTICES: Final[Mapping[Kind, str]] = {
         "omgångar med slumpade par."
     ),
     Kind.FEW: (
-        "{few} av {n:text|texter~} har färre än {limit} jämförelser: deras platser kan mycket väl ändras med fler beslut."
+        "{few:~} av {n:text|texter~} har färre än {limit} jämförelser: deras platser kan mycket väl ändras med fler beslut."
     ),
     Kind.LOOK_ALIKES: (
         "Namn som ser likadana ut hålls isär som olika texter: {names:och|till}. Om de avser samma text, skriv dem likadant "
@@ -201,7 +211,7 @@ NOTICES: Final[Mapping[Kind, str]] = {
         "likadant och räkna om."
     ),
     Kind.CANNOT_TELL: (
-        "Framåttest: går inte att säga. {hits} av {n:beslut|beslut~} som kunde förutsägas från dem före blev som förutsagt: "
+        "Framåttest: går inte att säga. {hits:~} av {n:beslut|beslut~} som kunde förutsägas från dem före blev som förutsagt: "
         "för få för att skilja bedömarna från slantsingling. Bedöm fler par."
     ),
     Kind.NOTHING_PREDICTED: (
@@ -209,7 +219,7 @@ NOTICES: Final[Mapping[Kind, str]] = {
         "de två ligger före. Bedöm fler par."
     ),
     Kind.BETTER_THAN_CHANCE: (
-        "Framåttest: bättre än slumpen. Varje beslut förutsades från besluten före det; {hits} av {n:beslut|beslut~} blev "
+        "Framåttest: bättre än slumpen. Varje beslut förutsades från besluten före det; {hits:~} av {n:beslut|beslut~} blev "
         "som förutsagt ({share:,}, 95-procentigt intervall {lower:,} till {upper:,}; slumpen ger 50 %, poängen utlovar "
         "{promised:,})."
     ),
@@ -217,11 +227,11 @@ NOTICES: Final[Mapping[Kind, str]] = {
         "Med {n:bedömare|bedömare~} går det inte att säga vem som beslutar annorlunda än de övriga: tre behövs."
     ),
     Kind.TIES: (
-        "{ties} av {n:jämförelse|jämförelser~} blev oavgjorda. De räknas som en halv vinst för båda (Davidsons modell); två "
+        "{ties:~} av {n:jämförelse|jämförelser~} blev oavgjorda. De räknas som en halv vinst för båda (Davidsons modell); två "
         "lika texter skulle bli oavgjorda i {chance:,} av jämförelserna."
     ),
     Kind.APPROXIMATED: (
-        "Med fler än {limit:sammanhängande text|sammanhängande texter~} skattas fulla medelfel och intervall från {draws} "
+        "Med fler än {limit:sammanhängande text|sammanhängande texter~} skattas fulla medelfel och intervall från {draws:~} "
         "dragningar: de är kända på omkring 6 %."
     ),
 }

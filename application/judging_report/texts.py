@@ -28,15 +28,22 @@ class Texts(dict[str, str]):
 
 _ENGLISH: Final[Mapping[str, str]] = {
     "report": "Judging report",
-    "summary": "{decisions} decisions on {items} texts by {judges} judges.",
+    "untitled": "Comparative judgement of {items:text|texts}",
+    "job_title": "Judging job {job}",
+    "summary": "{decisions:decision|decisions} on {items:text|texts} by {judges:judge|judges}.",
+    "intro": (
+        "Judges saw two texts at a time and chose the better one. All choices together give each text a score. A score tells "
+        "where a text stands among these texts; it is neither a grade nor a number of points."
+    ),
     "trust": "What to know before relying on the numbers",
     "nothing": "No check found a reason for distrust.",
     "reliability": (
-        "Reliability (SSR) is {ssr}: by the model's own account, that share of the differences between scores is not "
-        "error. 1 is the most there can be; 0.8 is usually asked for."
+        "The reliability of the scores (SSR, scale separation reliability) is {ssr}: by the model's own account, that share "
+        "of the differences between scores is real and the rest is chance. 1 is the highest value; 0.8 is usually required."
     ),
     "reliability_none": "There is no single figure for reliability, because not all texts are connected or all scores are equal.",
     "table": "Table behind the figure",
+    "not_printed": "This table has {n:row|rows} and is not printed. It is in the file that this page was printed from.",
     "scores": "Scores with 95 % intervals",
     "scores_say": (
         "The further to the right, the better the text was judged. Where lines overlap, the order of two texts is "
@@ -72,17 +79,20 @@ _ENGLISH: Final[Mapping[str, str]] = {
     "growth_says": "Where the line has become flat, further decisions of the same kind add little. The broken line is at 0.8.",
     "item_infit": "Texts on which judges do not agree (infit)",
     "misfits_none": "No text stands out: about 1 is as expected, and none is beyond the broken line.",
-    "misfits_some": "{n} beyond the broken line: judges decided on them otherwise than their scores suggest. Read them again.",
+    "misfits_some": "{n:text lies|texts lie} beyond the broken line: decisions there do not fit the scores. Worth reading again.",
     "judges": "Does each judge agree with the others?",
-    "judges_none": "No judge decides clearly otherwise than the others.",
-    "judges_some": "These judges decide otherwise than the rest: {names}. Talk to them, or look at the scores without them.",
+    "judges_none": "No judge was found who clearly decides otherwise than the others.",
+    "judges_some": "No. {names} decided otherwise than the rest. Talk to them, or look at the scores without them.",
     "agreement": "share of decisions as the other judges would have it",
     "position": "Is the text shown first preferred?",
     "position_none": "No: no judge takes the first or the second text clearly more often than every other time.",
-    "position_some": "Yes, by these judges: {names}. Their decisions are about the position, not only about the text.",
+    "position_some": "For {names} the position decides, not only the text: the broken line is at 50 %, and their intervals lie off it.",
     "share_first": "share of decisions for the text shown first",
     "matrix": "Who won against whom",
-    "matrix_says": "Texts in the order of scores. Above the diagonal, blue cells are decisions as expected, red ones are upsets.",
+    "matrix_says": (
+        "Each cell tells how often the text of the row was chosen over the text of the column; empty cells were not compared. "
+        "Texts are in the order of scores: above the diagonal, blue cells are decisions as expected, red ones are upsets."
+    ),
     "share_won": "share won",
     "next_pairs": "Pairs to compare next",
     "next_pairs_say": (
@@ -98,7 +108,7 @@ _ENGLISH: Final[Mapping[str, str]] = {
     "decisions": "decisions",
     "yes": "yes",
     "none": "none",
-    "method": "Method {method}. What the figures mean: docs/comparative-judgement.md.",
+    "method": "Computed by RAS (Result Aggregator Service), method {method}.",
     "verdict_agrees": "agrees",
     "verdict_deviating": "deviates",
     "verdict_contrary": "contrary",

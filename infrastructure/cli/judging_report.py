@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 import typer
 
+from domain.wording import Count
 from infrastructure.cli.drawing import draw, labelled
 from infrastructure.cli.judging_csv import FileForm, comparisons_of, read_decisions
 from infrastructure.cli.judging_scales import ScaleOptions, scale_errors, wishes
@@ -18,6 +19,7 @@ from infrastructure.errors import OperatorError
 
 if TYPE_CHECKING:
     from application.judging_report.contents import ReportContents
+    from application.judging_report.texts import Language
 
 PUBLISHED = "published"
 """In place of a file of anchors: the anchors of a job, with the grades that were published."""
@@ -42,18 +44,20 @@ def judging_report(
     scales: ScaleOptions,
 ) -> None:
     """Write the report of a file of decisions, or of a job that RAS has recorded, to `output`."""
+    from application.judging_report.texts import TEXTS, Language
+
     suffix = output.suffix.lower()
     wanted = (".html", ".htm", ".json") if figure is None else (".svg", ".pdf")
     if suffix not in wanted:
         raise ReportError(f"{output}: the name must end in {' or '.join(wanted)}.")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with scale_errors():
-        contents = _contents(source, form, title, scales)
+        contents = _contents(source, form, title, scales, Language(language))
 
     from application.judging_report.data import report_json
     from application.judging_report.document import report_html
-    from application.judging_report.figures import figures, for_print
-    from application.judging_report.texts import TEXTS, Language
+    from application.judging_report.figures import figures
+    from application.judging_report.specs import for_print
 
     chosen = Language(language)
     shown = figures(contents, TEXTS[chosen], chosen.value)
@@ -76,15 +80,18 @@ def judging_report(
     typer.echo(f"Wrote {output} ({len(written) / 1000:,.0f} kB).")
 
 
-def _contents(source: str, form: FileForm, title: str | None, scales: ScaleOptions) -> ReportContents:
+def _contents(
+    source: str, form: FileForm, title: str | None, scales: ScaleOptions, language: Language
+) -> ReportContents:
     from application.judging_report.contents import contents_of
+    from application.judging_report.texts import TEXTS
 
     if (
         source != "-"
         and not Path(source).exists()
         and Path(source).suffix.lower() not in (".csv", ".tsv", ".txt")
     ):
-        return asyncio.run(_job(source, title, scales))
+        return asyncio.run(_job(source, title or TEXTS[language]["job_title"].format(job=source), scales))
     if scales.anchors == PUBLISHED:
         raise ReportError(
             "--anchors published: a file of decisions has no published grades; give a CSV file."
@@ -92,13 +99,13 @@ def _contents(source: str, form: FileForm, title: str | None, scales: ScaleOptio
     columns = read_decisions(source, form)
     comparisons = comparisons_of(columns, source)
     return contents_of(
-        title or ("Judging session" if source == "-" else Path(source).stem),
+        title or TEXTS[language]["untitled"].format(items=Count(len(comparisons.items))),
         comparisons,
         scales=None if scales.are_none else wishes(scales),
     )
 
 
-async def _job(job_id: str, title: str | None, scales: ScaleOptions) -> ReportContents:
+async def _job(job_id: str, title: str, scales: ScaleOptions) -> ReportContents:
     """What RAS has recorded of a job, at one moment."""
     from application.assessments import Outcome, PageRequest
     from application.judging_report.contents import contents_of
@@ -146,7 +153,7 @@ async def _job(job_id: str, title: str | None, scales: ScaleOptions) -> ReportCo
     elif not scales.are_none:
         wanted = wishes(scales)
     return contents_of(
-        title or job_id,
+        title,
         job.comparisons,
         justifications=justifications,
         mean_times_s=times,

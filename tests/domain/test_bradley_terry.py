@@ -102,7 +102,7 @@ def test_where_all_decisions_went_one_way_each_text_also_meets_an_imaginary_one(
     pairs = [("a", "b"), ("c", "b"), *[("c", "d")] * repeats]
     scores = _scores(_decided(*pairs))
     assert scores.components[0].balanced
-    assert "each item as compared with one imaginary item" in scores.warnings[0]
+    assert "each text as compared with one imaginary text" in scores.warnings[0]
 
     def loss(theta: NDArray[np.float64]) -> float:
         place = dict(zip("abcd", theta, strict=True))
@@ -160,7 +160,7 @@ def test_an_item_against_itself_counts_on_both_sides_with_a_warning() -> None:
         assert item.infit == pytest.approx(naive.infit[name])
         assert item.outfit == pytest.approx(naive.outfit[name])
     assert scores.warnings == (
-        "1 decision compares an item with itself (a); each such decision counts as two comparisons and one win of that item.",
+        "1 decision compares a text with itself (a); each such decision counts as two comparisons and one win of that text.",
     )
     assert scores.judges[0].decisions == 4
 

@@ -95,7 +95,7 @@ def test_a_judge_who_always_takes_the_first_text_is_named() -> None:
     pairs = [generator.choice(20, 2, replace=False) for _ in range(200)]
     chosen, not_chosen = ([f"essay-{pair[k]:02d}" for pair in pairs] for k in (0, 1))
     found = _findings(Comparisons.from_names(["t"] * 200, chosen, not_chosen, shown_first=chosen))
-    assert any("Judge t chose the item shown first in 200 of 200 decisions" in w for w in found.warnings)
+    assert any("Judge t chose the text shown first in 200 of 200 decisions" in w for w in found.warnings)
     assert found.position is not None
     [judge] = found.position.judges
     assert judge.flagged

@@ -119,7 +119,7 @@ def test_a_running_job_answers_with_what_is_known_and_says_so(assessors: Assesso
     assert body["reliability"]["warnings"][0].startswith("The job has no result yet")
     assert [item["is_anchor"] for item in body["items"] if item["item"] == "ANCHOR_9"] == [True]
     assert all(item["published"] is None for item in body["items"])
-    assert any("3 of 3 items had fewer than 10 comparisons" in w for w in body["reliability"]["warnings"])
+    assert any("3 of 3 texts had fewer than 10 comparisons" in w for w in body["reliability"]["warnings"])
 
 
 def test_groups_without_a_link_are_named_and_share_no_scale(assessors: Assessors) -> None:

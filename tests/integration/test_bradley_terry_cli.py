@@ -68,7 +68,7 @@ def test_json_has_the_promised_shape_first(tmp_path: Path) -> None:
     assert answer["components"] == [["a", "b", "c"]]
     assert answer["warnings"][0].startswith("SSR is negative")
     assert answer["warnings"][1:] == [
-        "3 of 3 items had fewer than 10 comparisons: such places may well change with more decisions."
+        "3 of 3 texts had fewer than 10 comparisons: such places may well change with more decisions."
     ]
     assert answer["notes"][0].startswith("Forward test: cannot tell.")
 
@@ -216,7 +216,7 @@ def test_an_item_against_itself_is_counted_with_a_warning(tmp_path: Path) -> Non
     answer = _json(tmp_path, _FEW + "model-x,a,a\n")
     assert answer["items"][0]["comparisons"] == 5
     assert answer["items"][0]["wins"] == 3
-    assert any("1 decision compares an item with itself (a)" in warning for warning in answer["warnings"])
+    assert any("1 decision compares a text with itself (a)" in warning for warning in answer["warnings"])
 
 
 def test_what_is_undefined_is_null(tmp_path: Path) -> None:

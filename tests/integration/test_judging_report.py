@@ -14,7 +14,9 @@ from typer.testing import CliRunner, Result
 
 from application.judging_report.contents import contents_of
 from application.judging_report.document import report_html
-from application.judging_report.figures import figures, for_print
+from application.judging_report.figures import figures
+from application.judging_report.specs import for_print
+from application.judging_report.terms import TERMS
 from application.judging_report.texts import NOTICES, TEXTS, Language
 from domain.bradley_terry import estimate_scores, scores_of
 from domain.comparison_graph import Comparisons, PairCounts
@@ -90,7 +92,7 @@ def test_every_figure_has_a_sentence_a_label_and_its_table(page: str) -> None:
     for name in ("scores", "forward-test", "growth", "item-infit", "judges", "matrix"):
         section = re.search(rf'<section id="{name}">(.*?)</section>', page, re.DOTALL)
         assert section is not None
-        assert re.match(r"<h2>[^<]+</h2><p>[^<]{20,}</p><figure><svg ", section[1])
+        assert re.match(r"<div class=drawn><h2>[^<]+</h2><p>[^<]{20,}</p><figure><svg ", section[1])
         assert "<details" in section[1]
         assert "<table>" in section[1]
 
@@ -114,7 +116,7 @@ def test_it_can_be_had_in_swedish(tmp_path: Path) -> None:
     assert _run(CASES / "contrary.csv", "-o", path, "--language", "sv", "--no-figures").exit_code == 0
     written = path.read_text(encoding="utf-8")
     assert '<html lang="sv">' in written
-    assert "Bedömaren E beslutar tvärtemot de andra: enig i 3 av 40 beslut (7,5 %" in written
+    assert "Bedömaren E beslutar tvärtemot de andra: enig i 3 av 40 beslut (7,5\u00a0%" in written
     assert "Framåttest: bättre än slumpen" in written
     assert "<svg" not in written
 
@@ -240,7 +242,7 @@ def test_scores_on_a_scale_with_grades_and_a_standard_are_tables_of_the_report(t
     sections = {attributes.get("id") for attributes in _Document(written).all("section")}
     assert {"scaled", "boundaries", "next-pairs"} <= sections
     assert "<td class=number>100</td>" in written
-    assert "<td>F - A</td>" in written
+    assert "<td class=short>F - A</td>" in written
     assert "meets the standard" in written
     assert "published grade" not in written
 
@@ -252,3 +254,76 @@ def test_a_scale_that_cannot_be_made_is_refused_in_a_sentence(tmp_path: Path) ->
     refused = _refusal(_run(CASES / "contrary.csv", "-o", path, "--no-figures", "--anchors", "published"))
     assert "has no published grades" in refused
     assert not path.exists()
+
+
+def _written(comparisons: Comparisons, language: Language, title: str = "session") -> str:
+    contents = contents_of(title, comparisons)
+    return report_html(contents, figures(contents, TEXTS[language], language.value), {}, language)
+
+
+def test_each_term_is_explained_once_where_it_first_stands(page: str) -> None:
+    for explanation in TERMS[Language.ENGLISH].values():
+        assert page.count(explanation.replace(" %", "\u00a0%").replace("'", "&#x27;")) <= 1, explanation
+    trust, scores, texts = (
+        page.split(f'<section id="{name}">')[0] for name in ("scores", "growth", "judges")
+    )
+    assert "SSR, scale separation reliability" in trust
+    assert "Infit tells how far" in trust  # the contrary judge's warning has the word
+    assert "The standard error tells" in scores
+    assert "Outfit is like infit" in texts
+    assert "docs/" not in page
+
+
+def test_weak_links_are_told_in_the_words_of_the_report() -> None:
+    page = _written(field_case("weak1"), Language.ENGLISH)
+    warning = page[page.index("Weak link:") :].split("</li>")[0]
+    assert not re.search(r"\bitems?\b|\bse\b", warning)
+    assert "A logit is the unit of the scores" in page
+    swedish = _written(field_case("weak1"), Language.SWEDISH)
+    assert "En logit är poängens enhet" in swedish
+
+
+def test_columns_without_a_value_are_left_out_of_the_report() -> None:
+    page = _written(field_case("contrary"), Language.ENGLISH)
+    assert "seconds per decision" not in page
+    assert "justification" not in page
+
+
+def test_the_heading_names_what_was_judged_and_not_the_file(tmp_path: Path) -> None:
+    source = tmp_path / "decisions.csv"
+    source.write_text("judge,chosen,not_chosen\nteacher-0007,essay-01.docx,essay-02.docx\n", encoding="utf-8")
+    path = tmp_path / "r.html"
+    assert _run(source, "-o", path, "--no-figures").exit_code == 0
+    page = path.read_text(encoding="utf-8")
+    assert "<h1>Comparative judgement of 2 texts</h1>" in page
+    assert "1 decision on 2 texts by 1 judge." in page
+
+
+def test_swedish_numbers_have_a_decimal_comma_in_tables_axes_and_sentences(tmp_path: Path) -> None:
+    path = tmp_path / "r.html"
+    assert _run(CASES / "contrary.csv", "-o", path, "--language", "sv").exit_code == 0
+    drawn = re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text(encoding="utf-8"))
+    numbers = [text for text in drawn if re.fullmatch(r"[\u2212-]?\d+[.,]\d+", text)]
+    assert numbers
+    assert all("," in number for number in numbers)
+    large = simulated(Design.RANDOM, items=12, decisions=2500, spread=1, seed=2)
+    assert not re.search(r"\d,\d{3} av", _written(large, Language.SWEDISH))
+
+
+def test_the_heat_map_is_red_and_blue_and_labels_stand_apart() -> None:
+    contents = contents_of("session", field_case("contrary"))
+    specs = {each.name: each.spec for each in figures(contents, TEXTS[Language.ENGLISH], "en")}
+    matrix = specs["matrix"]
+    assert matrix is not None
+    scale = matrix["layer"][0]["encoding"]["color"]["scale"]
+    assert scale["interpolate"] == "rgb"
+    for spec in specs.values():
+        assert spec is None or spec["config"]["axisX"]["labelSeparation"] >= 6
+
+
+def test_figures_of_many_texts_fit_on_a_page() -> None:
+    session = simulated(Design.RANDOM, items=140, decisions=900, spread=1, seed=2)
+    contents = contents_of("session", session)
+    spec = figures(contents, TEXTS[Language.ENGLISH], "en")[0].spec
+    assert spec is not None
+    assert spec["height"]["step"] * 140 <= 900

@@ -285,7 +285,10 @@ def judging_report(
     ] = False,
     title: Annotated[
         str | None,
-        typer.Option(help="The report's heading. By default the file's or job's name.", show_default=False),
+        typer.Option(
+            help="The report's heading. By default it names the number of texts, or the job.",
+            show_default=False,
+        ),
     ] = None,
     scale: _Scale = None,
     anchors: _Anchors = None,
