@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, PdfMargins
 
 from application.judging_report.contents import contents_of
 from application.judging_report.document import report_html
@@ -70,7 +70,7 @@ def test_names_are_not_broken_and_tables_are_not_cut_off_in_print(printed: Page)
 
 
 def test_the_printed_file_has_few_pages(printed: Page) -> None:
-    margins = dict.fromkeys(("top", "bottom", "left", "right"), "15mm")
+    margins: PdfMargins = {"top": "15mm", "bottom": "15mm", "left": "15mm", "right": "15mm"}
     pages = re.findall(rb"/Type\s*/Page\b", printed.pdf(format="A4", margin=margins))
     assert 4 <= len(pages) <= 9
 
