@@ -8,7 +8,7 @@ same message speaks, too.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -61,10 +61,17 @@ class IngestResult:
         """Take over what another part of the same micro-batch came to."""
         self.events += other.events
         self.conflicts += other.conflicts
-        for key, counts in other.counts.items():
-            mine = self.counts.setdefault(key, IntakeCounts())
-            for name in IntakeCounts.__slots__:
-                setattr(mine, name, getattr(mine, name) + getattr(counts, name))
+        add_counts(self.counts, other.counts)
+
+
+def add_counts(
+    counts: dict[tuple[str, int], IntakeCounts], others: Mapping[tuple[str, int], IntakeCounts]
+) -> None:
+    """Add `others` to `counts`, partition by partition."""
+    for partition, other in others.items():
+        mine = counts.setdefault(partition, IntakeCounts())
+        for name in IntakeCounts.__slots__:
+            setattr(mine, name, getattr(mine, name) + getattr(other, name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,10 +175,10 @@ class Settings(KafkaSettings):
         400_000, ge=0, description="essays of open batches and judges' answers of open jobs kept in memory"
     )
     ingest_processes: int = Field(
-        default_factory=lambda: min(2, _cores()),
+        default_factory=lambda: min(4, _cores()),
         ge=1,
-        le=2,
-        description="2: in a backlog, a second process reads messages and decides on them; 1 on a single core",
+        le=64,
+        description="processes in a backlog: one fetches and writes, the others read messages and decide on them",
     )
     future_tolerance_days: int = Field(
         365, ge=0, le=36_500, description="how far ahead a message's time may lie"

@@ -38,7 +38,7 @@ from application.ports import StalePositionError
 from application.topics import INPUT_TOPICS
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
 from infrastructure.gc_pacing import GcPacer
-from infrastructure.intake.deciding_process import DecidingProcess
+from infrastructure.intake.deciding_processes import DecidingProcesses
 from infrastructure.intake.disruption_detector import DisruptionDetector
 from infrastructure.intake.incoming import raw
 from infrastructure.intake.log_identity import LogIdentity
@@ -90,7 +90,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         status: RoleStatus,
         *,
         tracer: MessageTracer | None = None,
-        deciding: DecidingProcess | None = None,
+        deciding: DecidingProcesses | None = None,
     ) -> None:
         self._use_case = use_case
         self._settings = settings

@@ -1,8 +1,8 @@
-"""Writes micro-batches: decided on by another process where there is much to do, else here.
+"""Writes micro-batches: decided on by other processes where there is much to do, else here.
 
 Theory of operation. A micro-batch that is begun while the last one is written was decided on, or at least translated,
-when its turn comes. What another process decided is recorded as it is. If that is not possible (somebody else wrote
-to a stream, the store refuses an event, the process has ended), this process does all of it again by itself, and
+when its turn comes. What other processes decided is recorded as it is. If that is not possible (somebody else wrote
+to a stream, the store refuses an event, a process has ended), this one does all of it again by itself, and
 what was decided after it is void. The next one is begun only then, so that it can be decided on elsewhere again.
 """
 
@@ -19,14 +19,14 @@ from application.deciding import IngestResult, Intake
 from application.ingest import IngestMicroBatch, Place
 from application.ports import StreamConflictError, UnstorableError
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
-from infrastructure.intake.deciding_process import DecidingProcess, Ticket
+from infrastructure.intake.deciding_processes import DecidingProcesses, Ticket
 from infrastructure.intake.incoming import Raw, incoming, translated
 
 BACKLOG_MESSAGES: Final = 100
 """From this many messages in one fetch on, the next is made while they are ingested."""
 
 _BACKLOG_S: Final = 30.0
-"""For how long after the last backlog another process decides. Then it ends, and its memory is free."""
+"""For how long after the last backlog other processes decide. Then they end, and their memory is free."""
 
 Positions = dict[tuple[str, int], int]
 
@@ -49,7 +49,7 @@ class MicroBatchWriter:
     """Begins micro-batches and writes them, in the order in which they were begun."""
 
     def __init__(
-        self, use_case: IngestMicroBatch, deciding: DecidingProcess | None, *, future_tolerance: timedelta
+        self, use_case: IngestMicroBatch, deciding: DecidingProcesses | None, *, future_tolerance: timedelta
     ) -> None:
         self._use_case = use_case
         self._deciding = deciding
@@ -65,7 +65,7 @@ class MicroBatchWriter:
             self._backlog_at = monotonic()
 
     async def begin(self, records: list[Raw], positions: Positions, at_work: asyncio.Lock) -> Portion:
-        """Let the other process decide on those of `records` that are next, or translate all here.
+        """Let other processes decide on those of `records` that are next, or translate all here.
 
         `at_work` is held by anyone who writes.
         """
@@ -143,7 +143,7 @@ class MicroBatchWriter:
         self.void()
 
     def stop(self) -> None:
-        """End the other process. Blocks."""
+        """End the other processes. Blocks."""
         if self._deciding is not None:
             self._deciding.stop()
 
@@ -152,7 +152,7 @@ class MicroBatchWriter:
             self._deciding is not None
             and monotonic() - self._backlog_at < _BACKLOG_S
             and not self._use_case.is_contended
-            and self._deciding.is_ready
+            and self._deciding.are_ready
         )
 
 

@@ -64,7 +64,7 @@ def ingester(
     """Return an ingester on `store`; it makes spans where there is a `tracer`."""
     from application.aggregates import AggregateCache
     from application.ingest import IngestMicroBatch
-    from infrastructure.intake.deciding_process import DecidingProcess, Rules
+    from infrastructure.intake.deciding_processes import DecidingProcesses, Rules
     from infrastructure.intake.ingester import Ingester
 
     deciding = None
@@ -75,7 +75,7 @@ def ingester(
             settings.progress_notifications,
             settings.cache_max_essays,
         )
-        deciding = DecidingProcess(opens, rules)
+        deciding = DecidingProcesses(settings.ingest_processes - 1, opens, rules)
     metrics.watch(status)
     use_case = IngestMicroBatch(
         store,

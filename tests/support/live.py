@@ -222,8 +222,11 @@ def live_on(
             yield Live(ras, **settings)
 
 
-def judging_messages(job_id: str, *, note: str) -> list[UpstreamMessage]:
-    """Return the decisions of three judges on five texts, each pair once; `note` is in every justification."""
+def judging_messages(job_id: str, *, note: str, batch_id: str | None = None) -> list[UpstreamMessage]:
+    """Return the decisions of three judges on five texts, each pair once; `note` is in every justification.
+
+    Without a `batch_id` they name that of the example.
+    """
     whole = fullest_messages()[topics.COMPARISON_RESULT]
     pairs = list(combinations([f"text-{name}" for name in "åäöab"], 2))
     made = []
@@ -244,6 +247,7 @@ def judging_messages(job_id: str, *, note: str) -> list[UpstreamMessage]:
                 "essay_a_id": essay_a,
                 "essay_b_id": essay_b,
                 "cj_batch_id": job_id,
+                **({} if batch_id is None else {"bos_batch_id": batch_id}),
             },
         }
         made.append(

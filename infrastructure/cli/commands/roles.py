@@ -12,9 +12,9 @@ def ingest(
         int | None,
         typer.Option(
             min=1,
-            max=2,
-            help="2: in a backlog, a second process reads messages and decides on them. Default: "
-            "RAS_INGEST_PROCESSES, else 2 where there are two cores.",
+            max=64,
+            help="In a backlog, one process fetches and writes, and the others read messages and decide on them. "
+            "Default: RAS_INGEST_PROCESSES, else the number of cores, 4 at most.",
             show_default=False,
         ),
     ] = None,

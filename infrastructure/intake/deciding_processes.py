@@ -1,13 +1,14 @@
-"""A second process that reads messages and decides on them, so that ingesting uses two cores.
+"""Other processes that read messages and decide on them, so that ingesting uses several cores.
 
-Theory of operation. Of the work of an ingester, half is reading messages, deciding on them and encoding the events.
-In a backlog that half goes to another process, one micro-batch after the other, while the ingester fetches the next
-one and writes the last one. Nothing else changes: the ingester alone writes, and events and positions are one
-transaction. The other process keeps the aggregates and takes for granted that what it decided will be recorded.
+Theory of operation. Of the work of an ingester, most is reading messages, deciding on them and encoding the events.
+In a backlog that goes to other processes, one micro-batch after the other, while the ingester fetches the next one
+and writes the last one. Nothing else changes: the ingester alone writes, and events and positions are one
+transaction. The others keep the aggregates, each those of its slices, and take for granted that what they decided
+will be recorded.
 
 If that fails, or anything else is not as usual, the ingester does the work itself: everything that was decided and
-not recorded is void, and the other process begins again from what is recorded. A decision is recorded only directly
-after the one before it (`is_next`), so none can leave a gap in a stream.
+not recorded is void, and the others begin again from what is recorded. A decision is recorded only directly after
+the one before it (`is_next`), so none can leave a gap in a stream.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
@@ -28,11 +29,13 @@ from typing import Final
 import structlog
 
 from application.aggregates import AggregateCache
-from application.deciding import DecideAhead, Decided
+from application.deciding import DecideAhead, Decided, PutAside, add_counts
+from application.ports import IntakeCounts
 from infrastructure.eventstore.codec import EventCodec
 from infrastructure.eventstore.store import EventStore
 from infrastructure.gc_pacing import GcPacer
 from infrastructure.intake.incoming import Raw, translated
+from infrastructure.intake.shares import shares
 
 _log = structlog.get_logger(__name__)
 
@@ -51,11 +54,11 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What was asked of the other process: the answer, and its place among what was asked."""
+    """What was asked of the other processes: the answers, and its place among what was asked."""
 
     round: int
     number: int
-    answer: Future[Answer]
+    answers: list[Future[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +66,21 @@ class Answer:
     """A decision, None where none could be made; and the cache behind it."""
 
     decided: Decided | None
-    fault: str = ""
     cached: int = 0
     hits: int = 0
     misses: int = 0
 
 
-class DecidingProcess:
-    """The other process, as its ingester sees it. `open_store` runs in there and must be a function of a module."""
+class DecidingProcesses:
+    """The other processes, as their ingester sees them. `open_store` runs in there and must be a function of a module."""
 
-    def __init__(self, open_store: Callable[[], tuple[EventStore, EventCodec]], rules: Rules) -> None:
-        self._begin = (open_store, rules)
-        self._pool: ProcessPoolExecutor | None = None
-        self._started: Future[None] | None = None
+    def __init__(
+        self, number: int, open_store: Callable[[], tuple[EventStore, EventCodec]], rules: Rules
+    ) -> None:
+        self._number = number
+        self._begin = (open_store, replace(rules, cache_max_essays=rules.cache_max_essays // number))
+        self._pools: list[ProcessPoolExecutor] = []
+        self._started: list[Future[None]] = []
         self._not_before = 0.0
         self._round = 0
         self._asked = 0
@@ -83,39 +88,45 @@ class DecidingProcess:
         self._lock = threading.Lock()
 
     @property
-    def is_ready(self) -> bool:
-        """Whether it can be asked. It starts when this is first wanted, which takes a second or so."""
-        if self._started is None:
+    def are_ready(self) -> bool:
+        """Whether they can be asked. They start when this is first wanted, which takes a second or so."""
+        if not self._started:
             if monotonic() >= self._not_before:
                 self._start()
             return False
-        if not self._started.done():
+        if not all(each.done() for each in self._started):
             return False
-        if (fault := self._started.exception()) is not None:
-            self._ended(str(fault))
-            return False
+        for each in self._started:
+            if (fault := each.exception()) is not None:
+                self._ended(str(fault))
+                return False
         return True
 
     def ask(self, records: Sequence[Raw]) -> Ticket | None:
-        """Let it decide on `records`, which follow those of the last ticket; None where it has ended."""
+        """Let them decide on `records`, which follow those of the last ticket; None where they have ended."""
+        divided = shares(records, self._number)
         with self._lock:
-            if self._pool is None:
+            if not self._pools:
                 return None
             try:
-                answer = self._pool.submit(_decide, self._round, records)
-            except RuntimeError:  # it has ended; who waits for an answer finds out
+                answers = [
+                    pool.submit(_decide, self._round, share)
+                    for pool, share in zip(self._pools, divided, strict=True)
+                    if share
+                ]
+            except RuntimeError:  # one has ended; who waits for an answer finds out
                 return None
             self._asked += 1
-            return Ticket(self._round, self._asked, answer)
+            return Ticket(self._round, self._asked, answers)
 
     def answer_of(self, ticket: Ticket) -> Answer:
-        """Wait for the answer."""
+        """Wait for the answers, and return them as one."""
         try:
-            return ticket.answer.result()
-        except Exception as error:  # noqa: BLE001 - however it ended, its ingester goes on alone
+            return _joined([answer.result() for answer in ticket.answers])
+        except Exception as error:  # noqa: BLE001 - however one ended, its ingester goes on alone
             if ticket.round == self._round:
                 self._ended(str(error) or type(error).__name__)
-            return Answer(None, type(error).__name__)
+            return Answer(None)
 
     def is_next(self, ticket: Ticket) -> bool:
         """Whether everything that was decided before it, and nothing else, has been recorded."""
@@ -135,29 +146,52 @@ class DecidingProcess:
             self._asked = self._recorded = 0
 
     def stop(self) -> None:
-        """End the other process, which starts again when it is wanted. Blocks."""
+        """End the other processes, which start again when they are wanted. Blocks."""
         with self._lock:
-            pool, self._pool, self._started = self._pool, None, None
+            pools, self._pools, self._started = self._pools, [], []
         self.forget()
-        if pool is not None:
+        for pool in pools:
             pool.shutdown(cancel_futures=True)
 
     def _start(self) -> None:
+        # A pool starts its process when it is first asked.
+        pools = [
+            ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin, initargs=self._begin)
+            for _ in range(self._number)
+        ]
         try:
-            pool = ProcessPoolExecutor(
-                1, mp_context=get_context("spawn"), initializer=_begin, initargs=self._begin
-            )
-            started = pool.submit(_nothing)
-        except Exception as error:  # noqa: BLE001 - where no process can be started, one does the work
+            started = [pool.submit(_nothing) for pool in pools]
+        except Exception as error:  # noqa: BLE001 - where no process can be started, the ingester does the work
+            for pool in pools:
+                pool.shutdown(wait=False)
             self._ended(str(error))
             return
         with self._lock:
-            self._pool, self._started = pool, started
+            self._pools, self._started = pools, started
 
     def _ended(self, reason: str) -> None:
         _log.warning("ingest.deciding_process_ended", reason=reason)
         self._not_before = monotonic() + _BETWEEN_STARTS_S
         self.stop()
+
+
+def _joined(answers: Sequence[Answer]) -> Answer:
+    """Return the answers to the shares of one micro-batch as one, None of which may be missing."""
+    rows: list[bytes] = []
+    counts: dict[tuple[str, int], IntakeCounts] = {}
+    put_aside: list[PutAside] = []
+    for answer in answers:
+        if answer.decided is None:
+            return Answer(None)
+        rows.append(answer.decided.rows)
+        add_counts(counts, answer.decided.counts)
+        put_aside += answer.decided.put_aside
+    return Answer(
+        Decided(b"".join(rows), counts, put_aside),
+        sum(answer.cached for answer in answers),
+        sum(answer.hits for answer in answers),
+        sum(answer.misses for answer in answers),
+    )
 
 
 class _Work:
@@ -182,17 +216,11 @@ class _Work:
         try:
             taken = self._ahead.decide(translated(records, future_tolerance=self._tolerance))
             rows = self._codec.rows_of(taken.events)
-        except Exception as error:  # noqa: BLE001 - the ingester does it again by itself, and handles the fault
+        except Exception:  # noqa: BLE001 - the ingester does it again by itself, and handles the fault
             self._round = -1
-            return Answer(None, type(error).__name__)
+            return Answer(None)
         self._collector.after(len(records))
-        put_aside = list(taken.put_aside())
-        return Answer(
-            Decided(rows, taken.counts, put_aside),
-            cached=len(cache),
-            hits=cache.hits,
-            misses=cache.misses,
-        )
+        return Answer(Decided(rows, taken.counts, taken.put_aside()), len(cache), cache.hits, cache.misses)
 
 
 _work: _Work | None = None

@@ -1,9 +1,10 @@
-"""A second process decides on messages: what it decided is recorded, or done again, and nothing is lost or doubled."""
+"""Other processes decide on messages: what they decided is recorded, or done again, and nothing is lost or doubled."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -13,17 +14,19 @@ import pytest
 from application.aggregates import AggregateCache
 from application.ingest import NOWHERE_FURTHER, IngestMicroBatch
 from application.ports import StalePositionError
+from domain.assessment_events import JudgeDecisionRecorded
 from domain.dead_letters import MessageDeadLettered, Reason
 from infrastructure.demo.message import UpstreamMessage
 from infrastructure.demo.stream import stream
 from infrastructure.eventstore.store import EventStore
-from infrastructure.intake.deciding_process import DecidingProcess, Rules
+from infrastructure.intake.deciding_processes import DecidingProcesses, Rules
 from infrastructure.intake.incoming import Raw
 from infrastructure.intake.writing import BACKLOG_MESSAGES, MicroBatchWriter, Portion
 from infrastructure.postgres.schema import initialise
 from infrastructure.roles.bootstrap import deciding_store
 from tests.support.accounts import check_as_undisturbed, recorded_events
 from tests.support.ingesting import Ingestion, in_partitions, intakes_of, messages_of, small_batch
+from tests.support.live import judging_messages
 from tests.support.postgres_probe import PostgresProbe, opened_store, probe
 from tests.support.waiting import wait_until
 
@@ -43,19 +46,21 @@ def raws_of(messages: Sequence[UpstreamMessage]) -> list[Raw]:
 
 
 class Writing:
-    """An ingester's writer with a second process, on a real store."""
+    """An ingester's writer with other processes, on a real store."""
 
-    def __init__(self, store: EventStore, database_url: str) -> None:
+    def __init__(self, store: EventStore, database_url: str, number: int) -> None:
         self.use_case = IngestMicroBatch(store, AggregateCache(10_000))
         rules = Rules(_TOLERANCE, notes_progress=True, cache_max_essays=10_000)
-        self.process = DecidingProcess(partial(deciding_store, database_url, "WARNING", "json"), rules)
-        self.writer = MicroBatchWriter(self.use_case, self.process, future_tolerance=_TOLERANCE)
+        self.deciding = DecidingProcesses(
+            number, partial(deciding_store, database_url, "WARNING", "json"), rules
+        )
+        self.writer = MicroBatchWriter(self.use_case, self.deciding, future_tolerance=_TOLERANCE)
         self.positions: dict[tuple[str, int], int] = {}
         self._at_work = asyncio.Lock()
 
     @property
     def processes(self) -> list[psutil.Process]:
-        """The second process, if it runs."""
+        """The other processes that run."""
         return [
             child
             for child in psutil.Process().children()
@@ -63,11 +68,11 @@ class Writing:
         ]
 
     def prepare(self, records: Sequence[Raw]) -> None:
-        """Read the positions, and wait until the second process is ready."""
+        """Read the positions, and wait until the other processes are ready."""
         partitions = dict.fromkeys((record[0], record[1]) for record in records)
         self.positions.update(self.use_case.positions(list(partitions)))
         self.writer.note_fetched(BACKLOG_MESSAGES)
-        wait_until(lambda: self.process.is_ready, what="the second process is ready", deadline_s=90)
+        wait_until(lambda: self.deciding.are_ready, what="the other processes are ready", deadline_s=90)
 
     async def begin(self, records: list[Raw]) -> Portion:
         return await self.writer.begin(records, self.positions, self._at_work)
@@ -76,12 +81,12 @@ class Writing:
         self.writer.write(portion, self.positions, NOWHERE_FURTHER)
 
     async def ingest(self, records: Sequence[Raw]) -> list[bool]:
-        """Ingest `records`, beginning one micro-batch ahead; return which were decided on by the second process."""
+        """Ingest `records`, beginning one micro-batch ahead; return which were decided on elsewhere."""
         elsewhere: list[bool] = []
         begun = await self.begin(list(records[:_SIZE]))
         for at in range(_SIZE, len(records) + _SIZE, _SIZE):
             following = await self.begin(list(records[at : at + _SIZE])) if at < len(records) else None
-            elsewhere.append(begun.ticket is not None and self.process.is_next(begun.ticket))
+            elsewhere.append(begun.ticket is not None and self.deciding.is_next(begun.ticket))
             self.write(begun)
             if following is None:
                 break
@@ -105,15 +110,16 @@ def store(database: PostgresProbe, database_url: str) -> Iterator[EventStore]:
 
 
 @pytest.fixture
-def writing(store: EventStore, database_url: str) -> Iterator[Writing]:
-    """A writer, whose second process ends with the test."""
-    made = Writing(store, database_url)
+def writing(store: EventStore, database_url: str, request: pytest.FixtureRequest) -> Iterator[Writing]:
+    """A writer, whose other processes (one, unless the test says otherwise) end with the test."""
+    made = Writing(store, database_url, getattr(request, "param", 1))
     yield made
     made.writer.stop()
     assert made.processes == []
 
 
-async def test_what_the_second_process_decides_is_recorded(writing: Writing, database: PostgresProbe) -> None:
+@pytest.mark.parametrize("writing", [1, 3], indirect=True)
+async def test_what_other_processes_decide_is_recorded(writing: Writing, database: PostgresProbe) -> None:
     messages = list(stream(7, 12, class_sizes=(1, 8), disorder=0.3, repeats=0.2))
     records = raws_of(messages)
     writing.prepare(records)
@@ -141,7 +147,7 @@ async def test_what_was_decided_after_something_that_is_not_recorded_is_void(
     elsewhere = await writing.ingest(records[2 * _SIZE :])
 
     assert late.ticket is not None
-    assert any(elsewhere), "the second process works again"
+    assert any(elsewhere), "the other process works again"
     check_as_undisturbed(database, messages)
 
 
@@ -165,7 +171,28 @@ async def test_another_ingester_that_writes_to_the_same_streams_is_noticed(
     check_as_undisturbed(database, messages)
 
 
-async def test_an_ingester_goes_on_when_its_second_process_is_killed(
+@pytest.mark.parametrize("writing", [3], indirect=True)
+async def test_processes_that_decide_on_one_stream_lose_nothing(
+    writing: Writing, database: PostgresProbe
+) -> None:
+    """Messages of one job are divided by the batch that each names, and these name several."""
+    messages = [
+        replace(message, value=message.value.replace(b'"of-no-batch"', b'"batch-%d"' % number))
+        if number % 3
+        else message
+        for number, message in enumerate(judging_messages("164", note="A", batch_id="of-no-batch") * 8)
+    ]
+    records = raws_of(messages)
+    writing.prepare(records)
+
+    await writing.ingest(records)
+
+    decisions = [e for e in recorded_events(database) if isinstance(e, JudgeDecisionRecorded)]
+    assert [e.originator_version for e in decisions] == list(range(1, len(decisions) + 1))
+    assert len({e.request_id for e in decisions}) == len(decisions) == len(messages) // 8
+
+
+async def test_an_ingester_goes_on_when_its_other_process_is_killed(
     writing: Writing, database: PostgresProbe
 ) -> None:
     messages = list(stream(9, 8, class_sizes=(8,)))
