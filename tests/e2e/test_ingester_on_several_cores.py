@@ -1,4 +1,4 @@
-"""An ingester with a backlog starts a second process; each of the two may be killed."""
+"""An ingester with a backlog starts other processes; each of them may be killed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ from tests.support.waiting import wait_until
 _SEED = 20_260_312
 
 
-def _second(ingester: RoleProcess) -> psutil.Process | None:
-    """Return the second process of an ingester, None while there is none."""
-    return next((c for c in ingester.children if any("spawn_main" in part for part in c.cmdline())), None)
+def _others(ingester: RoleProcess) -> list[psutil.Process]:
+    """Wait for the other processes of an ingester, and return them."""
+
+    def running() -> list[psutil.Process]:
+        return [c for c in ingester.children if any("spawn_main" in part for part in c.cmdline())]
+
+    wait_until(lambda: len(running()) == 2, what="two other processes have started", deadline_s=60)
+    return running()
 
 
 def test_nothing_is_lost_or_doubled_when_one_process_after_the_other_is_killed(
@@ -24,7 +29,7 @@ def test_nothing_is_lost_or_doubled_when_one_process_after_the_other_is_killed(
 ) -> None:
     messages = list(stream(_SEED, 400, class_sizes=(8, 24), disorder=0.3, repeats=0.1))
     half = len(messages) // 2
-    settings = {"ingest_processes": "2", "batch_max_messages": "150"}
+    settings = {"ingest_processes": "3", "batch_max_messages": "150"}
 
     def wait_for(number: int) -> None:
         wait_until(
@@ -36,10 +41,7 @@ def test_nothing_is_lost_or_doubled_when_one_process_after_the_other_is_killed(
 
     ingester = ras.start("ingest", **settings).wait_until_ready()
     sent = ras_topics.send(messages[:half])
-    wait_until(lambda: _second(ingester) is not None, what="a second process has started", deadline_s=60)
-    first_second = _second(ingester)
-    assert first_second is not None
-    first_second.kill()
+    _others(ingester)[0].kill()
     wait_for(half)
     assert ingester.health == "ok"
 
@@ -48,11 +50,13 @@ def test_nothing_is_lost_or_doubled_when_one_process_after_the_other_is_killed(
         "ingest", consumer_group=f"{ras.consumer_group}-later", **settings
     ).wait_until_ready()
     sent += ras_topics.send(messages[half : half + half // 2])
-    wait_until(lambda: _second(ingester) is not None, what="a second process has started", deadline_s=60)
-    orphan = _second(ingester)
-    assert orphan is not None
+    others = _others(ingester)
     ingester.kill()
-    wait_until(lambda: not orphan.is_running(), what="the second process has ended, too", deadline_s=60)
+    wait_until(
+        lambda: not any(other.is_running() for other in others),
+        what="the other processes have ended, too",
+        deadline_s=60,
+    )
 
     ingester = ras.start("ingest", consumer_group=f"{ras.consumer_group}-last", **settings).wait_until_ready()
     sent += ras_topics.send(messages[half + half // 2 :])
