@@ -14,7 +14,7 @@ and sd himself. Two figures leave the judge out instead (R. D. Cook 1977, *Techn
 
 A judge is `contrary` when the 95 % interval of his agreement lies below one half, `deviating` when it lies below the
 limit or the infit is above its own; `cannot_tell` with fewer than three judges, fewer than `FEWEST` comparable
-decisions, or an interval that reaches one half or below; else `agrees`.
+decisions, fewer than two others who are not contrary, or an interval that reaches one half or below; else `agrees`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JudgeCheck:
-    """One judge against the others; a limit is None with fewer than three judges."""
+    """One judge against the others; a limit is None with fewer than three judges.
+
+    The agreement has no limit, too, where no other judge's decisions can be compared with the rest.
+    """
 
     judge: str
     agreement: Share
@@ -86,19 +89,25 @@ def judge_checks(
     checks = []
     for j, name in enumerate(comparisons.judges):
         lowest, highest = None, None
-        # A contrary judge must not widen the limits of the others.
+        # A contrary judge must not widen the limits of the others, unless there is nobody else to compare with.
         others = (np.arange(n_judges) != j) & ~contrary
-        if n_judges >= FEWEST_JUDGES and int(others.sum()) >= FEWEST_JUDGES - 1:
+        clear = int(others.sum()) >= FEWEST_JUDGES - 1
+        if not others.any():
+            others = np.arange(n_judges) != j
+        if n_judges >= FEWEST_JUDGES:
             rates = [
                 a.share
                 for a, counts in zip(agreements, others, strict=True)
                 if counts and a.share is not None
             ]
             lowest = _limit(np.array(rates), agreements[j].n)
-            spread = max(float(infit[others].std(ddof=1)), float(chance_sd[j]))
+            spread = max(_spread(infit[others]), float(chance_sd[j]))
             # Infits of a small panel lie below 1, being fitted; 1 itself is as the model expects.
             highest = max(float(infit[others].mean()), 1.0) + _INFIT_SDS * spread
-        verdict = _verdict(agreements[j], lowest, fits[j].infit, highest)
+        # Of two who contradict each other nobody can tell which of them is contrary: the limits are printed, no verdict.
+        verdict = Verdict.CANNOT_TELL
+        if clear:
+            verdict = _verdict(agreements[j], lowest, fits[j].infit, highest)
         checks.append(
             JudgeCheck(name, agreements[j], _rounded(lowest), fits[j].infit, _rounded(highest), verdict)
         )
@@ -123,12 +132,17 @@ def _verdict(agreement: Share, lowest: float | None, infit: float, highest: floa
 
 def _limit(others: FloatArray, n: int) -> float | None:
     """Mean - 2 sd of the other judges' agreement, the sd at least what chance makes of `n` decisions."""
-    if len(others) < FEWEST_JUDGES - 1:
+    if not len(others):
         return None
     mean = float(others.mean())
     chance = (mean * (1 - mean) / max(n, 1)) ** 0.5
-    limit: float = max(mean - 2 * max(float(others.std(ddof=1)), chance), 0.0)
+    limit: float = max(mean - 2 * max(_spread(others), chance), 0.0)
     return limit
+
+
+def _spread(others: FloatArray) -> float:
+    """The standard deviation; 0 of one judge, of whom chance alone tells how far others may lie from him."""
+    return float(others.std(ddof=1)) if len(others) > 1 else 0.0
 
 
 def _agreement_with_others(comparisons: Comparisons) -> tuple[FloatArray, FloatArray]:

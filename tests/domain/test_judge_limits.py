@@ -53,6 +53,19 @@ def test_a_contrary_judge_is_found_in_panels_of_any_size(judges: int, seed: int)
     found = _findings(_panel(judges, seed))
     contrary = [check.judge for check in found.judges if check.verdict is Verdict.CONTRARY]
     assert contrary == [f"teacher-{judges - 1:04d}"]
+    limits = [limit for check in found.judges for limit in (check.agreement_limit, check.infit_limit)]
+    assert all(limit is not None and limit > 0 for limit in limits)
+
+
+def test_of_two_judges_who_contradict_each_other_none_is_named_by_a_third() -> None:
+    """Beside a contrary judge, an honest one of three has one other left: limits are printed, no verdict."""
+    named = [
+        check
+        for seed in range(8)
+        for check in _findings(_panel(3, seed, decisions_each=25)).judges
+        if check.judge != "teacher-0002" and check.flagged
+    ]
+    assert named == []
 
 
 @pytest.mark.parametrize("judges", [3, 5, 20])
