@@ -17,6 +17,11 @@ The test against chance gives each prediction the weight that it claims, w = |2 
 independent with probability 1/2 whatever rule chose the pairs, so that sum w (hit - 1/2) has mean 0 and variance
 sum w^2 / 4, and is nearly normal. Without weights, the many predictions about near-equal texts of an adaptive session
 would drown the others.
+
+That a few decisions could not be predicted is no proof of coins: honest judges of near-equal texts are predicted
+little better. "No better than chance" is reported only where the decisions as a whole, too, are not clearly likelier
+from judges who see a difference (`domain.tossed_coins`), by a factor of `WORTH_A_MENTION` (R. E. Kass and A. E. Raftery
+1995, *Journal of the American Statistical Association* 90(430), 773-795: less is "not worth more than a bare mention").
 """
 
 from __future__ import annotations
@@ -31,11 +36,13 @@ from domain.comparison_graph import Comparisons, FloatArray, IndexArray, sums_by
 from domain.outcome_model import win_probability
 from domain.proportions import Z_95, Share, share_of
 from domain.shrunken_scores import shrunken_scores
+from domain.tossed_coins import log_bayes_factor
 
 SIGNIFICANT = 0.001
 """Better than chance is claimed below this p value only: a report must not praise one in forty coin tosses."""
 UNDECIDED = 0.01
 """Between `SIGNIFICANT` and this p value nothing is claimed."""
+WORTH_A_MENTION = 3.0
 FEWEST = 30
 CHANCE_LOG_SCORE = -math.log(2)
 _POINTS_BY_ITEMS = 7_500
@@ -47,8 +54,8 @@ _SAME = 1e-9
 class ForwardTest:
     """`correct` of the predicted decisions; `p_value` against coin tosses; promises of the final scores.
 
-    `better_than_chance` is None where it cannot be told: fewer than `FEWEST` decisions could be predicted, or the p
-    value lies between the two limits.
+    `better_than_chance` is None where it cannot be told: fewer than `FEWEST` decisions could be predicted, the p value
+    lies between the two limits, or the decisions speak for judges who see a difference though few were predicted.
     """
 
     correct: Share
@@ -130,7 +137,6 @@ def forward_test(comparisons: Comparisons, estimate: Estimate, foresight: Foresi
     weight = np.abs(2 * win_probability(difference) - 1)
     surplus = float((weight * np.where(difference > 0, 0.5, -0.5)).sum())
     p_value = math.erfc(surplus / float((weight**2).sum() / 4) ** 0.5 / math.sqrt(2)) / 2
-    undecided = n < FEWEST or SIGNIFICANT <= p_value < UNDECIDED
     return ForwardTest(
         correct=share_of(hits, n),
         promised_share=round(float(p.mean()), DECIMALS),
@@ -139,9 +145,18 @@ def forward_test(comparisons: Comparisons, estimate: Estimate, foresight: Foresi
         log_score_upper=round(mean + Z_95 * error, DECIMALS) if n > 1 else None,
         promised_log_score=round(float((p * np.log(p) + q * np.log(np.maximum(q, 1e-300))).mean()), DECIMALS),
         p_value=float(f"{p_value:.6g}"),
-        better_than_chance=None if undecided else p_value < SIGNIFICANT,
+        better_than_chance=_better_than_chance(n, p_value, estimate),
         refits=foresight.refits,
     )
+
+
+def _better_than_chance(n: int, p_value: float, estimate: Estimate) -> bool | None:
+    if n < FEWEST or SIGNIFICANT <= p_value < UNDECIDED:
+        return None
+    if p_value < SIGNIFICANT:
+        return True
+    evidence = log_bayes_factor(estimate.counts)
+    return None if evidence is not None and evidence > math.log(WORTH_A_MENTION) else False
 
 
 def _refit_points(total: int, n: int) -> list[int]:
