@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 
 from infrastructure.http.binding import Binding
+from infrastructure.http.browser_headers import BrowserHeadersMiddleware
 from infrastructure.http.compression import CompressionMiddleware
 from infrastructure.http.database_problems import HANDLERS
 from infrastructure.http.middleware import (
@@ -73,6 +74,8 @@ def assembled(
                 binding=binding,
             ),
             Middleware(CompressionMiddleware),
+            # Inside compression, which leaves alone what is not to be stored.
+            Middleware(BrowserHeadersMiddleware, prefix=PREFIX),
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

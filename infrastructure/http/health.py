@@ -22,6 +22,8 @@ READY: Final = OpenOperation("/healthz/ready", "Ready, with reasons", answer=Hea
 METRICS: Final = OpenOperation[None]("/metrics", "Prometheus metrics", answer=None, media_type="text/plain")
 HEALTH_OPERATIONS: Final = (HEALTHZ, LIVE, READY, METRICS)
 
+_CURRENT: Final = {"Cache-Control": "no-cache"}
+
 
 def health_routes(
     checks: HealthChecks,
@@ -34,8 +36,8 @@ def health_routes(
 
     async def live(_request: Request) -> Response:
         if stalled := checks.stalled():
-            return JSONResponse({"status": "stalled", "roles": stalled}, status_code=503)
-        return JSONResponse({"status": "alive"})
+            return JSONResponse({"status": "stalled", "roles": stalled}, status_code=503, headers=_CURRENT)
+        return JSONResponse({"status": "alive"}, headers=_CURRENT)
 
     async def ready(_request: Request) -> Response:
         results = await checks.run()
@@ -47,7 +49,7 @@ def health_routes(
                 for name, result in results.items()
             ],
         }
-        return JSONResponse(body, status_code=503 if state is Health.FAILED else 200)
+        return JSONResponse(body, status_code=503 if state is Health.FAILED else 200, headers=_CURRENT)
 
     async def healthz(_request: Request) -> Response:
         results = await checks.run()
@@ -64,10 +66,10 @@ def health_routes(
                 name: {"status": result.health, "reason": result.reason} for name, result in results.items()
             },
         }
-        return JSONResponse(body, status_code=503 if state is Health.FAILED else 200)
+        return JSONResponse(body, status_code=503 if state is Health.FAILED else 200, headers=_CURRENT)
 
     async def metrics(_request: Request) -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST, headers=_CURRENT)
 
     return [HEALTHZ.route(healthz), LIVE.route(live), READY.route(ready), METRICS.route(metrics)]
 

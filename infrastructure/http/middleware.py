@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import structlog
 from prometheus_client import CollectorRegistry, Histogram
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as HttpScope
@@ -20,7 +21,6 @@ from infrastructure.http.problems import Problem, problem_response
 from infrastructure.http.service_keys import Grant, Scope, ServiceKeysFile
 
 _LONGEST_CORRELATION_ID: Final = 128
-_NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
 WAITED_S: Final = "ras.waited_s"
 """In the scope of a request that waited because it asked to: that is no time of answering."""
 _BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -41,11 +41,12 @@ class CorrelationMiddleware:
         usable = 0 < len(given) <= _LONGEST_CORRELATION_ID and given.isascii() and given.isprintable()
         correlation_id = given if usable else str(uuid4())
         scope["correlation_id"] = correlation_id
-        added = ((b"x-correlation-id", correlation_id.encode()), _NO_SNIFFING)
 
         async def respond(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *added]
+                headers = MutableHeaders(scope=message)  # replaces what a fault's handler has set already
+                headers["X-Correlation-ID"] = correlation_id
+                headers["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
         bound = structlog.contextvars.bind_contextvars(correlation_id=correlation_id)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
+from hashlib import sha256
 from html import escape
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from starlette.requests import Request
@@ -14,6 +16,7 @@ from starlette.routing import Route
 
 from application.responses.service import Problem
 from infrastructure.http.binding import LONGEST_NAME
+from infrastructure.http.browser_headers import NOTHING_ALLOWED
 from infrastructure.http.health import HEALTH_OPERATIONS
 from infrastructure.http.json_schema import components
 from infrastructure.http.on_behalf import HEADER
@@ -70,12 +73,22 @@ def documentation_routes(described: dict[str, Any]) -> list[Route]:
     content, page = orjson.dumps(described), _page(described)
 
     async def openapi(_request: Request) -> Response:
-        return Response(content, media_type="application/json")
+        return Response(content, media_type="application/json", headers=_CURRENT)
 
     async def docs(_request: Request) -> Response:
-        return HTMLResponse(page)
+        return HTMLResponse(page, headers=_CURRENT | {"Content-Security-Policy": _POLICY})
 
     return [Route("/openapi.json", openapi), Route("/docs", docs)]
+
+
+_STYLE: Final = (
+    "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}"
+    "td{padding:.3rem .8rem .3rem 0;vertical-align:top}"
+)
+_POLICY: Final = (
+    f"{NOTHING_ALLOWED}; style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'"
+)
+_CURRENT: Final = {"Cache-Control": "no-cache"}
 
 
 def _page(described: dict[str, Any]) -> str:
@@ -87,8 +100,7 @@ def _page(described: dict[str, Any]) -> str:
     title = escape(described["info"]["title"])
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        "<style>body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}"
-        "td{padding:.3rem .8rem .3rem 0;vertical-align:top}</style>"
+        f"<style>{_STYLE}</style>"
         f"<h1>{title}</h1><p>Version {escape(described['info']['version'])}. The whole description is at "
         '<a href="/openapi.json">/openapi.json</a>. Addresses under <code>/internal/</code> ask for the headers '
         "<code>X-Internal-API-Key</code> and <code>X-Service-ID</code>.</p>"

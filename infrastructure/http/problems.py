@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from application.responses.service import Problem as ProblemBody
+from infrastructure.http.browser_headers import add_browser_headers
 
 _log = structlog.get_logger(__name__)
 
@@ -99,7 +100,10 @@ async def on_fault(request: Request, error: Exception) -> Response:
     problem = Problem(500, "Something went wrong here. The correlation id finds it in our logs.")
     if correlation_id is not None:
         problem.headers["X-Correlation-ID"] = correlation_id
-    return problem_response(request, problem)
+    response = problem_response(request, problem)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    add_browser_headers(response.headers)
+    return response
 
 
 def route_template(request: Request) -> str:

@@ -88,7 +88,7 @@ class Sessions:
 
     def __init__(self, keys: Sequence[str], *, secure: bool) -> None:
         self._serializer = serializer(keys, "session")
-        self._secure = secure
+        self.secure = secure
 
     def identity(self, connection: HTTPConnection) -> Identity | None:
         """Return whose session the cookie is, None where there is none that is valid."""
@@ -109,7 +109,7 @@ class Sessions:
             max_age=SESSION_S,
             httponly=True,
             samesite="lax",
-            secure=self._secure,
+            secure=self.secure,
             path="/",
         )
 
@@ -126,7 +126,7 @@ class Sessions:
 
     def end(self, response: Response) -> None:
         """Take the session out of the browser."""
-        response.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax", secure=self._secure)
+        response.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax", secure=self.secure)
 
 
 def session_cookie(keys: Sequence[str], identity: Identity) -> str:

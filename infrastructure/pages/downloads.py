@@ -71,8 +71,5 @@ def _download(content: bytes, batch_id: str, kind: str, media_type: str) -> Resp
     return Response(
         content,
         media_type=media_type,
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}-essays.{kind}"',
-            "Cache-Control": "private, no-store",
-        },
+        headers={"Content-Disposition": f'attachment; filename="{name}-essays.{kind}"'},
     )

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from infrastructure.http.browser_headers import NOTHING_ALLOWED
 from infrastructure.http.identity import EXAMINER, Identity
 from infrastructure.http.parameters import id_of
 from infrastructure.http.problems import Problem
@@ -83,8 +84,8 @@ class ExaminerPages:
             media_type="text/html; charset=utf-8",
             headers={
                 "Content-Disposition": f'attachment; filename="judging-report-{job["job_id"]}.html"',
-                "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-                "Cache-Control": "private, no-store",
+                # A file that stands alone has its styles in it.
+                "Content-Security-Policy": f"{NOTHING_ALLOWED}; style-src 'unsafe-inline'; sandbox",
             },
         )
 

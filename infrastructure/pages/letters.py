@@ -106,10 +106,7 @@ class LetterPages:
         return Response(
             b64decode(letter["value"] or ""),
             media_type="application/octet-stream",
-            headers={
-                "Content-Disposition": f'attachment; filename="dead-letter-{letter["position"]}.json"',
-                "Cache-Control": "private, no-store",
-            },
+            headers={"Content-Disposition": f'attachment; filename="dead-letter-{letter["position"]}.json"'},
         )
 
     async def parked(self, request: Request, identity: Identity) -> Response:

@@ -77,7 +77,7 @@ class OpenIdSignIn:
             url, state = client.create_authorization_url(
                 provider.authorization_endpoint, code_verifier=verifier, nonce=nonce
             )
-        response = RedirectResponse(url, status_code=303, headers={"Cache-Control": "no-store"})
+        response = RedirectResponse(url, status_code=303)
         response.set_cookie(
             COOKIE,
             str(self._serializer.dumps({"state": state, "nonce": nonce, "verifier": verifier})),

@@ -1,4 +1,4 @@
-"""From data to pages: templates with autoescape, the reader's language, and the headers that every page has."""
+"""From data to pages: templates with autoescape, the reader's language, and the policy that every page has."""
 
 from __future__ import annotations
 
@@ -128,9 +128,19 @@ class Renderer:
                 heartbeat_s=self._heartbeat_s,
             )
         )
-        response = HTMLResponse(content, status_code=status, headers=_headers(nonce))
+        response = HTMLResponse(
+            content, status_code=status, headers={"Content-Security-Policy": _policy(nonce)}
+        )
         if request.query_params.get("lang") in LANGUAGES:
-            response.set_cookie(LANGUAGE_COOKIE, language, max_age=31_536_000, samesite="lax", path="/")
+            response.set_cookie(
+                LANGUAGE_COOKIE,
+                language,
+                max_age=31_536_000,
+                httponly=True,
+                samesite="lax",
+                secure=self._sessions.secure,
+                path="/",
+            )
         if identity is not None:
             self._sessions.renew(request, response, identity)
         return response
@@ -204,18 +214,12 @@ _FAULTS: Final = {
 }
 
 
-def _headers(nonce: str) -> dict[str, str]:
-    policy = (
+def _policy(nonce: str) -> str:
+    return (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
         "require-trusted-types-for 'script'; trusted-types ras"
     )
-    return {
-        "Content-Security-Policy": policy,
-        "Referrer-Policy": "same-origin",
-        "X-Frame-Options": "DENY",
-        "Cache-Control": "private, no-store",
-    }
 
 
 def number_in(request: Request, name: str) -> int | None:

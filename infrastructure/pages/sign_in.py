@@ -43,7 +43,7 @@ def sign_in_routes(
 
     def begun(identity: Identity) -> Response:
         # 303: what a reload repeats must not be the ticket.
-        response = RedirectResponse(home_of(identity), status_code=303, headers={"Cache-Control": "no-store"})
+        response = RedirectResponse(home_of(identity), status_code=303)
         sessions.start(response, identity)
         return response
 

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.browsing import listening, no_serious_violation, signed_in, ticket_link
 from tests.support.ingesting import messages_of, small_batch
 from tests.support.live import TEACHER, Live, judging_messages
+from tests.support.page_headers import check_headers
 from tests.support.waiting import wait_until
 
 MARKUP = '<img src=x onerror="document.title=1"><b>&amp;.docx'
@@ -68,7 +69,9 @@ def test_results_are_shown_sorted_and_downloaded(live: Live, browser: Browser, b
         csv = context.request.get(f"/batches/{batch_id}/essays.csv")
         assert csv.text().count("\n") == 4
         assert "attachment" in csv.headers["content-disposition"]
+        check_headers(csv.headers)
         sheet = context.request.get(f"/batches/{batch_id}/essays.xlsx")
+        check_headers(sheet.headers)
         assert "xl/workbook.xml" in ZipFile(io.BytesIO(sheet.body())).namelist()
         page.locator("#essays tbody a").first.click()
         expect(page.locator("h2", has_text="Result")).to_be_visible()
@@ -164,6 +167,7 @@ def test_an_examiner_sees_the_figures_of_a_job_and_takes_the_report_along(
         assert page.title() != "1"
         report = context.request.get("/examiner/jobs/4711/report.html", timeout=90_000)
         assert "attachment" in report.headers["content-disposition"]
+        check_headers(report.headers)
         assert "<svg" in report.text()
 
 
