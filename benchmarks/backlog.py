@@ -76,6 +76,7 @@ def _measured(
         "messages": len(messages),
         "announced": sum(map(len, wanted.values())),
         "wrong": sum(wrong.values()),
+        "of all": sum(wrong.values()) / sum(map(len, wanted.values())),
         "wrong batches": len(wrong),
         "seconds": ended - begun,
         "cpu_us": 1e6 * cpu_s / len(messages),

@@ -10,7 +10,7 @@ import psutil
 
 
 class CpuByProcess:
-    """The CPU time from here on, grouped by what a process is: `ingest`, `publish`, …, `postgres`, `broker`."""
+    """The CPU time from here on, grouped by what a process is: `ingest`, `deciding`, `publish`, …, `postgres`, `broker`."""
 
     def __init__(self) -> None:
         self._before = _now()
@@ -39,6 +39,8 @@ def _now() -> defaultdict[str, float]:
 def _group(name: str, command: list[str]) -> str:
     if any(part.endswith("guard.py") for part in command):
         return "guard"
+    if any("multiprocessing.spawn" in part for part in command):
+        return "deciding"
     if "postgres" in name:
         return "postgres"
     if name == "java":

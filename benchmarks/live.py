@@ -19,7 +19,7 @@ import multiprocessing
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -130,15 +130,21 @@ def main() -> None:
             report(
                 "live",
                 f"{given.streams:,} live streams in one process, {given.rate} notifications/s",
-                asyncio.run(_streams(url, port, _serving(), ends, given.streams, given.rate)),
+                _of_targets(asyncio.run(_streams(url, port, _serving(), ends, given.streams, given.rate))),
                 notes=[_load()],
             )
             report(
                 "pages",
                 "The largest pages",
-                _pages(url, port),
+                _of_targets(_pages(url, port)),
                 notes=["The median of 15 requests on loopback, on the server and back.", _load()],
             )
+
+
+def _of_targets(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {**row, "of the target": row["measured"] / row["target"] if row["target"] else ""} for row in rows
+    ]
 
 
 def _load() -> str:

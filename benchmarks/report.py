@@ -20,7 +20,7 @@ def report(name: str, title: str, rows: Sequence[Mapping[str, Any]], *, notes: S
     """Print `rows` as a table and write them, with the machine and the time, to results/NAME.json."""
     table = Table(*rows[0], title=title)
     for row in rows:
-        table.add_row(*(_shown(value) for value in row.values()))
+        table.add_row(*(shown(value) for value in row.values()))
     console = Console()
     console.print(table)
     for note in notes:
@@ -42,7 +42,8 @@ def report(name: str, title: str, rows: Sequence[Mapping[str, Any]], *, notes: S
     return path
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a value as tables show it."""
     if isinstance(value, float):
         return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

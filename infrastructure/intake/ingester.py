@@ -185,6 +185,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 return None
             following = None
             messages = sum(len(portion.records) for portion in fetched.portions)
+            self._writer.note_fetched(messages)
             if messages >= BACKLOG_MESSAGES and self._writer.may_begin_next(fetched.portions):
                 following = asyncio.create_task(self._fetch(), name="ingest-fetch")
             for portion in fetched.portions:
@@ -216,7 +217,6 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return None
         if not any(fetched.values()):
             return None
-        self._writer.note_fetched(sum(map(len, fetched.values())))
         portions = [
             await self._writer.begin([raw(record) for record in records], self._positions, self._at_work)
             for records in micro_batches(fetched, max_bytes=self._settings.batch_max_bytes)
