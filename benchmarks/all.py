@@ -36,6 +36,7 @@ BENCHMARKS: Final = {
     "ingest": Columns(("way",), "messages/s", "times baseline", "one transaction a message"),
     "growth": Columns(("essays a batch",), "µs a message", "times 30 essays", "a batch of 30"),
     "memory": Columns(("state",), "MB", ("state", "before the first message"), "before the first message"),
+    "storage": Columns(("what", "of"), "bytes", "times its messages", "the messages in Kafka"),
     "backlog": Columns(("micro-batch",), "wrong", "of all", "all that are announced"),
     "publish": Columns(("way",), "events/s", "times baseline", "one event a transaction"),
     "relay": Columns(("what",), "RAS", "ratio", "an ordinary service with a relay"),

@@ -21,8 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
@@ -30,12 +29,7 @@ import psutil
 import psycopg
 from sqlalchemy import Connection
 
-from application.aggregates import AggregateCache
-from application.deciding import Intake
-from application.ingest import IngestMicroBatch
-from application.messages import IncomingMessage
-from application.topics import INPUT_TOPICS
-from application.translate import translate
+from benchmarks.filling import ingest_all
 from benchmarks.report import report
 from benchmarks.servers import wait_for
 from infrastructure.demo.bulk import iterate_bulk
@@ -46,7 +40,6 @@ from infrastructure.postgres import schema
 from infrastructure.postgres.connections import maintenance_engine
 from infrastructure.rebuild import sides
 from infrastructure.rebuild.filling import LogReader
-from infrastructure.roles import bootstrap
 from projections.catalogue import PROJECTIONS
 
 TARGET: Final = 30_000
@@ -72,7 +65,7 @@ def main() -> None:
         url = _filled(postgres, "rebuild", given.events)
         rows = [
             _event_by_event(url),
-            _projected(url, Path(folder)),
+            projected(url, Path(folder)),
             _rebuilt(url, "rebuild"),
         ]
         if given.large:
@@ -96,20 +89,7 @@ def _filled(postgres: EmbeddedPostgres, name: str, events: int) -> str:
     """Return a database in whose store about so many events lie, and nothing in its read models."""
     url = postgres.create_database(name)
     schema.initialise(url)
-    store = bootstrap.event_store(url)
-    use_case = IngestMicroBatch(store, AggregateCache(400_000))
-    positions = use_case.positions([(topic, 0) for topic in INPUT_TOPICS])
-    messages = iterate_bulk(1, max(1, events // _EVENTS_A_BATCH), 30)
-    offset = 0
-    while some := list(islice(messages, 2000)):
-        received_at = datetime.now(UTC)
-        intakes = []
-        for topic, key, value in some:
-            message = IncomingMessage(topic, 0, offset, 0, key, value)
-            intakes.append(Intake(message, translate(message, received_at=received_at)))
-            offset += 1
-        use_case.take_in(intakes, positions)
-    store.close()
+    ingest_all(url, iterate_bulk(1, max(1, events // _EVENTS_A_BATCH), 30))
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
     return url
@@ -147,8 +127,8 @@ def _project_one(connection: Connection, recorded: Any) -> None:
                     )
 
 
-def _projected(url: str, folder: Path) -> dict[str, Any]:
-    """Let `ras project` fill the live side."""
+def projected(url: str, folder: Path) -> dict[str, Any]:
+    """Let `ras project` fill the live side, and measure it."""
     with psycopg.connect(url, autocommit=True) as watch:
         head = watch.execute("SELECT max(notification_id) FROM ras.stored_events").fetchone()
         assert head is not None
