@@ -27,6 +27,7 @@ from infrastructure.http.problems import Problem
 from infrastructure.http.sessions import Sessions
 from infrastructure.live.access import is_same_origin
 from infrastructure.pages.swedish import SWEDISH
+from infrastructure.pages.swedish_sentences import in_swedish
 from infrastructure.postgres.read_models import ReadModelUnavailableError
 
 _log = structlog.get_logger(__name__)
@@ -61,6 +62,7 @@ def _environment(language: str) -> Environment:
     made.filters["percent"] = lambda value: format_percent(value, locale=language)
     made.filters["breakable"] = lambda name: Markup("<wbr>").join(re.split(r"(?<=[./])", name))
     made.filters["code"] = _with_code
+    made.filters["said"] = lambda text: _said(language, text)
     return made
 
 
@@ -69,6 +71,13 @@ def _with_code(text: str) -> Markup:
     plain, code = Markup("{}"), Markup("<code>{}</code>")
     parts = ((code if number % 2 else plain).format(part) for number, part in enumerate(text.split("`")))
     return Markup("").join(parts)
+
+
+def _said(language: str, text: str) -> Markup | str:
+    """Return what RAS or another service said while it worked, in the reader's language or marked as English."""
+    if language == "en" or not text:
+        return text
+    return in_swedish(text) or Markup('<span lang="en">{}</span>').format(text)
 
 
 def translated(language: str, text: str) -> str:

@@ -118,7 +118,7 @@ def test_a_message_that_is_no_text_is_downloaded_and_replaced_by_a_file(live: Li
         assert context.request.get(f"{letter.path}/message").body() == letter.sent
         page.get_by_label("Vad som rättades").fill("fel kodning")
         page.get_by_role("button", name="Ersätt").click()
-        expect(page.get_by_role("alert")).to_contain_text("choose a file")
+        expect(page.get_by_role("alert")).to_contain_text("eller välj en fil")
         page.get_by_label("Eller en fil").set_input_files(
             {"name": "half.json", "mimeType": "application/json", "buffer": b'{"half": "\xc3\xa5"'}
         )

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browsing import listening, no_serious_violation, signed_in, ticket_link
+from tests.support.english_text import english_in
 from tests.support.ingesting import messages_of, small_batch
 from tests.support.live import TEACHER, Live, judging_messages
 from tests.support.page_headers import check_headers
@@ -286,4 +287,5 @@ def test_axe_finds_nothing_serious(
             assert answer is not None
             assert answer.status == 200, path
             assert page.locator("html").get_attribute("lang") == language
+            assert language == "en" or english_in(page.content()) == []
             no_serious_violation(page)

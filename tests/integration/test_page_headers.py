@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from typing import Final
@@ -10,50 +9,25 @@ from unittest.mock import patch
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from infrastructure.http.identity import EXAMINER, OPERATOR, Identity, roles_in
-from infrastructure.http.sessions import COOKIE, SESSION_S, SIGN_IN, issue_ticket, session_cookie
-from infrastructure.roles.query_api import query_app
-from infrastructure.settings import Servers, Settings
+from infrastructure.http.sessions import SESSION_S, SIGN_IN, issue_ticket
 from tests.support.http import Api, client_of
 from tests.support.page_headers import check_headers, check_page
+from tests.support.page_routes import EVERYBODY, NO_DATABASE, PAGES, pages_on, signed_in_by
 from tests.support.people import SESSION_KEY
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 from tests.support.projecting import Chain
 
-_NO_DATABASE: Final = "postgresql://127.0.0.1:1/none"
-_EVERYBODY: Final = Identity("teacher-0007", roles_in([OPERATOR, EXAMINER]), 2**33)
 _LONG_FORM: Final = {"token": "x" * 25_000_000}
-
-
-def _app(url: str, **settings: str) -> Starlette:
-    chosen = Settings(_env_file=None, environment="test", **({"session_keys": SESSION_KEY} | settings))  # type: ignore[arg-type]
-    return query_app(Servers(url, ""), chosen, None, registry=CollectorRegistry())
-
-
-def _signed_in(*keys: str) -> dict[str, str]:
-    return {"Cookie": f"{COOKIE}={session_cookie(keys or (SESSION_KEY,), _EVERYBODY)}"}
-
-
-_ROUTES: Final = [
-    route
-    for route in _app(_NO_DATABASE, oidc_issuer="https://id.example", oidc_client_id="ras").routes
-    if isinstance(route, Route) and not route.path.startswith(("/internal/", "/v1/"))
-]
-_PATHS: Final = sorted({re.sub(r"\{\w+(:int)?\}", "1", route.path) for route in _ROUTES})
-_FOR_PROGRAMS: Final = {"/openapi.json", "/docs", "/metrics", "/healthz", "/healthz/live", "/healthz/ready"}
-_PAGES: Final = [path for path in _PATHS if path not in _FOR_PROGRAMS]
 
 
 @pytest.fixture(scope="module")
 def unavailable() -> Iterator[Api]:
     """The pages of a RAS that cannot reach its database."""
-    with client_of(_app(_NO_DATABASE)) as client:
+    with client_of(pages_on(NO_DATABASE)) as client:
         yield client
 
 
@@ -68,7 +42,7 @@ def url(postgres_server: PostgresServerUnderTest) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def empty(url: str) -> Iterator[Api]:
     """The pages of a RAS without any data."""
-    with client_of(_app(url)) as client:
+    with client_of(pages_on(url)) as client:
         yield client
 
 
@@ -88,16 +62,16 @@ def test_there_are_routes_to_walk_over() -> None:
         "/batches/1",
         "/operator/letters/1",
         "/examiner/jobs/1/report.html",
-    } <= {*_PAGES}
+    } <= {*PAGES}
 
 
-@pytest.mark.parametrize("path", _PAGES)
+@pytest.mark.parametrize("path", PAGES)
 def test_every_page_carries_them_whoever_asks_and_whether_there_are_data_or_not(
     empty: Api, unavailable: Api, path: str
 ) -> None:
     statuses = set()
     for api in (empty, unavailable):
-        for headers in ({}, _signed_in()):
+        for headers in ({}, signed_in_by()):
             for method in ("GET", "HEAD", "PUT", "OPTIONS"):
                 answer = api.send(method, path, headers)
                 check(answer)
@@ -105,20 +79,20 @@ def test_every_page_carries_them_whoever_asks_and_whether_there_are_data_or_not(
     assert 500 not in statuses
 
 
-@pytest.mark.parametrize("path", [path for path in _PAGES if path not in {"/", "/sign-in/openid"}])
+@pytest.mark.parametrize("path", [path for path in PAGES if path not in {"/", "/sign-in/openid"}])
 def test_refused_forms_carry_them(empty: Api, path: str) -> None:
-    foreign = {**_signed_in(), "Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
+    foreign = {**signed_in_by(), "Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
     check(empty.send("POST", path, foreign))
 
 
 def test_a_page_that_works_and_each_fault_carry_them(empty: Api, unavailable: Api) -> None:
     found = {
-        200: empty.send("GET", "/batches", _signed_in()),
+        200: empty.send("GET", "/batches", signed_in_by()),
         401: empty.send("GET", "/sign-in?ticket=x"),
-        400: empty.send("GET", "/batches?page=x", _signed_in()),
+        400: empty.send("GET", "/batches?page=x", signed_in_by()),
         404: empty.send("GET", "/no-such-page"),
         413: empty.send("POST", "/sign-in", {"Sec-Fetch-Site": "same-origin"}, data=_LONG_FORM),
-        503: unavailable.send("GET", "/batches", _signed_in()),
+        503: unavailable.send("GET", "/batches", signed_in_by()),
     }
     assert {status: answer.status_code for status, answer in found.items()} == {each: each for each in found}
     for answer in found.values():
@@ -129,7 +103,7 @@ def test_a_fault_of_our_own_carries_each_of_them_once() -> None:
     async def broken(_request: Request) -> Response:
         raise RuntimeError("a fault for this test")
 
-    app = _app(_NO_DATABASE)
+    app = pages_on(NO_DATABASE)
     app.router.routes.insert(0, Route("/broken", broken))
     with client_of(app) as client:
         answer = client.send("GET", "/broken")
@@ -161,8 +135,8 @@ def test_no_two_pages_have_the_same_nonce(unavailable: Api) -> None:
 def test_cookies_are_for_the_server_alone_and_need_tls_beyond_this_machine(
     url: str, host: str, is_secure: bool
 ) -> None:
-    ticket = issue_ticket([SESSION_KEY], SIGN_IN, _EVERYBODY)
-    with client_of(_app(url, api_host=host)) as client:
+    ticket = issue_ticket([SESSION_KEY], SIGN_IN, EVERYBODY)
+    with client_of(pages_on(url, api_host=host)) as client:
         session = client.send("GET", f"/sign-in?ticket={ticket}").headers["set-cookie"]
         language = client.send("GET", "/sign-in?lang=sv").headers["set-cookie"]
         ended = client.send("POST", "/sign-out", {"Sec-Fetch-Site": "same-origin"}).headers["set-cookie"]
@@ -176,17 +150,17 @@ def test_cookies_are_for_the_server_alone_and_need_tls_beyond_this_machine(
 def test_a_session_is_signed_again_after_an_hour_by_the_newest_key_and_ends_with_its_keys() -> None:
     now = time.time()
     with patch("time.time", return_value=now - 3700):
-        old = _signed_in()
-    with client_of(_app(_NO_DATABASE, session_keys=f"{'n' * 40},{SESSION_KEY}")) as client:
+        old = signed_in_by()
+    with client_of(pages_on(NO_DATABASE, session_keys=f"{'n' * 40},{SESSION_KEY}")) as client:
         renewed = client.send("GET", "/batches", old).headers["set-cookie"].partition(";")[0]
         assert "set-cookie" not in client.send("GET", "/batches", {"Cookie": renewed}).headers
-    with client_of(_app(_NO_DATABASE, session_keys="n" * 40)) as client:
+    with client_of(pages_on(NO_DATABASE, session_keys="n" * 40)) as client:
         assert client.send("GET", "/batches", {"Cookie": renewed}).status_code == 503
         assert client.send("GET", "/batches", old).headers["location"] == "/sign-in"
 
 
 def test_a_session_ends_after_its_time_whatever_its_keys() -> None:
     with patch("time.time", return_value=time.time() - SESSION_S - 60):
-        old = _signed_in()
-    with client_of(_app(_NO_DATABASE)) as client:
+        old = signed_in_by()
+    with client_of(pages_on(NO_DATABASE)) as client:
         assert client.send("GET", "/batches", old).headers["location"] == "/sign-in"
