@@ -47,12 +47,16 @@ Scores = NDArray[np.float64]
 
 
 class Row(NamedTuple):
-    """One method on one session; `furthest` is its largest distance from our scores, in logits."""
+    """One method on one session; `furthest` is its largest distance from our scores, in logits.
+
+    `cpu_s` is the median of the process's CPU time: what the run costs when others use the machine, too.
+    """
 
     items: int
     decisions: int
     method: str
     median_s: float
+    cpu_s: float
     runs_s: list[float]
     furthest: float
     target_s: float | None
@@ -135,21 +139,25 @@ def _measure(
     ours = all_statistics()  # also imports what is imported on demand, so that no run pays for it
     rows = []
     for method, (run, target) in methods.items():
-        seconds = []
+        seconds, cpu = [], []
         for _ in range(runs):
-            start = time.perf_counter()
+            start, cpu_start = time.perf_counter(), time.process_time()
             found = run()
             seconds.append(round(time.perf_counter() - start, 4))
+            cpu.append(round(time.process_time() - cpu_start, 4))
         furthest = float(np.abs(found - found.mean() - ours).max())
         rows.append(
-            Row(n_items, n_decisions, method, statistics.median(seconds), seconds, round(furthest, 4), target)
+            Row(
+                *(n_items, n_decisions, method, statistics.median(seconds), statistics.median(cpu), seconds),
+                *(round(furthest, 4), target),
+            )
         )
     return rows
 
 
 def _print(rows: list[Row], runs: int) -> None:
     table = Table(title=f"Bradley-Terry scores, median of {runs} runs (choix: alpha = {_ALPHA})")
-    for heading in ("items", "decisions", "method", "seconds", "target", "furthest from ours"):
+    for heading in ("items", "decisions", "method", "seconds", "CPU s", "target", "furthest from ours"):
         table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
     for row in rows:
         target = "" if row.target_s is None else f"< {row.target_s:g}"
@@ -158,6 +166,7 @@ def _print(rows: list[Row], runs: int) -> None:
             f"{row.decisions:,}",
             row.method,
             f"{row.median_s:.3f}",
+            f"{row.cpu_s:.3f}",
             target,
             f"{row.furthest:.3f}",
         )

@@ -39,7 +39,7 @@ figure svg { height: auto; max-width: 100%; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .5rem; text-align: left; vertical-align: top; }
-td { min-width: 10em; overflow-wrap: anywhere; } td.number, td.short { min-width: 0; white-space: nowrap; }
+td { min-width: 12em; overflow-wrap: anywhere; } td.number, td.short { min-width: 0; white-space: nowrap; }
 td.number, th.number { text-align: right; }
 summary { color: var(--accent); cursor: pointer; }
 .printed { display: none; }

@@ -297,7 +297,7 @@ def _matrix(contents: ReportContents, texts: Texts) -> Figure:
             "x": {
                 **line_per_name("column"),
                 "scale": {"domain": names},
-                "axis": {**axis, "labelAngle": -90},
+                "axis": {**axis, "labelAngle": -90, "labelOverlap": False},
             },
             "color": {
                 "field": "share",
@@ -309,6 +309,7 @@ def _matrix(contents: ReportContents, texts: Texts) -> Figure:
         },
     }
     spec = spec_of(title, cells, [layer], height={"step": step}) | {"width": {"step": step}}
+    spec["padding"] |= {"bottom": 24}  # the names of the columns
     pairs = sorted(
         zip(
             counts.low.tolist(),

@@ -69,6 +69,16 @@ def test_names_are_not_broken_and_tables_are_not_cut_off_in_print(printed: Page)
     assert printed.evaluate("document.documentElement.scrollWidth") <= 680
 
 
+def test_every_column_of_the_matrix_has_its_name_within_the_drawing(printed: Page) -> None:
+    inside = printed.eval_on_selector_all(
+        "#matrix svg text",
+        "all => all.filter(each => each.textContent.startsWith('essay-')).map(each => "
+        "each.getBoundingClientRect().bottom <= each.ownerSVGElement.getBoundingClientRect().bottom)",
+    )
+    assert len(inside) == 2 * 35
+    assert all(inside)
+
+
 def test_the_printed_file_has_few_pages(printed: Page) -> None:
     margins: PdfMargins = {"top": "15mm", "bottom": "15mm", "left": "15mm", "right": "15mm"}
     pages = re.findall(rb"/Type\s*/Page\b", printed.pdf(format="A4", margin=margins))
