@@ -8,6 +8,7 @@ be passed off as a secret. A token names its algorithm and its key's id, and not
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -175,11 +176,11 @@ class TokenVerifier:
     async def verify(self, token: str) -> Identity:
         """Return whose token it is. Raises InvalidTokenError."""
         claims = await self.claims(token)
-        return Identity(
-            subject_in(claims, "sub"),
-            roles_in(claims.get(self._roles_claim)),
-            float(claims["exp"]) + self._leeway_s,
-        )
+        try:
+            until = float(claims["exp"]) + self._leeway_s
+        except OverflowError as error:  # a whole number in JSON has no largest one
+            raise InvalidTokenError("The token is not valid.") from error
+        return Identity(subject_in(claims, "sub"), roles_in(claims.get(self._roles_claim)), until)
 
     async def claims(self, token: str) -> Mapping[str, Any]:
         """Return what a valid token claims. Raises InvalidTokenError."""
@@ -189,6 +190,8 @@ class TokenVerifier:
             )
         if len(token) > LONGEST_TOKEN:
             raise InvalidTokenError(f"The token is longer than {LONGEST_TOKEN} characters.")
+        if not token.isascii():  # PyJWT cannot even encode a half of a surrogate pair
+            raise InvalidTokenError("The token is not valid.")
         try:
             header = jwt.get_unverified_header(token)
             if header.get("alg") not in self._keys.algorithms:
@@ -223,10 +226,13 @@ def user_tokens(settings: Settings) -> TokenVerifier:
 def subject_in(claims: Mapping[str, Any], name: str) -> str:
     """Return the user's id in the claim `name`. Raises InvalidTokenError."""
     subject = claims.get(name)
-    if not isinstance(subject, str) or not subject or len(subject) > _LONGEST_NAME or "\0" in subject:
+    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_NAME or _UNSTORABLE.search(subject):
         raise InvalidTokenError("The token's subject cannot be a user's id.")
     return subject
 
+
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+"""What no text in the database can hold: NUL, and half of a surrogate pair."""
 
 _REASONS: Final[Mapping[type[Exception], str]] = {
     jwt.InvalidAudienceError: "The token is for another audience.",

@@ -7,6 +7,8 @@ from time import monotonic
 from typing import Final
 
 _POINTS: Final = 60
+_FEWEST: Final = 5
+"""With fewer points the line would look like a dot."""
 _PACE_S: Final = 1.0
 """Several windows that look at once note one point together."""
 _MOST_READERS: Final = 500
@@ -30,7 +32,7 @@ class Lags:
         if len(self._lines) > _MOST_READERS:
             self._lines.clear()
             self._noted_at.clear()
-        if len(line) < 2:
+        if len(line) < _FEWEST:
             return ""
         most = max(1, *line)
         first = _POINTS - len(line)

@@ -78,11 +78,23 @@ async def test_a_token_without_a_required_claim_is_refused(name: str) -> None:
         jwt.encode(claims("teacher-0001"), "another secret of thirty-two bytes", algorithm="HS256"),
         jwt.encode(claims("teacher-0001"), "", algorithm="none"),
         jwt.encode(claims("teacher-0001"), SECRET * 2, algorithm="HS512"),
+        "\ud800.b.c",
+        "é.é.é",
+        base64.b64encode(b'{"alg":"HS256","x":' + b"[" * 4000).decode() + ".e30.x",
     ],
 )
 async def test_a_forged_token_is_refused(token: str) -> None:
     with pytest.raises(InvalidTokenError):
         await verified(token)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"exp": 10**400}, {"exp": float("inf")}, {"sub": "\ud800"}, {"sub": "a\0"}, {"nbf": float("inf")}],
+)
+async def test_a_signed_token_with_claims_beyond_all_bounds_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(InvalidTokenError):
+        await verified(token_for("teacher-0001", **changed))
 
 
 async def test_clocks_may_differ_as_far_as_the_settings_say() -> None:

@@ -76,8 +76,10 @@ def test_every_event_that_has_an_english_sentence_has_a_swedish_one() -> None:
 
 def test_a_lag_becomes_a_line_of_the_times_it_was_looked_at() -> None:
     lags = sparklines.Lags()
-    assert lags.noted("ingest", "a topic", 5) == ""
-    lags._noted_at.clear()
-    assert lags.noted("ingest", "a topic", 10) == "58,8.0 59,1.0"
-    assert lags.noted("ingest", "a topic", 10**6) == "58,8.0 59,1.0"  # a second has not passed
+    for lag in (5, 10, 0, 10):
+        assert lags.noted("ingest", "a topic", lag) == ""  # few points would look like a dot
+        lags._noted_at.clear()
+    line = "55,8.0 56,1.0 57,15.0 58,1.0 59,8.0"
+    assert lags.noted("ingest", "a topic", 5) == line
+    assert lags.noted("ingest", "a topic", 10**6) == line  # a second has not passed
     assert lags.noted("publish", "a topic", None) == ""
