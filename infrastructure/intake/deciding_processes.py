@@ -159,6 +159,8 @@ class DecidingProcesses:
             ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin, initargs=self._begin)
             for _ in range(self._number)
         ]
+        # A terminal sends its signals to all processes, but the ingester alone is to end by them: it ends the others.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))  # they inherit it
         try:
             started = [pool.submit(_nothing) for pool in pools]
         except Exception as error:  # noqa: BLE001 - where no process can be started, the ingester does the work
@@ -166,6 +168,8 @@ class DecidingProcesses:
                 pool.shutdown(wait=False)
             self._ended(str(error))
             return
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         with self._lock:
             self._pools, self._started = pools, started
 
@@ -227,10 +231,8 @@ _work: _Work | None = None
 
 
 def _begin(open_store: Callable[[], tuple[EventStore, EventCodec]], rules: Rules) -> None:
-    """Prepare the other process. It ends with its ingester, not by a signal that the terminal sends to both."""
+    """Prepare this process, which ends with its ingester."""
     global _work
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _work = _Work(*open_store(), rules)
 

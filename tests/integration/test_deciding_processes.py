@@ -124,6 +124,8 @@ async def test_what_other_processes_decide_is_recorded(writing: Writing, databas
     messages = list(stream(7, 12, class_sizes=(1, 8), disorder=0.3, repeats=0.2))
     records = raws_of(messages)
     writing.prepare(records)
+    for process in writing.processes:
+        process.terminate()  # as a terminal does, which sends its signals to all
 
     elsewhere = await writing.ingest(records)
 
