@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 from uuid import UUID, uuid4
 
@@ -51,7 +51,7 @@ MarkRead = Callable[[UUID, str], None]
 
 
 class TeacherPages:
-    """The pages, on what the API answers from."""
+    """The pages, on what the API answers from. `shown` returns when they show what was just changed."""
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class TeacherPages:
         histories: Mapping[str, BatchHistory],
         explain: ExplainReadiness,
         mark_read: MarkRead,
+        shown: Callable[[], Awaitable[None]],
     ) -> None:
         self._renderer = renderer
         self._hub = hub
@@ -76,6 +77,7 @@ class TeacherPages:
         self._histories = histories
         self._explain = explain
         self._mark_read = mark_read
+        self._shown = shown
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -243,6 +245,7 @@ class TeacherPages:
                 raise Problem(404, "There is no such notification.")
         for each in ids:
             await asyncio.to_thread(self._mark_read, each, identity.subject)
+        await self._shown()  # a page without scripts does not learn of it later
         return RedirectResponse("/notifications", status_code=303)
 
     async def _batch(

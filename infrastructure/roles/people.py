@@ -88,6 +88,10 @@ def people_routes(
     provider = OpenIdSignIn(settings, keys, secure=is_secure) if settings.oidc_issuer else None
     renderer = Renderer(sessions, heartbeat_s=settings.stream_heartbeat_s, has_provider=provider is not None)
     pages = PageQueries(ask)
+
+    async def inbox_shown() -> None:
+        await work.waiting.shown(teacher_inbox.name)
+
     teacher = TeacherPages(
         renderer,
         hub,
@@ -99,6 +103,7 @@ def people_routes(
         {"en": work.history, "sv": work.history_in_swedish},
         work.explain,
         lambda notification_id, teacher_id: work.mark_read(notification_id, teacher_id, correlation_id=None),
+        inbox_shown,
     )
 
     async def status() -> tuple[Sequence[Any], Sequence[str]]:
