@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from hashlib import sha256
+from typing import Any, Final, NamedTuple, Protocol
 
 import httpx
 import jwt
@@ -46,6 +48,10 @@ class Identity:
     subject: str
     roles: frozenset[str]
     until: float
+
+
+_MOST_KNOWN: Final = 10_000
+"""Tokens that a verifier knows; each takes about 1 KB."""
 
 
 class InvalidTokenError(Exception):
@@ -161,8 +167,20 @@ def reader(place: str) -> Callable[[], Awaitable[bytes]]:
     return from_url if place.startswith(_WEB) else from_file
 
 
+class _Verified(NamedTuple):
+    """A token that was verified: whose it is, and by which key."""
+
+    identity: Identity
+    header: Mapping[str, Any]
+    key: object
+
+
 class TokenVerifier:
-    """Verifies tokens. Without keys it accepts none."""
+    """Verifies tokens. Without keys it accepts none.
+
+    A client that comes back brings the token that it had. Verified once, it is known by its hash until it expires, for
+    as long as its key is the one that is published.
+    """
 
     def __init__(
         self, keys: Keys | None, *, audience: str, issuer: str, leeway_s: float, roles_claim: str
@@ -172,18 +190,39 @@ class TokenVerifier:
         self._issuer = issuer
         self._leeway_s = leeway_s
         self._roles_claim = roles_claim
+        self._known: OrderedDict[bytes, _Verified] = OrderedDict()
 
     async def verify(self, token: str) -> Identity:
         """Return whose token it is. Raises InvalidTokenError."""
-        claims = await self.claims(token)
+        keys = self._keys_for(token)
+        name = sha256(token.encode()).digest()
+        known = self._known.pop(name, None)
+        if (
+            known is None
+            or known.identity.until <= time.time()
+            or await keys.key_of(known.header) is not known.key
+        ):
+            known = await self._verified(token, keys)
+        self._known[name] = known
+        if len(self._known) > _MOST_KNOWN:
+            self._known.popitem(last=False)
+        return known.identity
+
+    async def claims(self, token: str) -> Mapping[str, Any]:
+        """Return what a valid token claims. Raises InvalidTokenError."""
+        return (await self._decoded(token, self._keys_for(token)))[0]
+
+    async def _verified(self, token: str, keys: Keys) -> _Verified:
+        claims, header, key = await self._decoded(token, keys)
         try:
             until = float(claims["exp"]) + self._leeway_s
         except OverflowError as error:  # a whole number in JSON has no largest one
             raise InvalidTokenError("The token is not valid.") from error
-        return Identity(subject_in(claims, "sub"), roles_in(claims.get(self._roles_claim)), until)
+        identity = Identity(subject_in(claims, "sub"), roles_in(claims.get(self._roles_claim)), until)
+        return _Verified(identity, header, key)
 
-    async def claims(self, token: str) -> Mapping[str, Any]:
-        """Return what a valid token claims. Raises InvalidTokenError."""
+    def _keys_for(self, token: str) -> Keys:
+        """Return the keys. Raises InvalidTokenError where there are none, or for what cannot be a token."""
         if self._keys is None:
             raise InvalidTokenError(
                 "Tokens are not accepted here: RAS_JWT_SECRET or RAS_JWT_JWKS is not set."
@@ -192,14 +231,19 @@ class TokenVerifier:
             raise InvalidTokenError(f"The token is longer than {LONGEST_TOKEN} characters.")
         if not token.isascii():  # PyJWT cannot even encode a half of a surrogate pair
             raise InvalidTokenError("The token is not valid.")
+        return self._keys
+
+    async def _decoded(self, token: str, keys: Keys) -> tuple[Mapping[str, Any], Mapping[str, Any], object]:
+        """Return claims, header and key of a valid token. Raises InvalidTokenError."""
         try:
             header = jwt.get_unverified_header(token)
-            if header.get("alg") not in self._keys.algorithms:
+            if header.get("alg") not in keys.algorithms:
                 raise InvalidTokenError("The token is signed in a way that is not accepted here.")
+            key = await keys.key_of(header)
             claims: Mapping[str, Any] = jwt.decode(
                 token,
-                await self._keys.key_of(header),
-                algorithms=list(self._keys.algorithms),
+                key,
+                algorithms=list(keys.algorithms),
                 audience=self._audience,
                 issuer=self._issuer,
                 leeway=self._leeway_s,
@@ -209,7 +253,7 @@ class TokenVerifier:
             raise InvalidTokenError("The token has expired. Get a new one.") from error
         except jwt.PyJWTError as error:
             raise InvalidTokenError(_REASONS.get(type(error), "The token is not valid.")) from error
-        return claims
+        return claims, header, key
 
 
 def user_tokens(settings: Settings) -> TokenVerifier:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from infrastructure.http.identity import Identity, InvalidTokenError, KeySet, user_tokens
+from infrastructure.http import identity
+from infrastructure.http.identity import Identity, InvalidTokenError, KeySet, TokenVerifier, user_tokens
 from infrastructure.settings import Settings
 from tests.support.people import SECRET, claims, token_for
 
@@ -195,3 +198,84 @@ async def test_keys_that_cannot_be_read_accept_nothing(published: _Published, tm
 
     with pytest.raises(InvalidTokenError, match="not known"):
         await verified(token, jwt_secret=None, jwt_jwks=str(tmp_path / "none.json"))
+
+
+def _verifier(keys: KeySet) -> TokenVerifier:
+    return TokenVerifier(
+        keys, audience="huleedu-platform", issuer="huleedu-identity-service", leeway_s=0, roles_claim="roles"
+    )
+
+
+async def test_a_token_that_was_verified_is_not_accepted_once_its_key_is_withdrawn(
+    published: _Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = [published.key_set(), {"keys": published.key_set()["keys"][1:]}]
+
+    async def read() -> bytes:
+        return json.dumps(sets[0]).encode()
+
+    verifier = _verifier(KeySet(read))
+    token = jwt.encode(claims("teacher-0001"), published.rsa, algorithm="RS256", headers={"kid": "r"})
+    assert await verifier.verify(token) == await verifier.verify(token)
+
+    monkeypatch.setattr(identity, "_KEYS_FRESH_S", -1.0)
+    monkeypatch.setattr(identity, "_KEYS_PAUSE_S", 0.0)
+    assert (await verifier.verify(token)).subject == "teacher-0001"  # the same key, read again
+    del sets[0]
+    for _ in range(2):
+        with pytest.raises(InvalidTokenError, match="not known"):
+            await verifier.verify(token)
+
+
+async def test_a_token_that_was_verified_is_not_accepted_under_another_key_of_the_same_name(
+    published: _Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = _Published()
+    sources = [published, other]
+
+    async def read() -> bytes:
+        return await sources[0].read()
+
+    verifier = _verifier(KeySet(read))
+    token = jwt.encode(claims("teacher-0001"), published.ec, algorithm="ES256", headers={"kid": "e"})
+    await verifier.verify(token)
+    del sources[0]
+    monkeypatch.setattr(identity, "_KEYS_FRESH_S", -1.0)
+    monkeypatch.setattr(identity, "_KEYS_PAUSE_S", 0.0)
+
+    with pytest.raises(InvalidTokenError, match="not valid"):
+        await verifier.verify(token)
+
+
+async def test_a_token_that_was_verified_is_refused_when_it_expires() -> None:
+    verifier = user_tokens(Settings(_env_file=None, jwt_secret=SECRET, jwt_leeway_s=0))
+    token = token_for("teacher-0001", exp=time.time() + 2)
+    first = await verifier.verify(token)
+
+    while time.time() < first.until:
+        with suppress(InvalidTokenError):  # at the last moment
+            assert await verifier.verify(token) is first or time.time() >= first.until
+        await asyncio.sleep(0.1)
+
+    with pytest.raises(InvalidTokenError, match="expired"):
+        await verifier.verify(token)
+
+
+async def test_a_verifier_knows_a_bounded_number_of_tokens_and_none_that_was_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(identity, "_MOST_KNOWN", 3)
+    verifier = user_tokens(Settings(_env_file=None, jwt_secret=SECRET))
+    with pytest.raises(InvalidTokenError):
+        await verifier.verify(token_for("teacher-0001", aud="elsewhere"))
+    assert not verifier._known
+    tokens = [token_for(f"teacher-{number}") for number in range(5)]
+
+    for token in (*tokens, *tokens[2:], tokens[0]):
+        await verifier.verify(token)
+
+    assert [each.identity.subject for each in verifier._known.values()] == [
+        "teacher-3",
+        "teacher-4",
+        "teacher-0",
+    ]
