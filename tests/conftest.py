@@ -24,6 +24,9 @@ from tests.support.postgres_server import GivenPostgres, PostgresServerUnderTest
 
 pytest.register_assert_rewrite("tests.support.accounts")  # before the first of its users is imported
 
+# As the roles and commands set it; numpy reads it when it is imported. More threads take more CPU and gain no time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 _ON_SERVERS = frozenset({"browser", "e2e", "integration"})
 _KAFKA_FIXTURES = frozenset({"kafka_server", "kafka_bootstrap", "restartable_kafka"})
 
