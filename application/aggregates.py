@@ -8,7 +8,7 @@ may hold a thousand times as much, stays: what is decided on is a draft of it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, Protocol
 
 from application.ports import UnreadableEvents
@@ -74,8 +74,11 @@ class AggregateCache:
             found.update(load_aggregates(missing, load))
         return found
 
-    def keep(self, aggregates: Mapping[str, ParkableStream]) -> None:
-        """Take over `aggregates` as saved, and let go of the least recently used beyond the bound."""
+    def keep(self, aggregates: Mapping[str, ParkableStream], *, held: Collection[str] = ()) -> None:
+        """Take over `aggregates` as saved, and let go of the least recently used beyond the bound.
+
+        Those in `held`, which were kept last, stay: what the store holds of them is older.
+        """
         for stream_id, aggregate in aggregates.items():
             self._drop(stream_id)
             if isinstance(aggregate, UnreadableStream):
@@ -85,8 +88,8 @@ class AggregateCache:
             weight = aggregate.size + _COST_OF_AN_AGGREGATE
             self._aggregates[stream_id] = (aggregate, weight)
             self._weight += weight
-        while self._weight > self._max_weight:
-            self._drop(next(iter(self._aggregates)))
+        while self._weight > self._max_weight and (oldest := next(iter(self._aggregates))) not in held:
+            self._drop(oldest)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -8,8 +8,9 @@ same message speaks, too.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 from application.aggregates import AggregateCache, Load, Streams, load_aggregates
@@ -97,6 +98,7 @@ class DecideAhead:
         self._store = store
         self._cache = cache
         self._notes_progress = notes_progress
+        self._not_recorded: dict[int, Collection[str]] = {}
 
     @property
     def cache(self) -> AggregateCache:
@@ -106,15 +108,23 @@ class DecideAhead:
     def forget(self) -> None:
         """Begin again from what is recorded."""
         self._cache.clear()
+        self._not_recorded.clear()
 
-    def decide(self, intakes: Sequence[Intake]) -> IngestResult:
-        """Return what `intakes` make their aggregates record. Raises the store's errors; call `forget` then."""
+    def decide(self, intakes: Sequence[Intake], *, number: int, recorded: int) -> IngestResult:
+        """Return what `intakes`, the micro-batch `number`, make their aggregates record.
+
+        Those up to the number `recorded` are recorded. What the others decided is only here, so the aggregates stay
+        in the cache whatever its bound is. Raises the store's errors; call `forget` then.
+        """
+        for each in [each for each in self._not_recorded if each <= recorded]:
+            del self._not_recorded[each]
         with self._store.transaction() as transaction:
             aggregates = self._cache.fetch(streams_of(intakes), transaction.load)
             taken = decide(
                 intakes, aggregates, frozenset(), transaction.load, notes_progress=self._notes_progress
             )
-        self._cache.keep(aggregates)
+        self._not_recorded[number] = aggregates.keys()
+        self._cache.keep(aggregates, held=set(chain.from_iterable(self._not_recorded.values())))
         return taken
 
 

@@ -110,7 +110,7 @@ class DecidingProcesses:
                 return None
             try:
                 answers = [
-                    pool.submit(_decide, self._round, share)
+                    pool.submit(_decide, self._round, self._asked + 1, self._recorded, share)
                     for pool, share in zip(self._pools, divided, strict=True)
                     if share
                 ]
@@ -210,15 +210,19 @@ class _Work:
         self._collector = GcPacer()
         self._collector.start()
 
-    def decide(self, number: int, records: Sequence[Raw]) -> Answer:
-        """Return what `records` make their aggregates record; a new `number` of a round voids what was not recorded."""
-        if number != self._round:
+    def decide(self, round_: int, number: int, recorded: int, records: Sequence[Raw]) -> Answer:
+        """Return what `records` make their aggregates record, as the micro-batch `number` of a round.
+
+        A new round voids what was not recorded; in this one all up to the number `recorded` are.
+        """
+        if round_ != self._round:
             self._ahead.forget()
-            self._round = number
+            self._round = round_
         cache = self._ahead.cache
         cache.hits = cache.misses = 0
         try:
-            taken = self._ahead.decide(translated(records, future_tolerance=self._tolerance))
+            intakes = translated(records, future_tolerance=self._tolerance)
+            taken = self._ahead.decide(intakes, number=number, recorded=recorded)
             rows = self._codec.rows_of(taken.events)
         except Exception:  # noqa: BLE001 - the ingester does it again by itself, and handles the fault
             self._round = -1
@@ -249,7 +253,7 @@ def _nothing() -> None:
     """Return as soon as the process is prepared."""
 
 
-def _decide(number: int, records: Sequence[Raw]) -> Answer:
+def _decide(round_: int, number: int, recorded: int, records: Sequence[Raw]) -> Answer:
     if _work is None:
         raise RuntimeError("The process is not prepared.")
-    return _work.decide(number, records)
+    return _work.decide(round_, number, recorded, records)

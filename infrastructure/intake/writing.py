@@ -106,7 +106,10 @@ class MicroBatchWriter:
             for intake, record in zip(intakes, portion.records, strict=True)
             if _is_next(record, positions)
         ]
-        taken = self._use_case.take_in(mine, positions, reached)
+        try:
+            taken = self._use_case.take_in(mine, positions, reached)
+        finally:
+            self.void()  # what was begun meanwhile was decided without this
         cache = self._use_case.cache
         self.cached, self.hits, self.misses = len(cache), cache.hits, cache.misses
         cache.hits = cache.misses = 0

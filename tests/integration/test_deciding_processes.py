@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import psutil
 import pytest
 
 from application.aggregates import AggregateCache
+from application.deciding import IngestResult
 from application.ingest import NOWHERE_FURTHER, IngestMicroBatch
 from application.ports import StalePositionError
 from domain.assessment_events import JudgeDecisionRecorded
@@ -19,7 +21,7 @@ from domain.dead_letters import MessageDeadLettered, Reason
 from infrastructure.demo.message import UpstreamMessage
 from infrastructure.demo.stream import stream
 from infrastructure.eventstore.store import EventStore
-from infrastructure.intake.deciding_processes import DecidingProcesses, Rules
+from infrastructure.intake.deciding_processes import DecidingProcesses, Rules, Ticket
 from infrastructure.intake.incoming import Raw
 from infrastructure.intake.writing import BACKLOG_MESSAGES, MicroBatchWriter, Portion
 from infrastructure.postgres.schema import initialise
@@ -46,12 +48,22 @@ def raws_of(messages: Sequence[UpstreamMessage]) -> list[Raw]:
     ]
 
 
+class AskingMeanwhile(IngestMicroBatch):
+    """Does something while it takes in, as an ingester that begins the next micro-batch."""
+
+    meanwhile: Callable[[], None] = staticmethod(lambda: None)
+
+    def take_in(self, *arguments: Any) -> IngestResult:
+        self.meanwhile()
+        return super().take_in(*arguments)
+
+
 class Writing:
     """An ingester's writer with other processes, on a real store."""
 
-    def __init__(self, store: EventStore, database_url: str, number: int) -> None:
-        self.use_case = IngestMicroBatch(store, AggregateCache(10_000))
-        rules = Rules(_TOLERANCE, notes_progress=True, cache_max_essays=10_000)
+    def __init__(self, store: EventStore, database_url: str, number: int = 1, kept: int = 10_000) -> None:
+        self.use_case = AskingMeanwhile(store, AggregateCache(kept))
+        rules = Rules(_TOLERANCE, notes_progress=True, cache_max_essays=kept)
         self.deciding = DecidingProcesses(
             number, partial(deciding_store, database_url, "WARNING", "json"), rules
         )
@@ -113,13 +125,13 @@ def store(database: PostgresProbe, database_url: str) -> Iterator[EventStore]:
 @pytest.fixture
 def writing(store: EventStore, database_url: str, request: pytest.FixtureRequest) -> Iterator[Writing]:
     """A writer, whose other processes (one, unless the test says otherwise) end with the test."""
-    made = Writing(store, database_url, getattr(request, "param", 1))
+    made = Writing(store, database_url, **getattr(request, "param", {}))
     yield made
     made.writer.stop()
     assert made.processes == []
 
 
-@pytest.mark.parametrize("writing", [1, 3], indirect=True)
+@pytest.mark.parametrize("writing", [{}, {"number": 3}, {"kept": 0}], indirect=True)
 async def test_what_other_processes_decide_is_recorded(writing: Writing, database: PostgresProbe) -> None:
     messages = list(stream(7, 12, class_sizes=(1, 8), disorder=0.3, repeats=0.2))
     records = raws_of(messages)
@@ -154,6 +166,19 @@ async def test_what_was_decided_after_something_that_is_not_recorded_is_void(
     check_as_undisturbed(database, messages)
 
 
+async def test_what_was_decided_while_the_ingester_did_the_work_itself_is_void(writing: Writing) -> None:
+    records = raws_of(messages_of(small_batch(essays=40)))
+    writing.prepare(records)
+    tickets: list[Ticket | None] = []
+    writing.use_case.meanwhile = lambda: tickets.append(writing.deciding.ask(records[_SIZE:]))
+
+    writing.write(Portion(records[:_SIZE]))
+
+    [ticket] = tickets
+    assert ticket is not None
+    assert not writing.deciding.is_next(ticket), "it was decided without what the ingester has recorded"
+
+
 async def test_another_ingester_that_writes_to_the_same_streams_is_noticed(
     writing: Writing, store: EventStore, database: PostgresProbe
 ) -> None:
@@ -174,7 +199,7 @@ async def test_another_ingester_that_writes_to_the_same_streams_is_noticed(
     check_as_undisturbed(database, messages)
 
 
-@pytest.mark.parametrize("writing", [3], indirect=True)
+@pytest.mark.parametrize("writing", [{"number": 3}], indirect=True)
 async def test_processes_that_decide_on_one_stream_lose_nothing(
     writing: Writing, database: PostgresProbe
 ) -> None:
