@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -119,6 +120,8 @@ def _become(arguments: list[str], environment: dict[str, str], stdin: str, outpu
     """Run in the forked process: become the command."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # The server that forks lives as long as somebody holds this end of a pipe, and this process as long as the server.
+    os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]
     os.environ.clear()
     os.environ.update(environment)
     with Path(stdin).open("rb") as given, Path(output).open("ab") as out, Path(errors).open("ab") as err:
