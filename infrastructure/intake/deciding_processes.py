@@ -30,7 +30,7 @@ import structlog
 
 from application.aggregates import AggregateCache
 from application.deciding import DecideAhead, Decided, PutAside, add_counts
-from application.ports import IntakeCounts
+from application.ports import IntakeCounts, UnstorableError
 from infrastructure.eventstore.codec import EventCodec
 from infrastructure.eventstore.store import EventStore
 from infrastructure.gc_pacing import GcPacer
@@ -40,7 +40,8 @@ from infrastructure.intake.shares import shares
 _log = structlog.get_logger(__name__)
 
 _BETWEEN_STARTS_S: Final = 30.0
-"""How long the ingester works alone after the other process has ended by itself."""
+"""How long the ingester works alone after another process has ended by itself, or had a fault."""
+_END_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,10 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A decision, None where none could be made; and the cache behind it."""
+    """A decision, None where none could be made; the fault, if it is one of the process; and the cache behind it."""
 
     decided: Decided | None
+    fault: str = ""
     cached: int = 0
     hits: int = 0
     misses: int = 0
@@ -105,28 +107,30 @@ class DecidingProcesses:
     def ask(self, records: Sequence[Raw]) -> Ticket | None:
         """Let them decide on `records`, which follow those of the last ticket; None where they have ended."""
         divided = shares(records, self._number)
-        with self._lock:
-            if not self._pools:
-                return None
-            try:
+        try:
+            with self._lock:
+                if not self._pools:
+                    return None
                 answers = [
                     pool.submit(_decide, self._round, self._asked + 1, self._recorded, share)
                     for pool, share in zip(self._pools, divided, strict=True)
                     if share
                 ]
-            except RuntimeError:  # one has ended; who waits for an answer finds out
-                return None
-            self._asked += 1
-            return Ticket(self._round, self._asked, answers)
+                self._asked += 1
+                return Ticket(self._round, self._asked, answers)
+        except RuntimeError as error:  # one has ended while it had nothing to do
+            self._ended(str(error))
+            return None
 
     def answer_of(self, ticket: Ticket) -> Answer:
         """Wait for the answers, and return them as one."""
         try:
-            return _joined([answer.result() for answer in ticket.answers])
+            answer = _joined([answer.result() for answer in ticket.answers])
         except Exception as error:  # noqa: BLE001 - however one ended, its ingester goes on alone
-            if ticket.round == self._round:
-                self._ended(str(error) or type(error).__name__)
-            return Answer(None)
+            answer = Answer(None, str(error) or type(error).__name__)
+        if answer.fault and ticket.round == self._round:
+            self._ended(answer.fault)
+        return answer
 
     def is_next(self, ticket: Ticket) -> bool:
         """Whether everything that was decided before it, and nothing else, has been recorded."""
@@ -146,12 +150,16 @@ class DecidingProcesses:
             self._asked = self._recorded = 0
 
     def stop(self) -> None:
-        """End the other processes, which start again when they are wanted. Blocks."""
+        """End the other processes, which start again when they are wanted. They write nothing, so they are killed."""
         with self._lock:
             pools, self._pools, self._started = self._pools, [], []
         self.forget()
         for pool in pools:
-            pool.shutdown(cancel_futures=True)
+            processes = list((pool._processes or {}).values())  # noqa: SLF001 - there is no public way
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.kill()
+            wait([process.sentinel for process in processes], _END_S)
 
     def _start(self) -> None:
         # A pool starts its process when it is first asked.
@@ -163,9 +171,12 @@ class DecidingProcesses:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))  # they inherit it
         try:
             started = [pool.submit(_nothing) for pool in pools]
-        except Exception as error:  # noqa: BLE001 - where no process can be started, the ingester does the work
             for pool in pools:
-                pool.shutdown(wait=False)
+                # Else nobody would notice that a process is killed while it writes an answer.
+                pool._result_queue._writer.close()  # type: ignore[attr-defined]  # noqa: SLF001
+        except Exception as error:  # noqa: BLE001 - where no process can be started, the ingester does the work
+            with self._lock:
+                self._pools = pools
             self._ended(str(error))
             return
         finally:
@@ -174,7 +185,7 @@ class DecidingProcesses:
             self._pools, self._started = pools, started
 
     def _ended(self, reason: str) -> None:
-        _log.warning("ingest.deciding_process_ended", reason=reason)
+        _log.warning("ingest.works_alone", reason=reason, seconds=_BETWEEN_STARTS_S)
         self._not_before = monotonic() + _BETWEEN_STARTS_S
         self.stop()
 
@@ -186,12 +197,13 @@ def _joined(answers: Sequence[Answer]) -> Answer:
     put_aside: list[PutAside] = []
     for answer in answers:
         if answer.decided is None:
-            return Answer(None)
+            return answer
         rows.append(answer.decided.rows)
         add_counts(counts, answer.decided.counts)
         put_aside += answer.decided.put_aside
     return Answer(
         Decided(b"".join(rows), counts, put_aside),
+        "",
         sum(answer.cached for answer in answers),
         sum(answer.hits for answer in answers),
         sum(answer.misses for answer in answers),
@@ -224,11 +236,13 @@ class _Work:
             intakes = translated(records, future_tolerance=self._tolerance)
             taken = self._ahead.decide(intakes, number=number, recorded=recorded)
             rows = self._codec.rows_of(taken.events)
-        except Exception:  # noqa: BLE001 - the ingester does it again by itself, and handles the fault
+        except Exception as error:  # noqa: BLE001 - the ingester does it again by itself, and handles the fault
             self._round = -1
-            return Answer(None)
+            return Answer(None, "" if isinstance(error, UnstorableError) else type(error).__name__)
         self._collector.after(len(records))
-        return Answer(Decided(rows, taken.counts, taken.put_aside()), len(cache), cache.hits, cache.misses)
+        return Answer(
+            Decided(rows, taken.counts, taken.put_aside()), "", len(cache), cache.hits, cache.misses
+        )
 
 
 _work: _Work | None = None

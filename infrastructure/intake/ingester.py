@@ -32,7 +32,6 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
-from application.deciding import IngestResult
 from application.ingest import IngestMicroBatch, Place
 from application.ports import StalePositionError
 from application.topics import INPUT_TOPICS
@@ -45,7 +44,7 @@ from infrastructure.intake.log_identity import LogIdentity
 from infrastructure.intake.metrics import IntakeMeter
 from infrastructure.intake.micro_batches import micro_batches
 from infrastructure.intake.time_order import TimeOrder
-from infrastructure.intake.writing import BACKLOG_MESSAGES, MicroBatchWriter, Portion
+from infrastructure.intake.writing import BACKLOG_MESSAGES, MicroBatchWriter, Portion, Written
 from infrastructure.kafka import clients, faults
 from infrastructure.kafka.acls import unauthorized
 from infrastructure.postgres import faults as database_faults
@@ -256,6 +255,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     async def _look_around(self, epoch: int, *, busy: Collection[TopicPartition]) -> None:
         """Look whether the store is where we left it, and move positions over offsets that hold no messages."""
+        await asyncio.to_thread(self._writer.stop_when_idle)
         async with self._at_work:  # so what was fetched before is in the database
             known = dict(self._positions)
             try:
@@ -294,9 +294,10 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         started, started_ns = perf_counter(), time_ns()
         try:
             with self._status.step():
-                taken = await asyncio.to_thread(self._writer.write, portion, self._positions, reached)
+                written = await asyncio.to_thread(self._writer.write, portion, self._positions, reached)
         except StalePositionError as error:
             _log.info("ingest.position_moved", detail=str(error))
+            await asyncio.to_thread(self._writer.stop)
             await self._seek_to_stored(list(self._positions))
             return False
         except TRANSIENT_ERRORS as error:
@@ -304,16 +305,17 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             # What comes back may be a store that was restored to an earlier day: what we hold in memory
             # of batches and positions would then fit into it nowhere, without any conflict that tells.
             self._writer.forget()
+            await asyncio.to_thread(self._writer.stop)
             await self._seek_to_stored(list(self._positions))
             return False
         self._backoff.reset()
         self._show_well()
-        self._measure(taken, portion, perf_counter() - started)
+        self._measure(written, perf_counter() - started)
         if self._tracer is not None:
             await asyncio.to_thread(
-                self._tracer.taken_in, portion.intakes, started_ns=started_ns, ended_ns=time_ns()
+                self._tracer.taken_in, written.intakes, started_ns=started_ns, ended_ns=time_ns()
             )
-        self._collector.after(len(portion.records))
+        self._collector.after(len(written.records))
         return True
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
@@ -382,8 +384,8 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         else:
             self._status.well()
 
-    def _measure(self, taken: IngestResult, portion: Portion, seconds: float) -> None:
-        self._meter.taken_in(taken, portion.times, seconds)
+    def _measure(self, written: Written, seconds: float) -> None:
+        self._meter.taken_in(written.taken, written.times, seconds)
         self._metrics.cached_batches.set(self._writer.cached)
         self._metrics.cache_lookups.labels("hit").inc(self._writer.hits)
         self._metrics.cache_lookups.labels("miss").inc(self._writer.misses)

@@ -3,7 +3,7 @@
 Theory of operation. A micro-batch that is begun while the last one is written was decided on, or at least translated,
 when its turn comes. What other processes decided is recorded as it is. If that is not possible (somebody else wrote
 to a stream, the store refuses an event, a process has ended), this one does all of it again by itself, and
-what was decided after it is void. The next one is begun only then, so that it can be decided on elsewhere again.
+what was decided after it is void. The next one is begun after that commit, so that it can be decided on elsewhere again.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ BACKLOG_MESSAGES: Final = 100
 _BACKLOG_S: Final = 30.0
 """For how long after the last backlog other processes decide. Then they end, and their memory is free."""
 
+_APART_S: Final = 5.0
+"""For how long nobody else must have written to the same streams."""
+
 Positions = dict[tuple[str, int], int]
 
 
@@ -38,6 +41,15 @@ class Portion:
     records: Sequence[Raw]
     ticket: Ticket | None = None
     intakes: list[Intake] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of those records of a micro-batch that were next; `intakes` only if they were translated here."""
+
+    taken: IngestResult
+    records: Sequence[Raw]
+    intakes: Sequence[Intake] = ()
 
     @property
     def times(self) -> list[tuple[str, int, int]]:
@@ -55,6 +67,7 @@ class MicroBatchWriter:
         self._deciding = deciding
         self._tolerance = future_tolerance
         self._backlog_at = -_BACKLOG_S
+        self._contended_at = -_APART_S
         self.cached = 0
         self.hits = 0
         self.misses = 0
@@ -90,22 +103,19 @@ class MicroBatchWriter:
         ticket = portions[0].ticket
         return ticket is not None and self._deciding.is_next(ticket)
 
-    def write(self, portion: Portion, positions: Positions, reached: Mapping[Place, int]) -> IngestResult:
+    def write(self, portion: Portion, positions: Positions, reached: Mapping[Place, int]) -> Written:
         """Ingest `portion` in one transaction. Blocks, and raises as `IngestMicroBatch.take_in` does."""
         taken = self._recorded(portion, positions, reached)
         if taken is not None:
-            return taken
-        if self._deciding is not None:
-            if monotonic() - self._backlog_at < _BACKLOG_S:
-                self._deciding.forget()
-            else:
-                self._deciding.stop()
+            return Written(taken, portion.records)
+        self.void()
         intakes = portion.intakes or translated(portion.records, future_tolerance=self._tolerance)
-        mine = [
-            intake
+        both = [
+            (intake, record)
             for intake, record in zip(intakes, portion.records, strict=True)
             if _is_next(record, positions)
         ]
+        mine, records = [intake for intake, _ in both], [record for _, record in both]
         try:
             taken = self._use_case.take_in(mine, positions, reached)
         finally:
@@ -113,7 +123,7 @@ class MicroBatchWriter:
         cache = self._use_case.cache
         self.cached, self.hits, self.misses = len(cache), cache.hits, cache.misses
         cache.hits = cache.misses = 0
-        return taken
+        return Written(taken, records, mine)
 
     def _recorded(
         self, portion: Portion, positions: Positions, reached: Mapping[Place, int]
@@ -146,15 +156,23 @@ class MicroBatchWriter:
         self.void()
 
     def stop(self) -> None:
-        """End the other processes. Blocks."""
+        """End the other processes. Their connections may lead to a server that is not the store's any more."""
         if self._deciding is not None:
             self._deciding.stop()
 
+    def stop_when_idle(self) -> None:
+        """End the other processes if there has been no backlog for a while."""
+        if monotonic() - self._backlog_at >= _BACKLOG_S:
+            self.stop()
+
     def _is_decided_elsewhere(self) -> bool:
+        now = monotonic()
+        if self._use_case.is_contended:
+            self._contended_at = now
         return (
             self._deciding is not None
-            and monotonic() - self._backlog_at < _BACKLOG_S
-            and not self._use_case.is_contended
+            and now - self._backlog_at < _BACKLOG_S
+            and now - self._contended_at >= _APART_S
             and self._deciding.are_ready
         )
 

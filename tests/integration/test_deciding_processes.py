@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -48,6 +49,13 @@ def raws_of(messages: Sequence[UpstreamMessage]) -> list[Raw]:
     ]
 
 
+def _decides(process: psutil.Process) -> bool:
+    try:
+        return any("spawn_main" in part for part in process.cmdline())
+    except psutil.Error:
+        return False  # it has ended, and nobody has asked for its exit code yet
+
+
 class AskingMeanwhile(IngestMicroBatch):
     """Does something while it takes in, as an ingester that begins the next micro-batch."""
 
@@ -74,11 +82,7 @@ class Writing:
     @property
     def processes(self) -> list[psutil.Process]:
         """The other processes that run."""
-        return [
-            child
-            for child in psutil.Process().children()
-            if any("spawn_main" in part for part in child.cmdline())
-        ]
+        return [child for child in psutil.Process().children() if _decides(child)]
 
     def prepare(self, records: Sequence[Raw]) -> None:
         """Read the positions, and wait until the other processes are ready."""
@@ -191,10 +195,10 @@ async def test_another_ingester_that_writes_to_the_same_streams_is_noticed(
     other = Ingestion(store)
     other.insist([i for i in intakes_of(messages) if i.message.topic not in topics[:3]])
 
-    taken = writing.writer.write(begun, writing.positions, NOWHERE_FURTHER)
+    written = writing.writer.write(begun, writing.positions, NOWHERE_FURTHER)
 
     assert theirs
-    assert taken.conflicts == 1
+    assert written.taken.conflicts == 1
     assert writing.use_case.is_contended
     check_as_undisturbed(database, messages)
 
@@ -240,6 +244,45 @@ async def test_an_ingester_goes_on_when_its_other_process_is_killed(
     assert all(portion.ticket for portion in begun)
     assert not any(elsewhere)
     check_as_undisturbed(database, messages)
+
+
+async def test_a_process_that_is_killed_while_it_has_nothing_to_do_is_missed(
+    writing: Writing, database: PostgresProbe
+) -> None:
+    messages = messages_of(small_batch(essays=40))
+    records = raws_of(messages)
+    writing.prepare(records)
+    await writing.ingest(records[:_SIZE])
+    [other] = writing.processes
+    other.kill()
+    wait_until(lambda: writing.deciding.ask(records[_SIZE:]) is None, what="it is missed", deadline_s=60)
+
+    elsewhere = await writing.ingest(records[_SIZE:])
+
+    assert not any(elsewhere)
+    assert not writing.deciding.are_ready
+    check_as_undisturbed(database, messages)
+
+
+async def test_a_process_that_is_killed_while_it_answers_is_missed(writing: Writing) -> None:
+    records = raws_of(list(stream(10, 300, class_sizes=(24,))))
+    writing.prepare(records)
+    [other] = writing.processes
+
+    def written() -> int:
+        return int(other.io_counters().write_chars)
+
+    before = written()
+    ticket = writing.deciding.ask(records)
+    assert ticket is not None
+    with suppress(psutil.Error):
+        wait_until(lambda: written() - before > 65_536, what="it writes its answer", deadline_s=60)
+    other.kill()
+
+    async with asyncio.timeout(60):
+        await asyncio.to_thread(writing.deciding.answer_of, ticket)
+
+    wait_until(lambda: writing.processes == [], what="it has ended", deadline_s=60)
 
 
 async def test_a_message_that_the_store_refuses_becomes_a_dead_letter_alone(
