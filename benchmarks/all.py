@@ -22,7 +22,7 @@ Row = Mapping[str, Any]
 class Columns(NamedTuple):
     """Which columns of a benchmark's result are its names and its number, and the ratio to what.
 
-    The ratio is a column, or the number divided by that of the row with the same values but for `instead`.
+    `ratio` is a column, or a column and its value in the row by whose number each is divided; its other names are the same.
     """
 
     names: tuple[str, ...]

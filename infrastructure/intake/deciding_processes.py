@@ -203,10 +203,9 @@ def _joined(answers: Sequence[Answer]) -> Answer:
         put_aside += answer.decided.put_aside
     return Answer(
         Decided(b"".join(rows), counts, put_aside),
-        "",
-        sum(answer.cached for answer in answers),
-        sum(answer.hits for answer in answers),
-        sum(answer.misses for answer in answers),
+        cached=sum(answer.cached for answer in answers),
+        hits=sum(answer.hits for answer in answers),
+        misses=sum(answer.misses for answer in answers),
     )
 
 

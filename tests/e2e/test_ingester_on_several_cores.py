@@ -16,12 +16,8 @@ _SEED = 20_260_312
 
 def _others(ingester: RoleProcess) -> list[psutil.Process]:
     """Wait for the other processes of an ingester, and return them."""
-
-    def running() -> list[psutil.Process]:
-        return [c for c in ingester.children if any("spawn_main" in part for part in c.cmdline())]
-
-    wait_until(lambda: len(running()) == 2, what="two other processes have started", deadline_s=60)
-    return running()
+    wait_until(lambda: len(ingester.deciding) == 2, what="two other processes have started", deadline_s=60)
+    return ingester.deciding
 
 
 def test_nothing_is_lost_or_doubled_when_one_process_after_the_other_is_killed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -32,6 +33,7 @@ from tests.support.fake_store import FakeEventStore
 from tests.support.ingesting import Ingestion, in_partitions, intakes_of, messages_of, small_batch
 from tests.support.live import judging_messages
 from tests.support.postgres_probe import PostgresProbe, opened_store, probe
+from tests.support.role_process import deciding_children
 from tests.support.waiting import wait_until
 
 _TOLERANCE = timedelta(days=365)
@@ -47,13 +49,6 @@ def raws_of(messages: Sequence[UpstreamMessage]) -> list[Raw]:
         (m.topic, m.partition, m.offset, m.timestamp_ms, m.key, m.value, m.headers, None)
         for m in in_partitions(messages)
     ]
-
-
-def _decides(process: psutil.Process) -> bool:
-    try:
-        return any("spawn_main" in part for part in process.cmdline())
-    except psutil.Error:
-        return False  # it has ended, and nobody has asked for its exit code yet
 
 
 class AskingMeanwhile(IngestMicroBatch):
@@ -82,7 +77,7 @@ class Writing:
     @property
     def processes(self) -> list[psutil.Process]:
         """The other processes that run."""
-        return [child for child in psutil.Process().children() if _decides(child)]
+        return deciding_children(os.getpid())
 
     def prepare(self, records: Sequence[Raw]) -> None:
         """Read the positions, and wait until the other processes are ready."""

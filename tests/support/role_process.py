@@ -32,6 +32,18 @@ _ASK_INTERVAL_S: Final = 0.05
 """How often a role is asked for its health: to answer takes it time that it needs to start on a busy machine."""
 
 
+def deciding_children(pid: int) -> list[psutil.Process]:
+    """Return the processes that an ingester has started to decide on messages, as far as they run."""
+    return [child for child in psutil.Process(pid).children() if _decides(child)]
+
+
+def _decides(process: psutil.Process) -> bool:
+    try:
+        return any("spawn_main" in part for part in process.cmdline())
+    except psutil.Error:
+        return False  # it has ended, and nobody has asked for its exit code yet
+
+
 class RoleProcess:
     """One `ras` command in a process of its own, which ends with the tests at the latest."""
 
@@ -47,10 +59,10 @@ class RoleProcess:
         return self._url
 
     @property
-    def children(self) -> list[psutil.Process]:
-        """The processes that it has started."""
+    def deciding(self) -> list[psutil.Process]:
+        """The processes that it has started to decide on messages."""
         assert isinstance(self._process, ForkedCommand), "the guard of a command is not the command"
-        return psutil.Process(self._process.pid).children()
+        return deciding_children(self._process.pid)
 
     @property
     def exit_code(self) -> int | None:
