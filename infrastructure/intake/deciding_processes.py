@@ -31,7 +31,7 @@ import structlog
 from application.aggregates import AggregateCache
 from application.deciding import DecideAhead, Decided, PutAside, add_counts
 from application.ports import IntakeCounts, UnstorableError
-from infrastructure.eventstore.codec import EventCodec
+from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.store import EventStore
 from infrastructure.gc_pacing import GcPacer
 from infrastructure.intake.incoming import Raw, translated
@@ -76,9 +76,7 @@ class Answer:
 class DecidingProcesses:
     """The other processes, as their ingester sees them. `open_store` runs in there and must be a function of a module."""
 
-    def __init__(
-        self, number: int, open_store: Callable[[], tuple[EventStore, EventCodec]], rules: Rules
-    ) -> None:
+    def __init__(self, number: int, open_store: Callable[[], EventStore], rules: Rules) -> None:
         self._number = number
         self._begin = (open_store, replace(rules, cache_max_essays=rules.cache_max_essays // number))
         self._pools: list[ProcessPoolExecutor] = []
@@ -212,8 +210,8 @@ def _joined(answers: Sequence[Answer]) -> Answer:
 class _Work:
     """What the other process keeps between two micro-batches."""
 
-    def __init__(self, store: EventStore, codec: EventCodec, rules: Rules) -> None:
-        self._codec = codec
+    def __init__(self, store: EventStore, rules: Rules) -> None:
+        self._codec = event_codec()
         self._tolerance = rules.future_tolerance
         cache = AggregateCache(rules.cache_max_essays)
         self._ahead = DecideAhead(store, cache, notes_progress=rules.notes_progress)
@@ -247,11 +245,11 @@ class _Work:
 _work: _Work | None = None
 
 
-def _begin(open_store: Callable[[], tuple[EventStore, EventCodec]], rules: Rules) -> None:
+def _begin(open_store: Callable[[], EventStore], rules: Rules) -> None:
     """Prepare this process, which ends with its ingester."""
     global _work
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _work = _Work(*open_store(), rules)
+    _work = _Work(open_store(), rules)
 
 
 def _end_with_parent() -> None:

@@ -21,7 +21,6 @@ from infrastructure.telemetry import RoleMetrics
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-    from infrastructure.eventstore.codec import EventCodec
     from infrastructure.eventstore.log import LogListener
     from infrastructure.eventstore.streams import StreamReader
     from infrastructure.followers.follower import Follower
@@ -36,13 +35,12 @@ def event_store(database_url: str) -> EventStore:
     return EventStore(event_datastore(database_url), event_codec())
 
 
-def deciding_store(database_url: str, log_level: str, log_format: str) -> tuple[EventStore, EventCodec]:
-    """Return the event store for an ingester's second process, and set up its log. Raises as `event_store` does."""
+def deciding_store(database_url: str, log_level: str, log_format: str) -> EventStore:
+    """Return the event store for a process that decides, and set up its log. Raises as `event_store` does."""
     from infrastructure.telemetry import configure_logging
 
     configure_logging(log_level, log_format)
-    codec = event_codec()
-    return EventStore(event_datastore(database_url), codec), codec
+    return event_store(database_url)
 
 
 def stream_reader(database_url: str) -> StreamReader:
