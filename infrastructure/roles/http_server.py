@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ import structlog
 import uvicorn
 from prometheus_client.core import REGISTRY
 from starlette.applications import Starlette
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from infrastructure.health import HealthChecks
 from infrastructure.http.health import health_app
@@ -24,6 +26,9 @@ _log = structlog.get_logger(__name__)
 _LARGEST_FRAME: Final = 64 * 1024
 """Clients of the live stream say little."""
 _HEALTH_CONNECTIONS: Final = 200
+_FAREWELL_SHARE: Final = 0.25
+"""Of the grace period: for the application to take leave of its WebSockets."""
+_LOOK_AGAIN_S: Final = 0.02
 
 
 class EmbeddedServer(uvicorn.Server):
@@ -39,6 +44,24 @@ class EmbeddedServer(uvicorn.Server):
         for each in sockets:
             _log.info("http.listening", address=each.getsockname()[0], port=each.getsockname()[1])
         await self.serve(sockets=list(sockets))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let the application close its WebSockets, then stop as uvicorn does.
+
+        uvicorn closes each WebSocket at once. With thousands of them, the application's last message would be too late.
+        """
+        for server in self.servers:
+            server.close()
+        grace_s = self.config.timeout_graceful_shutdown or 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_SHARE * grace_s):
+                while not self.force_exit and any(map(_is_open_socket, self.server_state.connections)):
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+        await super().shutdown(sockets)
+
+
+def _is_open_socket(connection: object) -> bool:
+    return isinstance(connection, WebSocketsSansIOProtocol) and not connection.close_sent
 
 
 def api_server(app: Starlette, settings: Settings) -> EmbeddedServer:

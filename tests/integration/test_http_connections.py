@@ -13,7 +13,10 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+from websockets.exceptions import ConnectionClosedError
+from websockets.sync.client import connect
 
 from infrastructure.roles.guarded_http import MOST_FIELDS, MOST_HEAD_BYTES, ConnectionLimits, guarded_http
 from infrastructure.roles.http_server import EmbeddedServer
@@ -32,12 +35,26 @@ class Server:
     def __init__(self, port: int, running: EmbeddedServer) -> None:
         self.port = port
         self.reached = 0
+        self.leave = threading.Event()
+        """Lets the application take leave of its WebSockets."""
         self._running = running
 
     @property
     def connections(self) -> int:
         """How many connections the server holds."""
         return len(self._running.server_state.connections)
+
+    def stop(self) -> None:
+        """Ask the server to end. Returns when it does not listen any more."""
+        self._running.should_exit = True
+        wait_until(self._refuses, what="the server does not listen any more", deadline_s=30)
+
+    def _refuses(self) -> bool:
+        try:
+            self.connect().close()
+        except ConnectionError:
+            return True
+        return False
 
     def connect(self) -> socket.socket:
         """Return a connection; reading from it does not wait for ever."""
@@ -76,9 +93,29 @@ def serving(limits: ConnectionLimits) -> Iterator[Server]:
     async def large(_request: Request) -> Response:
         return Response(b"x" * LARGE)
 
-    app = Starlette(routes=[Route("/", hello, methods=["GET", "POST"]), Route("/large", large)])
+    async def farewell(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await asyncio.to_thread(server.leave.wait)
+        await websocket.send_text("goodbye")
+        await websocket.close(4999)
+
+    app = Starlette(
+        routes=[
+            Route("/", hello, methods=["GET", "POST"]),
+            Route("/large", large),
+            WebSocketRoute("/farewell", farewell),
+        ]
+    )
     [bound] = listening("127.0.0.1", 0, port_setting="RAS_API_PORT")
-    running = EmbeddedServer(uvicorn.Config(app, log_config=None, http=guarded_http(limits)))
+    running = EmbeddedServer(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            http=guarded_http(limits),
+            ws="websockets-sansio",
+            timeout_graceful_shutdown=240,
+        )
+    )
     server = Server(bound.getsockname()[1], running)
     thread = threading.Thread(target=lambda: asyncio.run(running.answer([bound])))
     thread.start()
@@ -86,6 +123,7 @@ def serving(limits: ConnectionLimits) -> Iterator[Server]:
         wait_until(lambda: running.started, what="the server answers", deadline_s=30)
         yield server
     finally:
+        server.leave.set()
         running.should_exit = running.force_exit = True
         thread.join(30)
 
@@ -231,3 +269,13 @@ def test_several_requests_on_one_connection_are_answered_in_their_order() -> Non
         answer = server.answer((head() + b"\r\n") * 5 + head(b"Connection: close") + b"\r\n")
 
         assert answer.count(b"HTTP/1.1 200") == 6
+
+
+def test_the_last_message_of_a_websocket_arrives_before_the_server_closes_it() -> None:
+    with serving(PATIENT) as server, connect(f"ws://127.0.0.1:{server.port}/farewell") as websocket:
+        server.stop()
+        server.leave.set()
+        assert websocket.recv(timeout=30) == "goodbye"
+        with pytest.raises(ConnectionClosedError):
+            websocket.recv(timeout=30)
+        assert websocket.close_code == 4999

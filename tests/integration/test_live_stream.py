@@ -75,14 +75,14 @@ def test_a_teacher_hears_of_a_batch_from_its_beginning_to_its_results(live: Live
 
 
 def test_another_teacher_hears_nothing_of_it(live: Live) -> None:
-    with live.events("teacher-0099") as others, live.events() as ears:
+    api = live.serve()
+    with live.events("teacher-0099", api=api) as others, live.events(api=api) as ears:
         others.until_kind("stream_ready")
         ears.until_kind("stream_ready")
         batch_id = live.batch("not-yours")
         ears.until(lambda each: each.get("batch_id") == batch_id)
-        live.api.terminate()
+        api.terminate()
         assert {each["notification_type"] for each in others.rest()} == {"reconnect"}
-    live.api = live.serve()
 
 
 def test_a_client_that_comes_back_gets_what_it_missed_once_from_any_process(live: Live) -> None:
@@ -231,15 +231,15 @@ def test_a_teacher_has_no_more_streams_than_the_setting_allows(live: Live) -> No
 
 
 def test_the_end_of_the_server_sends_every_client_away_with_a_hint(live: Live) -> None:
-    with live.events() as ears, live.socket() as socket:
+    api = live.serve()
+    with live.events(api=api) as ears, live.socket(api=api) as socket:
         ears.until_kind("stream_ready")
         socket.send('{"type":"resume"}')
         assert received(socket)["notification_type"] == "stream_ready"
-        assert live.api.terminate() == 0
+        assert api.terminate() == 0
         hints = [ears.until_kind("reconnect"), received_until(socket, "reconnect")[-1]]
         assert close_code(socket) == 1012
     assert all(1000 <= hint["after_ms"] <= 15_000 for hint in hints)
-    live.api = live.serve()
 
 
 def test_no_token_or_ticket_is_in_the_logs(live: Live) -> None:

@@ -163,9 +163,11 @@ class Live:
                 reading.join()
 
     @contextmanager
-    def socket(self, teacher: str = TEACHER, query: str = "", **options: Any) -> Iterator[ClientConnection]:
+    def socket(
+        self, teacher: str = TEACHER, query: str = "", *, api: RoleProcess | None = None, **options: Any
+    ) -> Iterator[ClientConnection]:
         """A WebSocket with the teacher's token in the address, as upstream's clients open it."""
-        address = self.api.url.replace("http://", "ws://")
+        address = (api or self.api).url.replace("http://", "ws://")
         url = f"{address}/ws?token={token_for(teacher)}{query}"
         with connect(url, compression=None, **options) as connection:
             yield connection
