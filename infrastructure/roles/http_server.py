@@ -55,7 +55,10 @@ class EmbeddedServer(uvicorn.Server):
         grace_s = self.config.timeout_graceful_shutdown or 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL_SHARE * grace_s):
-                while not self.force_exit and any(map(_is_open_socket, self.server_state.connections)):
+                # uvicorn has no event for it, and waits for its own connections in the same way.
+                while not self.force_exit and any(  # noqa: ASYNC110
+                    map(_is_open_socket, self.server_state.connections)
+                ):
                     await asyncio.sleep(_LOOK_AGAIN_S)
         await super().shutdown(sockets)
 
