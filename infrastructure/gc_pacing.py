@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from typing import Final
 
 _MESSAGES_BETWEEN: Final = 20_000
+_NEW_OBJECTS_BETWEEN: Final = 10_000
+"""So many more objects of a server, which its young ones are walked for: about 1 ms."""
 
 _lock = threading.Lock()
 _uncollected = 0
@@ -70,3 +72,21 @@ def gc_paused() -> Iterator[None]:
             _uncollected -= 1
             if not _uncollected and _was_enabled:
                 gc.enable()
+
+
+@contextmanager
+def gc_for_connections() -> Iterator[None]:
+    """Walk everything that lives seldom, as a server of thousands of connections needs it.
+
+    Each open live stream holds 170 objects. With the collector's defaults, the heartbeats of 5,000 streams were enough
+    to walk all of them every few seconds, and all clients waited 0.5 s each time. Here it happens after a million new
+    objects, so that what is garbage (a WebSocket leaves 30 objects) stays bounded. What imports have left is never walked.
+    """
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS_BETWEEN, 10, 10)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -19,6 +19,7 @@ import psycopg
 import structlog
 
 from infrastructure.eventstore.store import TRANSIENT_ERRORS, EventStore
+from infrastructure.gc_pacing import gc_for_connections
 from infrastructure.postgres import faults, schema_version
 from infrastructure.postgres.role_reports import reporting
 from infrastructure.resilience import Backoff
@@ -127,7 +128,8 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     try:
-        await server.answer(sockets)
+        with gc_for_connections():
+            await server.answer(sockets)
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)

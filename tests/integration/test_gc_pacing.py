@@ -8,7 +8,7 @@ from threading import Barrier, Event
 
 import pytest
 
-from infrastructure.gc_pacing import gc_paused
+from infrastructure.gc_pacing import gc_for_connections, gc_paused
 
 
 def test_blocks_that_overlap_hand_back_when_the_last_ends() -> None:
@@ -45,3 +45,14 @@ def test_who_had_switched_it_off_keeps_it_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_a_server_walks_everything_seldom_and_hands_back() -> None:
+    before = gc.get_threshold()
+    with gc_for_connections():
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+        young, middle, old = gc.get_threshold()
+        assert young * middle * old == 1_000_000
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0
