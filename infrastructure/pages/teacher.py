@@ -140,6 +140,7 @@ class TeacherPages:
         ]
         shown.sort(key=_order(sort, language))
         number = min(number_in(request, "page") or 1, 10_000)
+        on_page = await self._with_language(row["batch_id"], shown[(number - 1) * _ESSAYS : number * _ESSAYS])
         history = await asyncio.to_thread(
             lambda: self._histories[language].page(
                 row["batch_id"], after=0, limit=_HISTORY, at=None, by=By.RECORDED
@@ -153,7 +154,7 @@ class TeacherPages:
             live_id=live_id,
             unread=await self._pages.unread(identity.subject),
             batch={**row, **summary},
-            essays=shown[(number - 1) * _ESSAYS : number * _ESSAYS],
+            essays=on_page,
             matches=len(shown),
             number=number,
             pages=-(-len(shown) // _ESSAYS),
@@ -161,7 +162,7 @@ class TeacherPages:
             text=text,
             grades=_grades(essays),
             has_intervals=any(each["drawn"] for each in essays),
-            has_language=any(each["words"] is not None for each in essays),
+            has_language=any(each["words"] is not None for each in on_page),
             history=history["events"],
             more_history=history.get("next_cursor") is not None,
             why=await self._why(request, row["batch_id"], summary),
@@ -186,11 +187,12 @@ class TeacherPages:
     async def essays_as_csv(self, request: Request, identity: Identity) -> Response:
         """The essays of a batch as CSV."""
         row, _, essays = await self._batch(request, identity)
-        return as_csv(row["batch_id"], essays)
+        return as_csv(row["batch_id"], await self._with_language(row["batch_id"], essays))
 
     async def essays_as_spreadsheet(self, request: Request, identity: Identity) -> Response:
         """The essays of a batch as a spreadsheet."""
         row, _, essays = await self._batch(request, identity)
+        essays = await self._with_language(row["batch_id"], essays)
         return await asyncio.to_thread(as_spreadsheet, row["batch_id"], essays)
 
     async def one_essay(self, request: Request, identity: Identity) -> Response:
@@ -255,23 +257,24 @@ class TeacherPages:
         row = await self._pages.batch(batch_id, identity.subject)
         if row is None:
             raise Problem(404, "There is no such batch.")
-        answer, ranked, language = await asyncio.gather(
-            self._batches.status(batch_id),
-            self._pages.rankings(batch_id),
-            self._pages.language_figures(batch_id),
-        )
+        answer, ranked = await asyncio.gather(self._batches.status(batch_id), self._pages.rankings(batch_id))
         if answer is None:
             raise Problem(404, "There is no such batch.")
         body = _plain(answer.body)
         intervals = await self._intervals(batch_id, body["essay_count"])
         essays = [
             {
-                **_essay(each, ranked.get(each["essay_id"], {}), language.get(each["essay_id"], {})),
+                **_essay(each, ranked.get(each["essay_id"], {})),
                 **intervals.of(each["essay_id"]),
             }
             for each in body["essays"]
         ]
         return row, _summary(body), essays
+
+    async def _with_language(self, batch_id: str, essays: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the essays with their language figures, which are asked for of those that are shown only."""
+        found = await self._pages.language_figures(batch_id, [each["essay_id"] for each in essays])
+        return [{**each, **_language(found.get(each["essay_id"], {}))} for each in essays]
 
 
 def _order(sort: str, language: str) -> Callable[[Mapping[str, Any]], Any]:
@@ -300,9 +303,7 @@ def _summary(body: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _essay(
-    given: Mapping[str, Any], ranking: Mapping[str, Any], language: Mapping[str, Any]
-) -> dict[str, Any]:
+def _essay(given: Mapping[str, Any], ranking: Mapping[str, Any]) -> dict[str, Any]:
     stages = [given["spellcheck_status"], given["cj_assessment_status"]]
     state = "failed" if "failed" in stages else "done" if given["cj_rank"] is not None else "waiting"
     return {
@@ -311,9 +312,11 @@ def _essay(
         "grade": ranking.get("letter_grade"),
         "confidence": ranking.get("confidence_label"),
         "confidence_score": ranking.get("confidence_score"),
-        "words": language.get("words"),
-        "language_errors": language.get("language_errors"),
     }
+
+
+def _language(figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {"words": figures.get("words"), "language_errors": figures.get("language_errors")}
 
 
 def _grades(essays: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:

@@ -59,7 +59,7 @@ LANGUAGE_FIGURES_QUERY: Final = f"""
     FROM ras_batch_results.essays x
     JOIN ras_batch_results.batches b ON b.batch_id = x.batch_id
     JOIN ras_language_analyses.analyses a ON a.essay_id = x.essay_id
-    WHERE x.batch_id = %(batch_id)s AND x.ordinal IS NOT NULL
+    WHERE x.batch_id = %(batch_id)s AND x.ordinal IS NOT NULL AND x.essay_id = ANY (%(essay_ids)s ::text[])
         AND (a.text_storage_id IN (x.text_storage_id, x.spellcheck_corrected_text_id) OR NOT EXISTS ({_OTHERS}))
     ORDER BY x.essay_id, a.analysed_at DESC, a.position
 """

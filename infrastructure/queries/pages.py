@@ -139,9 +139,10 @@ class PageQueries(ReadModelQueries):
         """Return the results of the ranked essays, by their ids."""
         return {row["essay_id"]: row for row in await self._rows(_RANKINGS, batch_id=batch_id)}
 
-    async def language_figures(self, batch_id: str) -> dict[str, Mapping[str, Any]]:
-        """Return words and language errors of the essays whose language was analysed, by their ids."""
-        return {row["essay_id"]: row for row in await self._rows(LANGUAGE_FIGURES_QUERY, batch_id=batch_id)}
+    async def language_figures(self, batch_id: str, essay_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Return words and language errors of those of the essays whose language was analysed, by their ids."""
+        rows = await self._rows(LANGUAGE_FIGURES_QUERY, batch_id=batch_id, essay_ids=list(essay_ids))
+        return {row["essay_id"]: row for row in rows}
 
     async def unread(self, teacher: str) -> int:
         """Return how many notifications are unread, counted to 1,000."""

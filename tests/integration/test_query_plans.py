@@ -67,7 +67,10 @@ def filled(postgres_server: PostgresServerUnderTest) -> Iterator[str]:
         ),
         pytest.param(lambda api, _: api.essay_analysis("large-essay-7"), id="essay"),
         pytest.param(lambda _, pages: pages.rankings("large"), id="rankings"),
-        pytest.param(lambda _, pages: pages.language_figures("large"), id="language"),
+        pytest.param(
+            lambda _, pages: pages.language_figures("large", [f"large-essay-{n}" for n in range(50)]),
+            id="language",
+        ),
         pytest.param(lambda _, pages: pages.batches("teacher-of-large", BatchFilter(), offset=0), id="page"),
     ],
 )
