@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test-fast test fuzz conformance bench screenshots lock clean
+.PHONY: help setup demo check test-fast test fuzz conformance bench curves screenshots lock clean
 
 PYTHON ?= python3
 # Installs the locked packages; itself pinned here.
@@ -82,6 +82,9 @@ conformance: $(READY) ## Generated requests to both APIs, checked against OpenAP
 
 bench: $(READY) ## Measure against the targets; minutes
 	$(BIN)/python -m benchmarks.all
+
+curves: $(READY) ## Measure what everything costs in stores of 0.1 to 10 million events, and draw it; an hour, 25 GB
+	$(BIN)/python -m benchmarks.curves --svg docs/images/growth.svg
 
 screenshots: $(READY) ## Take a picture of every page into docs/images/ (needs Chromium)
 	$(BIN)/python -m tests.screenshots

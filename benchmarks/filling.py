@@ -18,17 +18,17 @@ from infrastructure.roles import bootstrap
 _MICRO_BATCH = 2000
 
 
-def ingest_all(database_url: str, messages: Iterable[Message]) -> None:
-    """Ingest `messages` in micro-batches, each in a transaction."""
+def ingest_all(database_url: str, messages: Iterable[Message], *, partition: int = 0) -> None:
+    """Ingest `messages` in micro-batches, each in a transaction, from a partition that nothing came from before."""
     store = bootstrap.event_store(database_url)
     use_case = IngestMicroBatch(store, AggregateCache(400_000))
-    positions = use_case.positions([(topic, 0) for topic in INPUT_TOPICS])
+    positions = use_case.positions([(topic, partition) for topic in INPUT_TOPICS])
     source, offset = iter(messages), 0
     while some := list(islice(source, _MICRO_BATCH)):
         received_at = datetime.now(UTC)
         intakes = []
         for topic, key, value in some:
-            message = IncomingMessage(topic, 0, offset, 0, key, value)
+            message = IncomingMessage(topic, partition, offset, 0, key, value)
             intakes.append(Intake(message, translate(message, received_at=received_at)))
             offset += 1
         use_case.take_in(intakes, positions)

@@ -66,12 +66,10 @@ def main() -> None:
         rows = [
             _event_by_event(url),
             projected(url, Path(folder)),
-            _rebuilt(url, "rebuild"),
+            rebuilt(url, "rebuild"),
         ]
         if given.large:
-            rows.append(
-                _rebuilt(_filled(postgres, "rebuild_large", given.large), "rebuild, the larger store")
-            )
+            rows.append(rebuilt(_filled(postgres, "rebuild_large", given.large), "rebuild, the larger store"))
     for row in rows:
         row["times baseline"] = row["events/s"] / rows[0]["events/s"]
     report(
@@ -153,7 +151,7 @@ def _projector(url: str, folder: Path) -> Iterator[None]:
         process.stop()
 
 
-def _rebuilt(url: str, what: str) -> dict[str, Any]:
+def rebuilt(url: str, what: str) -> dict[str, Any]:
     """Run `ras rebuild` and watch its resident set.
 
     What the kernel says of its peak in the end (`ru_maxrss`) would not do: a child inherits what its parent had.
