@@ -19,6 +19,7 @@ from tests.support import requirements
 from tests.support.kafka_choice import Broker, NoBrokerError, real_broker
 from tests.support.kafka_jars import cache_folder
 from tests.support.kafka_server import KafkaServer
+from tests.support.memory_folder import SMALL_LOG, memory_folder
 from tests.support.order import longest_first
 from tests.support.postgres_server import GivenPostgres, PostgresServerUnderTest, fresh_database
 
@@ -99,12 +100,12 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServerUnderTest]:
+def postgres_server() -> Iterator[PostgresServerUnderTest]:
     """One PostgreSQL for all tests of this process; use `database_url` for a database to write in."""
     if given := os.environ.get("RAS_TEST_DATABASE_URL"):
         yield GivenPostgres(given)
         return
-    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as server:
+    with memory_folder() as folder, EmbeddedPostgres(folder, settings=SMALL_LOG) as server:
         yield GivenPostgres(server.superuser_url)
 
 
@@ -116,14 +117,15 @@ def database_url(postgres_server: PostgresServerUnderTest) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+def kafka_server() -> Iterator[Broker]:
     """One real broker for all tests of this process, started when the first test asks for it. Name topics uniquely."""
-    try:
-        broker = real_broker(tmp_path_factory.mktemp("kafka"))
-    except NoBrokerError as error:
-        requirements.missing("kafka", install=str(error))
-    with broker as running:
-        yield running
+    with memory_folder() as folder:
+        try:
+            broker = real_broker(folder)
+        except NoBrokerError as error:
+            requirements.missing("kafka", install=str(error))
+        with broker as running:
+            yield running
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,15 +81,19 @@ class EmbeddedPostgres:
     """A PostgreSQL server with its data in `data_dir`, which is made if missing and kept afterwards.
 
     One process at a time can use a folder. `start` takes the port it had, if that is still free.
+    `settings` are PostgreSQL's, by name; they take the place of those that the server has here.
     """
 
-    def __init__(self, data_dir: Path, *, database: str = "ras") -> None:
+    def __init__(
+        self, data_dir: Path, *, database: str = "ras", settings: Mapping[str, str] | None = None
+    ) -> None:
         self._home = data_dir.absolute()
         self._cluster = self._home / "cluster"
         self._password_file = self._home / "password"
         self._owner_password_file = self._home / "owner-password"
         self._port_file = self._home / "port"
         self._database = database
+        self._settings = {**_SETTINGS, **(settings or {})}
         self._port: int | None = None
         self._process: GuardedProcess | None = None
         self._copy: Path | None = None
@@ -265,12 +269,18 @@ class EmbeddedPostgres:
             if self._port is None or not port_is_free(self._port):
                 self._port = kept_port(self._port_file)
             (self._cluster / "postmaster.pid").unlink(missing_ok=True)
-            settings = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": str(self._port)}.items()]
+            settings = [f"--{name}={value}" for name, value in self._settings.items()]
             with _opened(self._cluster, user) as folder:
                 process = GuardedProcess(
                     [
                         *command_prefix(user),
-                        *(str(programs / "bin" / "postgres"), "-D", folder.path, *settings),
+                        *(
+                            str(programs / "bin" / "postgres"),
+                            "-D",
+                            folder.path,
+                            *settings,
+                            f"--port={self._port}",
+                        ),
                     ],
                     log=self._home / "postgres.log",
                     stop_signal=signal.SIGINT,

@@ -45,10 +45,10 @@ def database(postgres_server: PostgresServerUnderTest) -> Iterator[tuple[str, Po
     """A database that knows a few hundred batches, the n-th at position n."""
     with fresh_database(postgres_server.url) as url, probe(url) as looking:
         chain = Chain(url)
-        for number in range(1, BATCHES + 1):
-            batch = chain.batch(f"b{number}")
+        batches = [chain.batch(f"b{number}") for number in range(1, BATCHES + 1)]
+        for number, batch in enumerate(batches, 1):
             registered("e1").tell(batch, caused_by(number))
-            chain.project(batch.collect_events())
+        chain.project(event for batch in batches for event in batch.collect_events())
         looking.execute("INSERT INTO ras.positions (name, position) VALUES ('projection/batch_results', 300)")
         yield url, looking
 

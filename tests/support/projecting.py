@@ -11,13 +11,14 @@ from base64 import b64decode
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 from eventsourcing.persistence import Notification
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import URL, Connection, create_engine, text
+from sqlalchemy import URL, Connection, Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from application.messages import IncomingMessage
@@ -116,11 +117,15 @@ def stream_file(path: Path) -> Iterator[tuple[str, bytes | None, bytes | None]]:
 @contextmanager
 def connected(database_url: str) -> Iterator[Connection]:
     """A connection with a transaction around the block."""
-    given = {name: str(value) for name, value in conninfo_to_dict(database_url).items() if value is not None}
-    engine = create_engine(URL.create("postgresql+psycopg"), connect_args=given, poolclass=NullPool)
-    with engine.begin() as connection:
+    with _engine(database_url).begin() as connection:
         yield connection
-    engine.dispose()
+
+
+@lru_cache(maxsize=4)
+def _engine(database_url: str) -> Engine:
+    """Return one engine per database: each compiles a statement once, which costs more than it costs to run it."""
+    given = {name: str(value) for name, value in conninfo_to_dict(database_url).items() if value is not None}
+    return create_engine(URL.create("postgresql+psycopg"), connect_args=given, poolclass=NullPool)
 
 
 def _bytes(value: Any) -> bytes | None:
