@@ -71,18 +71,32 @@ class Disaster:
         """Send messages, and let ingesters take in all that lies in Kafka."""
         self.topics.send(messages)
         with self.ingesting():
-            wait_until(
-                lambda: all_is_taken_in(self.store, self.topics),
-                what="everything is ingested",
-                deadline_s=60.0,
-                state=lambda: taken_in(self.store),
-            )
+            self.wait_until_taken_in()
+
+    def send(self, messages: list[UpstreamMessage]) -> None:
+        """Send messages, and let the roles that are at work take them in and publish all that is due."""
+        self.topics.send(messages)
+        self.wait_until_taken_in()
+        self.wait_until_published()
+
+    def wait_until_taken_in(self) -> None:
+        """Return when ingesters at work have taken in all that lies in Kafka."""
+        wait_until(
+            lambda: all_is_taken_in(self.store, self.topics),
+            what="everything is ingested",
+            deadline_s=60.0,
+            state=lambda: taken_in(self.store),
+        )
 
     def publish_all(self, *arguments: str) -> None:
         """Let a publisher send all that is due."""
         publisher = self.ras.start("publish", *arguments).wait_until_ready()
-        wait_until_settled(self.store, self.topics, self.ras.transactional_id, projected=False)
+        self.wait_until_published()
         assert publisher.terminate() == 0
+
+    def wait_until_published(self) -> None:
+        """Return when a publisher at work has sent all that is due."""
+        wait_until_settled(self.store, self.topics, self.ras.transactional_id, projected=False)
 
     def check_said_once(self) -> None:
         """All that the store calls for was said, nothing twice, and teachers know as much as services do."""
@@ -129,11 +143,12 @@ class Disaster:
 def disaster(ras: Installation, ras_topics: Topics, store: PostgresProbe, tmp_path: Path) -> Disaster:
     """A backup, and as much again recorded and published since; no role runs any more."""
     scene = Disaster(ras, ras_topics, store, tmp_path / "backup.sql")
-    scene.take_in(_BEFORE)
-    scene.publish_all()
-    scene.make_backup()
-    scene.take_in(_SINCE)
-    scene.publish_all()
+    publisher = ras.start("publish").wait_until_ready()
+    with scene.ingesting():
+        scene.send(_BEFORE)
+        scene.make_backup()
+        scene.send(_SINCE)
+    assert publisher.terminate() == 0
     return scene
 
 
@@ -174,7 +189,7 @@ def test_it_may_go_on_before_everything_is_taken_in_again(disaster: Disaster) ->
     disaster.restore()
     publisher = disaster.ras.start("publish", "--after-restore").wait_until_ready()
     disaster.take_in(_AFTERWARDS)
-    wait_until_settled(disaster.store, disaster.topics, disaster.ras.transactional_id, projected=False)
+    disaster.wait_until_published()
     publisher.terminate()
 
     disaster.check_said_once()
