@@ -27,7 +27,10 @@ class Count(int):
 
 
 class Names(tuple[str, ...]):
-    """Names; `{:and}` is "a, b and c", of more than five "a, b, c, d, e and 7 more" (`{:and|more}`)."""
+    """Names; `{:and}` is "a, b and c", of more than five "a, b, c, d, e and 7 more" (`{:and|more}`).
+
+    With a "~" at the end thousands are set apart by a space, as in `Count`.
+    """
 
     __slots__ = ()
 
@@ -56,8 +59,11 @@ def counted(number: int, singular: str, plural: str | None = None) -> str:
 
 
 def listed(names: Sequence[str], most: int = _NAMED, *, joint: str = "and", more: str = "more") -> str:
-    """`a, b and c`; of more than `most` names the first, and how many more there are."""
+    """`a, b and c`; of more than `most` names the first, and how many more there are.
+
+    `more` ends in "~" where thousands are set apart by a space, as in `Count`.
+    """
     shown = list(names[:most])
     if left := len(names) - len(shown):
-        return f"{', '.join(shown)} {joint} {left:,} {more}"
+        return f"{', '.join(shown)} {joint} {Count(left):{more}|{more}}"
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} {joint} {shown[-1]}"

@@ -1,8 +1,7 @@
 """A judging report as one HTML file: nothing is loaded, so that it can be sent, kept and printed.
 
 Light or dark follows the reader's system. Print is light, with tables open and long ones, but for that of the scores,
-left out. Drawings are inline SVG and labelled for screen readers; the table behind each is next to it. The reader may
-know nothing of the field: each term is explained where it first stands.
+left out. Drawings are inline SVG and labelled for screen readers; the table behind each is next to it.
 """
 
 from __future__ import annotations
@@ -10,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any, Final
+from typing import Final
 
+from application.judging_report.account import Section, account_of
 from application.judging_report.contents import ReportContents
-from application.judging_report.figures import Figure, Rows, surprises_table
-from application.judging_report.terms import Explained
-from application.judging_report.texts import NOTICES, TEXTS, Language, Texts
-from domain.notices import sentence
-from domain.wording import Count, Percent
+from application.judging_report.figures import Figure
+from application.judging_report.texts import TEXTS, Language, Texts
+from domain.wording import Count
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #16181d; --paper: #ffffff; --soft: #5a6070; --line: #d9dce3; --accent: #1f5fa8;
@@ -52,14 +50,12 @@ summary { color: var(--accent); cursor: pointer; }
   thead { display: table-header-group; } tr, li { break-inside: avoid; } tr:nth-child(-n+3) { break-after: avoid; }
   details.long { display: none; } .printed { display: block; }
   details::details-content { block-size: auto; content-visibility: visible; }
-  @supports selector(::details-content) { summary { display: none; } }
+  summary { display: none; }
 }
 """
 _TABLES: Final = frozenset(("scaled", "boundaries", "next-pairs"))
 """Without a figure: the table is what there is to see."""
 _LONG_TABLE: Final = 60
-_LONG_TEXT: Final = 18
-"""Characters from which a cell may be broken into lines."""
 
 
 def report_html(
@@ -69,16 +65,7 @@ def report_html(
     language: Language,
 ) -> str:
     """The document; `drawings` are SVG elements by the name of their figure."""
-    texts, scores, explained = TEXTS[language], contents.scores, Explained(language)
-    comma = language is Language.SWEDISH
-    notices = contents.quality.findings.notices
-    warnings = [sentence(each, NOTICES[language]) for each in notices if each.is_warning]
-    notes = [sentence(each, NOTICES[language]) for each in notices if not each.is_warning]
-    ssr = (
-        texts["reliability_none"]
-        if scores.ssr is None
-        else texts["reliability"].format(ssr=_cell(scores.ssr, comma)[1])
-    )
+    texts, scores, account = TEXTS[language], contents.scores, account_of(contents, shown, language)
     summary = texts["summary"].format(
         decisions=Count(scores.decisions), items=Count(len(scores.items)), judges=Count(len(scores.judges))
     )
@@ -91,43 +78,31 @@ def report_html(
         f"<header><h1>{title}</h1><p class=soft>{_text(texts['report'])}. {_text(summary)}</p>",
         f"<p>{_text(texts['intro'])}</p></header>",
         f"<main><section><h2>{_text(texts['trust'])}</h2>",
-        _list(warnings, "notices") if warnings else f"<p>{_text(texts['nothing'])}</p>",
-        _list(notes, "notes soft"),
-        f"<p>{_text(ssr)}</p>{_terms(explained.first_in(*warnings, *notes))}</section>",
+        _list(account.warnings, "notices") if account.warnings else f"<p>{_text(texts['nothing'])}</p>",
+        _list(account.notes, "notes soft"),
+        f"<p>{_text(account.reliability)}</p>{_terms(account.terms)}</section>",
     ]
-    for figure in shown:
-        columns, rows = _filled(figure.columns, figure.rows)
-        terms = explained.first_in(figure.title, figure.sentence, *columns)
+    for section in account.sections:
         parts += [
-            f'<section id="{figure.name}"><div class=drawn><h2>{_text(figure.title)}</h2><p>{_text(figure.sentence)}</p>',
-            f"<figure>{drawings[figure.name]}</figure>" if figure.name in drawings else "",
-            f"</div>{_terms(terms)}",
-            _table(columns, rows, comma)
-            if figure.name in _TABLES
-            else _details(texts, columns, rows, comma, whole=figure.name == "scores"),
+            f'<section id="{section.name}"><div class=drawn><h2>{_text(section.title)}</h2>',
+            f"<p>{_text(section.sentence)}</p>",
+            f"<figure>{drawings[section.name]}</figure>" if section.name in drawings else "",
+            f"</div>{_terms(section.terms)}",
+            _table(section)
+            if section.name in _TABLES
+            else _details(texts, section, whole=section.name == "scores"),
             "</section>",
         ]
-    columns, rows = _filled(*surprises_table(contents, texts))
+    last = account.surprises
     parts += [
-        f'<section id="surprises"><h2>{_text(texts["surprises"])}</h2><p>{_text(texts["surprises_say"])}</p>',
-        _terms(explained.first_in(*columns)) + _table(columns, rows, comma)
-        if rows
-        else f"<p>{_text(texts['none'])}</p>",
+        f'<section id="{last.name}"><h2>{_text(last.title)}</h2><p>{_text(last.sentence)}</p>',
+        _terms(last.terms),
+        _table(last) if last.cells else f"<p>{_text(texts['none'])}</p>",
         "</section></main>",
         f"<footer><p class=soft>{_text(texts['method'].format(method=scores.method_version))}</p></footer>",
         "</body></html>\n",
     ]
     return "".join(parts)
-
-
-def _filled(columns: Sequence[str], rows: Rows) -> tuple[list[str], Rows]:
-    """The table without the columns that have no value in any row."""
-    kept = [
-        place
-        for place in range(len(columns))
-        if not rows or any(row[place] not in (None, "") for row in rows)
-    ]
-    return [columns[place] for place in kept], [[row[place] for place in kept] for row in rows]
 
 
 def _terms(sentences: Sequence[str]) -> str:
@@ -142,20 +117,19 @@ def _list(sentences: Sequence[str], kind: str) -> str:
     )
 
 
-def _details(texts: Texts, columns: Sequence[str], rows: Rows, comma: bool, *, whole: bool) -> str:
+def _details(texts: Texts, section: Section, *, whole: bool) -> str:
     """The table to be opened; printed with the rest unless it is long, or if it is to be printed `whole`."""
-    table = f"<summary>{_text(texts['table'])}</summary>{_table(columns, rows, comma)}</details>"
-    if whole or len(rows) <= _LONG_TABLE:
+    table = f"<summary>{_text(texts['table'])}</summary>{_table(section)}</details>"
+    if whole or len(section.cells) <= _LONG_TABLE:
         return f"<details>{table}"
-    left_out = texts["not_printed"].format(n=Count(len(rows)))
+    left_out = texts["not_printed"].format(n=Count(len(section.cells)))
     return f'<details class="long">{table}<p class="printed soft">{_text(left_out)}</p>'
 
 
-def _table(columns: Sequence[str], rows: Rows, comma: bool) -> str:
+def _table(section: Section) -> str:
     body = []
     numbers: set[int] = set()
-    for row in rows:
-        cells = [_cell(value, comma) for value in row]
+    for cells in section.cells:
         numbers.update(place for place, (kind, _) in enumerate(cells) if kind == "number")
         body.append(
             "<tr>"
@@ -164,25 +138,11 @@ def _table(columns: Sequence[str], rows: Rows, comma: bool) -> str:
         )
     head = "".join(
         f"<th scope=col{' class=number' if place in numbers else ''}>{_text(column)}</th>"
-        for place, column in enumerate(columns)
+        for place, column in enumerate(section.columns)
     )
     return (
         f"<div class=table><table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
     )
-
-
-def _cell(value: Any, comma: bool) -> tuple[str, str]:
-    """Its kind (number, short or, of a text that may be broken, none), and how it is written."""
-    if value is None:
-        return "number", "-"
-    if isinstance(value, Percent):
-        return "number", f"{value:,}" if comma else f"{value:.}"
-    if isinstance(value, float) and not value.is_integer():
-        written = f"{value:.3f}" if abs(value) >= 0.001 else f"{value:.1g}"
-        return "number", written.replace(".", ",") if comma else written
-    if isinstance(value, int | float):
-        return "number", f"{value:g}"
-    return "short" if len(str(value)) < _LONG_TEXT else "", str(value)
 
 
 def _text(text: str) -> str:

@@ -147,7 +147,7 @@ NOTICES: Final[Mapping[Kind, str]] = {
         "SSR är negativ ({ssr:,}): felen är större än poängens spridning, så textordningen säger ingenting ännu."
     ),
     Kind.ITSELF: (
-        "{itself:beslut jämför|beslut jämför~} en text med sig själv ({names:och|till}); varje sådant beslut räknas som två "
+        "{itself:beslut jämför|beslut jämför~} en text med sig själv ({names:och|till~}); varje sådant beslut räknas som två "
         "jämförelser och en vinst för texten."
     ),
     Kind.GROUPS: (
@@ -155,18 +155,18 @@ NOTICES: Final[Mapping[Kind, str]] = {
         "inom en grupp, och mellan grupper finns ingen rangordning."
     ),
     Kind.WEAK_LINK: (
-        "Svag länk: {n:beslut|beslut~} förenar {one:och|till} ({one_size:text|texter~}) med {other:och|till} "
+        "Svag länk: {n:beslut|beslut~} förenar {one:och|till~} ({one_size:text|texter~}) med {other:och|till~} "
         "({other_size:text|texter~}). Varje skillnad däremellan har ett medelfel på minst {se:,} logits, vilket medelfel "
         "texterna än har, och några få beslut åt andra hållet kan byta plats på grupperna. Bedöm par däremellan."
     ),
     Kind.MORE_WEAK_LINKS: "{n:svag länk till finns|svaga länkar till finns~}.",
     Kind.ONE_WAY: (
-        "Bara åt ett håll: {winners:och|till} ({winners_size:text|texter~}) vann {n:beslut|beslut~} mot {losers:och|till} "
+        "Bara åt ett håll: {winners:och|till~} ({winners_size:text|texter~}) vann {n:beslut|beslut~} mot {losers:och|till~} "
         "({losers_size:text|texter~}) och förlorade inget. Hur långt isär de är framgår inte av besluten; det beror på "
         "poängens justering. Jämför med den straffade poängen (Firth)."
     ),
     Kind.WON_OR_LOST_ALL: (
-        "{n:text|texter~} vann eller förlorade alla jämförelser ({names:och|till}): hur långt från de övriga framgår inte av "
+        "{n:text|texter~} vann eller förlorade alla jämförelser ({names:och|till~}): hur långt från de övriga framgår inte av "
         "besluten; det beror på poängens justering. Jämför med den straffade poängen (Firth)."
     ),
     Kind.BALANCED: (
@@ -203,11 +203,11 @@ NOTICES: Final[Mapping[Kind, str]] = {
         "{few:~} av {n:text|texter~} har färre än {limit} jämförelser: deras platser kan mycket väl ändras med fler beslut."
     ),
     Kind.LOOK_ALIKES: (
-        "Namn som ser likadana ut hålls isär som olika texter: {names:och|till}. Om de avser samma text, skriv dem likadant "
+        "Namn som ser likadana ut hålls isär som olika texter: {names:och|till~}. Om de avser samma text, skriv dem likadant "
         "och räkna om."
     ),
     Kind.LOOK_ALIKE_JUDGES: (
-        "Namn som ser likadana ut hålls isär som olika bedömare: {names:och|till}. Om de avser samma bedömare, skriv dem "
+        "Namn som ser likadana ut hålls isär som olika bedömare: {names:och|till~}. Om de avser samma bedömare, skriv dem "
         "likadant och räkna om."
     ),
     Kind.CANNOT_TELL: (

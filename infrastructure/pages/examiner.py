@@ -20,6 +20,7 @@ from infrastructure.queries.pages import PageQueries
 
 _JOBS: Final = 100
 _DECISIONS: Final = 50
+_LONGEST_TEXT: Final = 255
 
 
 class ExaminerPages:
@@ -44,15 +45,30 @@ class ExaminerPages:
         ]
 
     async def jobs(self, request: Request, identity: Identity) -> Response:
-        """The newest judging jobs."""
-        jobs = await self._pages.jobs(limit=_JOBS)
-        return self._renderer.page(request, "jobs.html", identity, title="Judging jobs", jobs=jobs)
+        """The newest judging jobs, or those of an id."""
+        text = _text_in(request)
+        jobs = await self._pages.jobs(
+            limit=_JOBS + 1, before=number_in(request, "cursor"), id_=text.strip() or None
+        )
+        return self._renderer.page(
+            request,
+            "jobs.html",
+            identity,
+            title="Judging jobs",
+            jobs=jobs[:_JOBS],
+            text=text,
+            next_cursor=jobs[_JOBS - 1]["position"] if len(jobs) > _JOBS else None,
+        )
 
     async def job(self, request: Request, identity: Identity) -> Response:
         """One judging job."""
         job = await self._job(request)
+        text = _text_in(request)
         decisions = await self._pages.decisions(
-            job["job_id"], after=number_in(request, "cursor") or 0, limit=_DECISIONS + 1
+            job["job_id"],
+            after=number_in(request, "cursor") or 0,
+            limit=_DECISIONS + 1,
+            text=text.strip() or None,
         )
         results = [each for each in job["results"] or () if isinstance(each, dict)]
         return self._renderer.page(
@@ -63,6 +79,7 @@ class ExaminerPages:
             job=job,
             results=sorted(results, key=lambda each: each.get("rank") or 10**9)[:500],
             decisions=decisions[:_DECISIONS],
+            text=text,
             next_cursor=decisions[_DECISIONS - 1]["position"] if len(decisions) > _DECISIONS else None,
         )
 
@@ -94,3 +111,7 @@ class ExaminerPages:
         if job is None:
             raise Problem(404, "There is no such judging job.")
         return job
+
+
+def _text_in(request: Request) -> str:
+    return request.query_params.get("q", "")[:_LONGEST_TEXT].replace("\0", "")

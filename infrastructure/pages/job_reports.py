@@ -29,6 +29,7 @@ _PATIENCE_S: Final = 120.0
 _WORKS_AS_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,254}")
 """What cannot be taken for an option or a file; upstream's job ids are integers."""
 _EXTRA_MISSING: Final = b"vl-convert"
+_NOTHING_DECIDED: Final = b"No judge has decided anything"
 
 
 class JobReports:
@@ -65,7 +66,9 @@ class JobReports:
                 fault = await self._ended([*order, "--no-figures"], folder)
             if fault is not None:
                 _log.warning("pages.report", job_id=job_id, fault=fault.decode(errors="replace")[-500:])
-                raise Problem(404, "There is no report of this job yet: no judge has decided anything.")
+                if _NOTHING_DECIDED in fault:
+                    raise Problem(404, "There is no report of this job yet: no judge has decided anything.")
+                raise Problem(500, "The report could not be made. The log of this process says why.")
             if file.stat().st_size > _LARGEST:
                 raise Problem(404, "The report is too large for a page. Run ras judging-report.")
             return await asyncio.to_thread(file.read_bytes)
@@ -84,7 +87,9 @@ class JobReports:
             async with asyncio.timeout(_PATIENCE_S):
                 _, errors = await process.communicate()
         except TimeoutError:
-            return b"it took too long"
+            raise Problem(
+                500, f"The report takes longer than {_PATIENCE_S:.0f} s. Run ras judging-report."
+            ) from None
         finally:
             if process.returncode is None:
                 process.kill()

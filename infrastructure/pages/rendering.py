@@ -201,8 +201,9 @@ class Renderer:
             identity,
             status=status,
             title=heading,
-            text=text,
-            detail=None if status == 404 else detail,  # the text tells all
+            # What is not there is named by the detail; the general text would contradict that of a report to come.
+            text=text if status != 404 or detail is None else "",
+            detail=detail,
         )
         if status == 503:
             response.headers["Retry-After"] = "5"

@@ -51,6 +51,9 @@ SWEDISH: Final[Mapping[str, str]] = {
     "Grades": "Betyg",
     "High": "Hög",
     "Id": "Id",
+    "Id of a job or a batch": "Id för ett jobb eller en omgång",
+    "Essay, judge or justification": "Text, bedömare eller motivering",
+    "No decision fits.": "Inget beslut passar.",
     "Id of a batch, an essay, a job, an event, a message, a correlation or a stream": (
         "Id för en omgång, en text, ett jobb, en händelse, ett meddelande, en korrelation eller en ström"
     ),

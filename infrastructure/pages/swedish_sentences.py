@@ -70,14 +70,20 @@ SENTENCES: Final[Mapping[str, str]] = {
     "Say why the message is discarded: a text of 1 to 500 characters, printable, on one line.": (
         "Ange varför meddelandet kasseras: en text med 1 till 500 tecken på en rad."
     ),
-    "There is no such essay.": "Texten finns inte.",
-    "There is no such notification.": "Meddelandet finns inte.",
-    "There is no such batch.": "Omgången finns inte.",
+    "There is no such essay, or it belongs to somebody else.": "Texten finns inte, eller tillhör någon annan.",
+    "There is no such notification, or it belongs to somebody else.": "Meddelandet finns inte, eller tillhör någon annan.",
+    "There is no such batch, or it belongs to somebody else.": "Omgången finns inte, eller tillhör någon annan.",
     "There is no such judging job.": "Bedömningsjobbet finns inte.",
     "There is no such dead letter.": "Det döda brevet finns inte.",
     "There is no report of a job with such an id.": "Det finns ingen rapport om ett jobb med ett sådant id.",
     "There is no report of this job yet: no judge has decided anything.": (
         "Det finns ingen rapport om jobbet än: ingen bedömare har beslutat något."
+    ),
+    "The report could not be made. The log of this process says why.": (
+        "Rapporten kunde inte skapas. Processens logg säger varför."
+    ),
+    "The report takes longer than {} s. Run ras judging-report.": (
+        "Rapporten tar längre tid än {} s. Kör ras judging-report."
     ),
     "The report is too large for a page. Run ras judging-report.": (
         "Rapporten är för stor för en sida. Kör ras judging-report."
@@ -96,7 +102,18 @@ SENTENCES: Final[Mapping[str, str]] = {
         "Händelserna i {} kan inte heller läsas av den här versionen: {}."
     ),
     "Nothing is recorded in a stream {}.": "Inget är registrerat i en ström {}.",
+    "An earlier message of this stream is parked.": "Ett tidigare meddelande i strömmen är parkerat.",
+    "NaN and Infinity are not JSON.": "NaN och Infinity är inte JSON.",
+    "A text holds the character U+0000, which PostgreSQL cannot store.": (
+        "En text innehåller tecknet U+0000, som PostgreSQL inte kan spara."
+    ),
+    "{} is {}, before 1970.": "{} är {}, före 1970.",
+    "{} is {}, more than {} days after the message was received ({}).": (
+        "{} är {}, mer än {} dagar efter att meddelandet togs emot ({})."
+    ),
     # Status, outbox, checks
+    "There is nothing to compare it with.": "Det finns inget att jämföra med.",
+    "{} of {} rows differ from the live side's.": "{} av {} rader skiljer sig från dem som visas nu.",
     "no partition yet": "ingen partition än",
     "RAS_KAFKA_BOOTSTRAP_SERVERS is not set: the ends of the topics are not known.": (
         "RAS_KAFKA_BOOTSTRAP_SERVERS är inte inställd: ämnenas slut är inte kända."

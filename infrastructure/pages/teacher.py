@@ -204,7 +204,7 @@ class TeacherPages:
             teacher=identity.subject,
         )
         if answer is None:
-            raise Problem(404, "There is no such essay.")
+            raise Problem(404, "There is no such essay, or it belongs to somebody else.")
         return self._renderer.page(
             request,
             "essay.html",
@@ -244,7 +244,7 @@ class TeacherPages:
             except ValueError as error:
                 raise Problem(400, "This is not the id of a notification.") from error
             if await self._inbox.teacher_of(ids[0]) != identity.subject:
-                raise Problem(404, "There is no such notification.")
+                raise Problem(404, "There is no such notification, or it belongs to somebody else.")
         for each in ids:
             await asyncio.to_thread(self._mark_read, each, identity.subject)
         await self._shown()  # a page without scripts does not learn of it later
@@ -256,10 +256,10 @@ class TeacherPages:
         batch_id = id_of(request, "batch_id", error="Invalid batch ID")
         row = await self._pages.batch(batch_id, identity.subject)
         if row is None:
-            raise Problem(404, "There is no such batch.")
+            raise Problem(404, "There is no such batch, or it belongs to somebody else.")
         answer, ranked = await asyncio.gather(self._batches.status(batch_id), self._pages.rankings(batch_id))
         if answer is None:
-            raise Problem(404, "There is no such batch.")
+            raise Problem(404, "There is no such batch, or it belongs to somebody else.")
         body = _plain(answer.body)
         intervals = await self._intervals(batch_id, body["essay_count"])
         essays = [

@@ -83,6 +83,8 @@ _REBUILDS: Final = """
 _JOBS: Final = """
     SELECT j.job_id, j.batch_id, r.assessed_at, r.model_used, j.position FROM ras_assessments.jobs j
     LEFT JOIN ras_assessments.assessment_results r USING (job_id)
+    WHERE (%(before)s ::bigint IS NULL OR j.position < %(before)s)
+        AND (%(id)s ::text IS NULL OR j.job_id = %(id)s OR j.batch_id = %(id)s)
     ORDER BY j.position DESC LIMIT %(limit)s
 """
 _JOB: Final = """
@@ -100,7 +102,10 @@ _DECISIONS: Final = """
     SELECT position, essay_a_id, essay_b_id, winner, confidence, justification, error_code, completed_at,
         coalesce(nullif(judge, ''), provider || '/' || model) AS judge
     FROM ras_assessments.judge_decisions
-    WHERE job_id = %(job_id)s AND position > %(after)s ORDER BY position LIMIT %(limit)s
+    WHERE job_id = %(job_id)s AND position > %(after)s
+        AND (%(text)s ::text IS NULL OR position(lower(%(text)s) IN lower(concat_ws(' ', essay_a_id, essay_b_id,
+            coalesce(nullif(judge, ''), provider || '/' || model), justification))) > 0)
+    ORDER BY position LIMIT %(limit)s
 """
 
 
@@ -167,9 +172,9 @@ class PageQueries(ReadModelQueries):
         """Return the newest rebuilds, those under way included."""
         return await self._rows(_REBUILDS, limit=limit)
 
-    async def jobs(self, *, limit: int) -> Rows:
-        """Return the newest judging jobs."""
-        return await self._rows(_JOBS, limit=limit)
+    async def jobs(self, *, limit: int, before: int | None = None, id_: str | None = None) -> Rows:
+        """Return the newest judging jobs before a position; with `id_` the job, or the jobs of the batch, of that id."""
+        return await self._rows(_JOBS, limit=limit, before=before, id=id_)
 
     async def job(self, job_id: str) -> Mapping[str, Any] | None:
         """Return a judging job, its result and the counts of its decisions."""
@@ -178,6 +183,8 @@ class PageQueries(ReadModelQueries):
             return None
         return {**rows[0], **(await self._rows(_COUNTS, job_id=job_id))[0]}
 
-    async def decisions(self, job_id: str, *, after: int, limit: int) -> Sequence[Mapping[str, Any]]:
-        """Return decisions of a job, in order."""
-        return await self._rows(_DECISIONS, job_id=job_id, after=after, limit=limit)
+    async def decisions(
+        self, job_id: str, *, after: int, limit: int, text: str | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return decisions of a job, in order; with `text` those that name it: an essay, the judge, a justification."""
+        return await self._rows(_DECISIONS, job_id=job_id, after=after, limit=limit, text=text)
