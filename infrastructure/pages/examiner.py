@@ -85,7 +85,7 @@ class ExaminerPages:
 
     async def figures(self, request: Request, identity: Identity) -> Response:
         """The figures of a judging job, with the table behind each."""
-        job = await self._job(request)
+        job = await self._decided(request)
         made = await self._reports.of(job["job_id"], job["position"], language_of(request), "json")
         return self._renderer.page(
             request, "figures.html", identity, title="Figures", job=job, report=orjson.loads(made)
@@ -94,7 +94,7 @@ class ExaminerPages:
     async def report(self, request: Request, identity: Identity) -> Response:
         """The report of a judging job, one file to hand on."""
         del identity
-        job = await self._job(request)
+        job = await self._decided(request)
         made = await self._reports.of(job["job_id"], job["position"], language_of(request), "html")
         return Response(
             made,
@@ -110,6 +110,12 @@ class ExaminerPages:
         job = await self._pages.job(id_of(request, "job_id", error="Invalid job ID"))
         if job is None:
             raise Problem(404, "There is no such judging job.")
+        return job
+
+    async def _decided(self, request: Request) -> Mapping[str, Any]:
+        job = await self._job(request)
+        if not job["decided"]:
+            raise Problem(404, "There is no report of this job yet: no judge has decided anything.")
         return job
 
 

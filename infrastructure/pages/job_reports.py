@@ -29,7 +29,6 @@ _PATIENCE_S: Final = 120.0
 _WORKS_AS_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,254}")
 """What cannot be taken for an option or a file; upstream's job ids are integers."""
 _EXTRA_MISSING: Final = b"vl-convert"
-_NOTHING_DECIDED: Final = b"No judge has decided anything"
 
 
 class JobReports:
@@ -66,8 +65,6 @@ class JobReports:
                 fault = await self._ended([*order, "--no-figures"], folder)
             if fault is not None:
                 _log.warning("pages.report", job_id=job_id, fault=fault.decode(errors="replace")[-500:])
-                if _NOTHING_DECIDED in fault:
-                    raise Problem(404, "There is no report of this job yet: no judge has decided anything.")
                 raise Problem(500, "The report could not be made. The log of this process says why.")
             if file.stat().st_size > _LARGEST:
                 raise Problem(404, "The report is too large for a page. Run ras judging-report.")

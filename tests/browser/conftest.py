@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.browsing import chromium
-from tests.support.live import Live, live_on
+from tests.support.live import Live, judging_messages, live_on
+from tests.support.postgres_probe import probe
 from tests.support.postgres_server import PostgresServerUnderTest
+from tests.support.waiting import wait_until
+
+MARKUP: Final = '<img src=x onerror="document.title=1"><b>&amp;.docx'
 
 expect.set_options(timeout=30_000)  # a machine that is busy with other tests is slow, not wrong
 
@@ -35,3 +40,21 @@ def live(
     """The projections and the API at work."""
     with live_on(postgres_server, tmp_path_factory.mktemp("pages")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def judged(live: Live) -> str:
+    """A judging job of 60 decisions, whose justifications are full of markup; its report is drawn once for all tests."""
+    pytest.importorskip("vl_convert")
+    messages = judging_messages("4711", note=MARKUP, rounds=6)
+    live.tell(messages)
+    with probe(live.ras.database_url) as database:
+        wait_until(
+            lambda: (
+                database.value("SELECT count(*) FROM ras_assessments.judge_decisions WHERE job_id = '4711'")
+                == len(messages)
+            ),
+            what="all decisions are in the read model",
+            deadline_s=90,
+        )
+    return "4711"

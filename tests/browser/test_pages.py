@@ -11,14 +11,12 @@ from zipfile import ZipFile
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.conftest import MARKUP
 from tests.support.browsing import listening, no_serious_violation, signed_in, ticket_link
 from tests.support.english_text import english_in
 from tests.support.ingesting import messages_of, small_batch
-from tests.support.live import TEACHER, Live, judging_messages
+from tests.support.live import TEACHER, Live
 from tests.support.page_headers import check_headers
-from tests.support.waiting import wait_until
-
-MARKUP = '<img src=x onerror="document.title=1"><b>&amp;.docx'
 
 
 @pytest.fixture(scope="module")
@@ -146,18 +144,10 @@ def test_an_operator_searches_by_the_id_of_a_message_and_begins_a_check(
 
 
 def test_an_examiner_sees_the_figures_of_a_job_and_takes_the_report_along(
-    live: Live, browser: Browser
+    live: Live, browser: Browser, judged: str
 ) -> None:
-    pytest.importorskip("vl_convert")
-    judged = judging_messages("4711", note=MARKUP)
-    live.tell(judged)
     with signed_in(browser, live.api.url, "examiner-0001", "examiner", locale="sv") as (context, page):
-        wait_until(
-            lambda: context.request.get("/examiner/jobs/4711").status == 200,
-            what="the job is in the read model",
-            deadline_s=60,
-        )
-        page.goto("/examiner/jobs/4711")
+        page.goto(f"/examiner/jobs/{judged}")
         expect(page.locator("blockquote").first).to_contain_text("<img src=x")
         page.get_by_role("link", name="Figurer").click(timeout=90_000)
         expect(page.locator("section.card svg").first).to_be_visible(timeout=90_000)
@@ -166,7 +156,7 @@ def test_an_examiner_sees_the_figures_of_a_job_and_takes_the_report_along(
         )
         assert page.locator("main img").count() == 0
         assert page.title() != "1"
-        report = context.request.get("/examiner/jobs/4711/report.html", timeout=90_000)
+        report = context.request.get(f"/examiner/jobs/{judged}/report.html", timeout=90_000)
         assert "attachment" in report.headers["content-disposition"]
         check_headers(report.headers)
         assert "<svg" in report.text()

@@ -94,3 +94,27 @@ def test_a_teacher_with_the_keyboard_alone_searches_and_opens_an_essay(live: Liv
         reached_by_keyboard(page, '#essays a[href^="/essays/"]')
         page.keyboard.press("Enter")
         expect(page.locator("h1")).to_have_text("essay-02.docx")
+
+
+def test_an_operator_with_the_keyboard_alone_retries_a_letter(live: Live, browser: Browser) -> None:
+    letter = letter_of(live, "retried by keyboard")
+    with signed_in(browser, live.api.url, OPERATOR, "operator") as (_, page):
+        page.goto(letter.path)
+        reached_by_keyboard(page, 'button[value="retry"]')
+        page.keyboard.press("Enter")
+        shows(page, "Open")  # the message is as wrong as before
+
+
+def test_a_teacher_with_the_keyboard_alone_marks_one_notification_as_read(
+    live: Live, browser: Browser
+) -> None:
+    batch_id = live.batch("read by keyboard")
+    live.inbox()
+    with signed_in(browser, live.api.url, TEACHER) as (_, page):
+        page.goto("/notifications")
+        mine = page.locator("li.card.unread", has=page.locator(f'a[href="/batches/{batch_id}"]'))
+        unread = mine.count()
+        assert unread
+        reached_by_keyboard(page, f'li.card.unread:has(a[href="/batches/{batch_id}"]) button')
+        page.keyboard.press("Enter")
+        expect(mine).to_have_count(unread - 1)

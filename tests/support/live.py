@@ -224,15 +224,17 @@ def live_on(
             yield Live(ras, **settings)
 
 
-def judging_messages(job_id: str, *, note: str, batch_id: str | None = None) -> list[UpstreamMessage]:
-    """Return the decisions of three judges on five texts, each pair once; `note` is in every justification.
+def judging_messages(
+    job_id: str, *, note: str, batch_id: str | None = None, rounds: int = 2
+) -> list[UpstreamMessage]:
+    """Return the decisions of three judges on five texts, ten in each round; `note` is in every justification.
 
     Without a `batch_id` they name that of the example.
     """
     whole = fullest_messages()[topics.COMPARISON_RESULT]
     pairs = list(combinations([f"text-{name}" for name in "åäöab"], 2))
     made = []
-    for number, (essay_a, essay_b) in enumerate(pairs * 2):
+    for number, (essay_a, essay_b) in enumerate(pairs * rounds):
         event_id, at = str(uuid5(NAMESPACE_URL, f"{job_id}/{number}")), START + timedelta(seconds=number)
         data = {
             **whole["data"],
