@@ -38,7 +38,7 @@ from domain.uncertainty import ItemUncertainty
 from domain.what_if import Change, Differences, changed, differences
 
 METHOD: Final = "bradley-terry"
-ANSWER_VERSION: Final = 4
+ANSWER_VERSION: Final = 5
 """Changes whenever the same facts would be answered with other bytes although the method is the same."""
 
 _Z: Final = 1.96

@@ -19,9 +19,8 @@ sum w^2 / 4, and is nearly normal. Without weights, the many predictions about n
 would drown the others.
 
 That a few decisions could not be predicted is no proof of coins: honest judges of near-equal texts are predicted
-little better. "No better than chance" is reported only where the decisions as a whole, too, are not clearly likelier
-from judges who see a difference (`domain.tossed_coins`), by a factor of `WORTH_A_MENTION` (R. E. Kass and A. E. Raftery
-1995, *Journal of the American Statistical Association* 90(430), 773-795: less is "not worth more than a bare mention").
+little better. "No better than chance" is reported only where the decisions as a whole, too, speak against judges who
+see a difference (`domain.tossed_coins`). Otherwise the test cannot tell.
 """
 
 from __future__ import annotations
@@ -36,13 +35,12 @@ from domain.comparison_graph import Comparisons, FloatArray, IndexArray, sums_by
 from domain.outcome_model import win_probability
 from domain.proportions import Z_95, Share, share_of
 from domain.shrunken_scores import shrunken_scores
-from domain.tossed_coins import log_bayes_factor
+from domain.tossed_coins import speak_for_coins
 
 SIGNIFICANT = 0.001
 """Better than chance is claimed below this p value only: a report must not praise one in forty coin tosses."""
 UNDECIDED = 0.01
 """Between `SIGNIFICANT` and this p value nothing is claimed."""
-WORTH_A_MENTION = 3.0
 FEWEST = 30
 CHANCE_LOG_SCORE = -math.log(2)
 _POINTS_BY_ITEMS = 7_500
@@ -55,7 +53,7 @@ class ForwardTest:
     """`correct` of the predicted decisions; `p_value` against coin tosses; promises of the final scores.
 
     `better_than_chance` is None where it cannot be told: fewer than `FEWEST` decisions could be predicted, the p value
-    lies between the two limits, or the decisions speak for judges who see a difference though few were predicted.
+    lies between the two limits, or few were predicted and the decisions do not speak for coins either.
     """
 
     correct: Share
@@ -155,8 +153,7 @@ def _better_than_chance(n: int, p_value: float, estimate: Estimate) -> bool | No
         return None
     if p_value < SIGNIFICANT:
         return True
-    evidence = log_bayes_factor(estimate.counts)
-    return None if evidence is not None and evidence > math.log(WORTH_A_MENTION) else False
+    return False if speak_for_coins(estimate.counts) else None
 
 
 def _refit_points(total: int, n: int) -> list[int]:

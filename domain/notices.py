@@ -146,7 +146,8 @@ ENGLISH: Final[Mapping[Kind, str]] = {
     ),
     Kind.CANNOT_TELL: (
         "Forward test: cannot tell. {hits} of {n:decision|decisions} that could be predicted from those before came out "
-        "as predicted: too few to tell the judges from tossed coins. Judge more pairs."
+        "as predicted: too little evidence to tell the judges from tossed coins, whatever SSR is. Judge more pairs; "
+        "pairs drawn at random tell most."
     ),
     Kind.NOTHING_PREDICTED: (
         "Forward test: cannot tell. No decision could be predicted from those before it, because none had shown that one "

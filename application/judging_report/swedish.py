@@ -51,7 +51,10 @@ TEXTS: Final[Mapping[str, str]] = {
     "forward_bad": (
         "Nej. Förutsagda enbart från tidigare beslut blev de inte bättre än slumpen. Lita inte på poängen."
     ),
-    "forward_unknown": "Besluten är för få för att det ska gå att säga.",
+    "forward_unknown": (
+        "Det går inte att säga: besluten skiljer inte säkert bedömare som ser en skillnad från slantsingling. Bedöm fler par, "
+        "helst slumpade."
+    ),
     "found": "rätt förutsagda",
     "promised": "utlovat av poängen",
     "chance": "slantsingling",
@@ -212,7 +215,7 @@ NOTICES: Final[Mapping[Kind, str]] = {
     ),
     Kind.CANNOT_TELL: (
         "Framåttest: går inte att säga. {hits:~} av {n:beslut|beslut~} som kunde förutsägas från dem före blev som förutsagt: "
-        "för få för att skilja bedömarna från slantsingling. Bedöm fler par."
+        "för svaga bevis för att skilja bedömarna från slantsingling, vad SSR än är. Bedöm fler par; slumpade par säger mest."
     ),
     Kind.NOTHING_PREDICTED: (
         "Framåttest: går inte att säga. Inget beslut kunde förutsägas från dem före, eftersom inget hade visat att någon av "

@@ -70,7 +70,10 @@ _ENGLISH: Final[Mapping[str, str]] = {
     "forward_bad": (
         "No. Predicted from earlier decisions alone, they came out no better than by chance. Do not rely on the scores."
     ),
-    "forward_unknown": "There are too few decisions to tell.",
+    "forward_unknown": (
+        "That cannot be told: the decisions do not clearly differ from tossed coins, nor from judges who see a difference. "
+        "Judge more pairs, best ones drawn at random."
+    ),
     "found": "predicted correctly",
     "promised": "promised by the scores",
     "chance": "tossed coin",

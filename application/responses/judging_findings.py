@@ -34,7 +34,7 @@ class _ForwardTest(TypedDict):
     log_score_upper: float | None
     promised_log_score: float | None
     p_value: float | None
-    better_than_chance: Annotated[bool | None, Field(description="null: too few decisions to tell")]
+    better_than_chance: Annotated[bool | None, Field(description="null: too little evidence to tell")]
     refits: Count
 
 

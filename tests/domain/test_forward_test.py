@@ -23,7 +23,7 @@ def _checked(comparisons: Comparisons) -> tuple[ForwardTest, Adaptivity]:
 
 
 @pytest.mark.parametrize("design", list(Design))
-@pytest.mark.parametrize(("items", "decisions"), [(12, 80), (30, 300), (60, 500)])
+@pytest.mark.parametrize(("items", "decisions"), [(20, 400), (30, 300), (60, 900)])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_tossed_coins_are_no_better_than_chance_however_pairs_were_chosen(
     design: Design, items: int, decisions: int, seed: int
@@ -32,6 +32,19 @@ def test_tossed_coins_are_no_better_than_chance_however_pairs_were_chosen(
     assert test.better_than_chance is False
     assert test.promised_share is not None
     assert test.promised_share > 0.55  # what the final scores promise is not kept
+
+
+@pytest.mark.parametrize("items", [20, 60])
+@pytest.mark.parametrize("spread", [1.0, 2.0])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_two_swiss_rounds_cannot_tell_honest_judges_from_coins(items: int, spread: float, seed: int) -> None:
+    """Four comparisons per text, nearly all of near-equal texts: no evidence for either."""
+    session = simulated(Design.SWISS, items=items, decisions=2 * items, spread=spread, seed=seed)
+    estimate = estimate_scores(PairCounts.of(session))
+    assert forward_test(session, estimate, foresee(session)).better_than_chance is None
+    notices = find(session, estimate, scores_of(session, estimate)).notices
+    [told] = [each for each in notices if each.kind is Kind.CANNOT_TELL]
+    assert "too little evidence to tell the judges from tossed coins" in sentence(told)
 
 
 @pytest.mark.parametrize("design", list(Design))

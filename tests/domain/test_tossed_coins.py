@@ -10,7 +10,7 @@ import pytest
 from domain.bradley_terry import estimate_scores
 from domain.comparison_graph import Comparisons, PairCounts
 from domain.forward_test import UNDECIDED, foresee, forward_test
-from domain.tossed_coins import MOST_ITEMS, log_bayes_factor
+from domain.tossed_coins import MOST_ITEMS, log_bayes_factor, speak_for_coins
 from tests.support.judging_sessions import Design, simulated
 
 
@@ -69,3 +69,15 @@ def test_ties_are_left_out_and_sessions_of_many_texts_too() -> None:
     n = MOST_ITEMS + 1
     many = Comparisons.from_names(["t"] * n, [f"e{i}" for i in range(n)], [f"f{i % 2}" for i in range(n)])
     assert log_bayes_factor(PairCounts.of(many)) is None
+
+
+@pytest.mark.parametrize(("partners", "for_coins"), [(2, False), (6, True)])
+def test_of_many_texts_the_forward_test_counts_alone_where_each_was_compared_ten_times(
+    partners: int, for_coins: bool
+) -> None:
+    n = MOST_ITEMS + 1
+    names = [f"e{i}" for i in range(n)]
+    chosen = [name for name in names for _ in range(partners)]
+    not_chosen = [names[(i + d) % n] for i in range(n) for d in range(1, partners + 1)]
+    counts = PairCounts.of(Comparisons.from_names(["t"] * len(chosen), chosen, not_chosen))
+    assert speak_for_coins(counts) is for_coins
