@@ -9,10 +9,11 @@ The rule that chose the pairs knew no more than the decisions before, so its par
 cancels: adaptive pairs cannot flatter B (J. O. Berger and R. L. Wolpert 1988, *The Likelihood Principle*, section 4).
 Under coins the expected B is 1, whatever the rule; from judges with this spread at most one session in k has B < 1/k.
 
-Coins are named only where B is below 1 / `CLEARLY` (R. E. Kass and A. E. Raftery 1995, *Journal of the American
-Statistical Association* 90(430), 773-795: a smaller factor is "not worth more than a bare mention"). No test that errs
-as rarely for judges of this spread names coins more often (J. Neyman and E. S. Pearson 1933, *Philosophical Transactions
-of the Royal Society A* 231, 289-337): B is their likelihood ratio.
+With `ENOUGH` comparisons per text a session should show this spread, and coins are named where B is below 1. With
+fewer no evidence is to be expected, and coins are named only where B is below 1 / `CLEARLY` (R. E. Kass and A. E. Raftery
+1995, *Journal of the American Statistical Association* 90(430), 773-795: a smaller factor is "not worth more than a bare
+mention"). No test that errs as rarely for judges of this spread names coins more often (J. Neyman and E. S. Pearson 1933,
+*Philosophical Transactions of the Royal Society A* 231, 289-337): B is the likelihood ratio.
 
 The integral is Laplace's approximation at the mode with the largest term of the next order, that of the fourth
 derivatives (Z. Shun and P. McCullagh 1995, *Journal of the Royal Statistical Society B* 57(4), 749-760): without it
@@ -34,16 +35,17 @@ SPREAD = 1.0
 MOST_ITEMS = 1_500
 """Of more texts B is not computed: the matrices would be large."""
 CLEARLY = 3.0
-_ENOUGH = 10
-"""Comparisons per text from which on the forward test of more than `MOST_ITEMS` texts does not miss a `SPREAD`."""
+ENOUGH = 10
+"""Comparisons per text. With as many of more than `MOST_ITEMS` texts, the forward test does not miss the spread."""
 
 
 def speak_for_coins(counts: PairCounts) -> bool:
-    """Whether decisions that the forward test could not predict are clearly likelier from tossed coins."""
+    """Whether decisions that the forward test could not predict are likelier from tossed coins, clearly if they are few."""
+    enough = 2 * float((counts.low_wins + counts.high_wins).sum()) >= ENOUGH * counts.n_items
     evidence = log_bayes_factor(counts)
     if evidence is None:
-        return 2 * float((counts.low_wins + counts.high_wins).sum()) >= _ENOUGH * counts.n_items
-    return evidence < -math.log(CLEARLY)
+        return enough
+    return evidence < (0 if enough else -math.log(CLEARLY))
 
 
 def log_bayes_factor(counts: PairCounts) -> float | None:

@@ -33,6 +33,11 @@ def csv_bytes(header: Sequence[str], rows: Iterable[Iterable[Any]], form: CsvFor
     return (BYTE_ORDER_MARK if form.byte_order_mark else b"") + text.getvalue().encode()
 
 
+def unguarded(cell: str) -> str:
+    """The text of a cell that `csv_bytes` may have made safe for spreadsheets."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
 def _cell(value: Any, *, raw: bool) -> Any:
     if isinstance(value, bool):
         return str(value).lower()

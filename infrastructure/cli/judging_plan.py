@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,10 +15,11 @@ from domain.wording import counted
 from infrastructure.cli.judging_csv import DecisionsFileError, decoded_text, read_decisions
 from infrastructure.errors import OperatorError
 from infrastructure.input_files import read_input
-from infrastructure.spreadsheet_csv import CsvForm, csv_bytes
+from infrastructure.spreadsheet_csv import CsvForm, csv_bytes, unguarded
 
 PLAN_COLUMNS: Final = ("judge", "number", "first", "second", "reason")
 _SEPARATORS: Final = (",", ";", "\t")
+_OTHER_NAMES: Final = " A plan under other names needs the --columns it was written with."
 
 
 class PlanFileError(OperatorError):
@@ -91,30 +93,32 @@ def make_plan(
     typer.echo(
         f"Wrote {output}: {counted(len(plan), 'comparison')} of {counted(len(items), 'text')}, {load} for each of "
         f"{counted(len(names), 'judge')}; {at_random / len(plan):.0%} of the pairs are random. "
-        f"Afterwards: ras judging-plan {output} --progress DECISIONS.csv"
+        f"Afterwards: ras judging-plan {output} --progress DECISIONS.csv{_columns_again(columns)}"
     )
 
 
-def show_progress(plan_file: str, decisions_file: str) -> None:
-    """Print for each judge of the plan how many of the planned pairs are decided."""
+def show_progress(plan_file: str, decisions_file: str, columns: Sequence[tuple[str, str]]) -> None:
+    """Print for each judge of the plan how many of the planned pairs are decided; `columns` as for `make_plan`."""
     from domain.judging_plan import PlannedPair, progress
     from infrastructure.cli.judging_tables import print_plain_table
 
+    theirs = {ours: name.casefold() for name, ours in columns}
+    judge, first, second = (theirs.get(ours, ours) for ours in ("judge", "first", "second"))
     plan = [
-        PlannedPair(row["judge"], row["first"], row["second"], row.get("reason") == "random")
-        for row in named_rows(plan_file, "judge", "first", "second")
+        PlannedPair(unguarded(row[judge]), unguarded(row[first]), unguarded(row[second]), at_random=False)
+        for row in named_rows(plan_file, judge, first, second, hint=_OTHER_NAMES)
     ]
     decisions = read_decisions(decisions_file)
-    found = progress(plan, list(zip(decisions.judges, decisions.chosen, decisions.not_chosen, strict=True)))
+    decided = zip(decisions.judges, decisions.chosen, decisions.not_chosen, strict=True)
+    found = progress(plan, [(unguarded(j), unguarded(a), unguarded(b)) for j, a, b in decided])
     planned, decided = sum(each.planned for each in found), sum(each.decided for each in found)
     typer.echo(
         f"{decided:,} of {counted(planned, 'planned comparison')} are decided, {planned - decided:,} are left."
     )
     outside = sum(each.outside for each in found)
     if outside:
-        typer.echo(
-            f"{counted(outside, 'decision')} are on pairs that this judge was not to judge, or came again."
-        )
+        kind = "decision is outside the plan" if outside == 1 else "decisions are outside the plan"
+        typer.echo(f"{outside:,} {kind}: the judge was not to judge this pair, or had judged it before.")
     rows = [
         (
             each.judge,
@@ -124,6 +128,12 @@ def show_progress(plan_file: str, decisions_file: str) -> None:
         for each in found
     ]
     print_plain_table("Progress", ("judge", "planned", "decided", "left", "outside", "done"), rows)
+
+
+def _columns_again(columns: Sequence[tuple[str, str]]) -> str:
+    """The option that reads a plan with these columns."""
+    renamed = [f"{theirs}={ours}" for theirs, ours in columns if theirs != ours]
+    return f" --columns {shlex.quote(','.join(renamed))}" if renamed else ""
 
 
 def parse_plan_columns(given: str | None) -> tuple[tuple[str, str], ...]:
@@ -175,8 +185,8 @@ def numbers_in(
     return found
 
 
-def named_rows(file: str, *needed: str) -> list[dict[str, str]]:
-    """The rows of a CSV file by column. Raises PlanFileError.
+def named_rows(file: str, *needed: str, hint: str = "") -> list[dict[str, str]]:
+    """The rows of a CSV file by column. Raises PlanFileError, with a `hint` where a column is missing.
 
     A file of items with one column may have it under any name.
     """
@@ -201,7 +211,7 @@ def named_rows(file: str, *needed: str) -> list[dict[str, str]]:
     missing = [name for name in needed if name not in header]
     if missing:
         there = f"; there are {', '.join(rows[0])}" if rows else "; the file is empty"
-        raise PlanFileError(f"{file}: the column {missing[0]} is missing{there}.")
+        raise PlanFileError(f"{file}: the column {missing[0]} is missing{there}.{hint}")
     found = [dict(zip(header, row, strict=False)) for row in rows[1:]]
     for number, row in enumerate(found, start=2):
         if any(not row.get(name, "").strip() for name in needed):

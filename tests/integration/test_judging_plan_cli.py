@@ -55,6 +55,25 @@ def test_a_plan_has_the_columns_of_another_tool_in_their_order(items: Path) -> N
     assert len(result.output.splitlines()) == 13
 
 
+def test_progress_reads_a_plan_in_the_columns_of_another_tool(tmp_path: Path) -> None:
+    """Also one whose names were made safe for spreadsheets, as they are by default."""
+    items, plan, decisions = tmp_path / "items.csv", tmp_path / "plan.csv", tmp_path / "decisions.csv"
+    items.write_text("item\n=essay-1\n+essay-2\nessay-3\n", encoding="utf-8")
+    columns = ("--columns", "Assessor=judge,left=first,right=second")
+    written = _run(items, "--judges", "teacher-0007", "--per-item", 2, *columns, "-o", plan)
+    assert f"ras judging-plan {plan} --progress DECISIONS.csv {' '.join(columns)}" in written.output
+    assert "'=essay-1" in plan.read_text(encoding="utf-8")
+    decisions.write_text(
+        "judge,chosen,not_chosen\nteacher-0007,=essay-1,+essay-2\nteacher-0007,=essay-1,+essay-2\n",
+        encoding="utf-8",
+    )
+    shown = _run(plan, "--progress", decisions, *columns)
+    assert "1 of 3 planned comparisons are decided, 2 are left." in shown.output
+    assert "1 decision is outside the plan: the judge was not to judge this pair" in shown.output
+    refused = _run(plan, "--progress", decisions)
+    assert "needs the --columns it was written with" in str(refused.exception)
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

@@ -59,7 +59,7 @@ def judging_plan(
         typer.Option(
             metavar="NAME=COLUMN,...",
             help="Columns of the plan in the order and under the names of another tool, such as "
-            "assessor=judge,left=first,right=second.",
+            "assessor=judge,left=first,right=second; with --progress those that the plan has.",
             show_default=False,
         ),
     ] = None,
@@ -78,7 +78,7 @@ def judging_plan(
     from infrastructure.spreadsheet_csv import CsvForm
 
     if progress is not None:
-        work.show_progress(source, progress)
+        work.show_progress(source, progress, work.parse_plan_columns(columns))
         return
     if judges is None:
         raise typer.BadParameter("name the judges, or give --progress", param_hint="--judges")
