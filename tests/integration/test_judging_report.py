@@ -153,7 +153,7 @@ def test_without_the_drawing_library_it_says_what_to_install(
 
 
 def test_coin_tosses_are_called_that_in_the_first_warning() -> None:
-    session = simulated(Design.SWISS, items=20, decisions=200, spread=0, seed=4)
+    session = simulated(Design.SWISS, items=30, decisions=300, spread=0, seed=4)
     for language, words in (
         (Language.ENGLISH, "no better than chance"),
         (Language.SWEDISH, "inte bättre än slumpen"),
