@@ -109,8 +109,8 @@ def show_progress(plan_file: str, decisions_file: str, columns: Sequence[tuple[s
         for row in named_rows(plan_file, judge, first, second, hint=_OTHER_NAMES)
     ]
     decisions = read_decisions(decisions_file)
-    decided = zip(decisions.judges, decisions.chosen, decisions.not_chosen, strict=True)
-    found = progress(plan, [(unguarded(j), unguarded(a), unguarded(b)) for j, a, b in decided])
+    made = zip(decisions.judges, decisions.chosen, decisions.not_chosen, strict=True)
+    found = progress(plan, [(unguarded(j), unguarded(a), unguarded(b)) for j, a, b in made])
     planned, decided = sum(each.planned for each in found), sum(each.decided for each in found)
     typer.echo(
         f"{decided:,} of {counted(planned, 'planned comparison')} are decided, {planned - decided:,} are left."
