@@ -50,8 +50,9 @@ def test_in_small_separated_sessions_no_gap_falls_noticeably_and_none_jumps(seed
     for _ in range(10):
         upper, lower, rows = _separated(generator)
         repeated = (int(generator.choice(upper)), int(generator.choice(lower)))
+        undecided = _theta(rows)
         for same in (True, False):
-            decided, before = rows, _theta(rows)
+            decided, before = rows, undecided
             for _ in range(4):
                 winner, loser = (
                     repeated if same else (int(generator.choice(upper)), int(generator.choice(lower)))
