@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.test_letters import OPERATOR, letter_of, shows
-from tests.support.browsing import signed_in
+from tests.support.browsing import listening, signed_in
 from tests.support.live import TEACHER, Live
 
 
@@ -118,3 +118,16 @@ def test_a_teacher_with_the_keyboard_alone_marks_one_notification_as_read(
         reached_by_keyboard(page, f'li.card.unread:has(a[href="/batches/{batch_id}"]) button')
         page.keyboard.press("Enter")
         expect(mine).to_have_count(unread - 1)
+
+
+def test_the_focus_stays_on_its_button_when_the_page_changes(live: Live, browser: Browser) -> None:
+    batch_id = live.batch("focused")
+    live.inbox()
+    with signed_in(browser, live.api.url, TEACHER) as (_, page):
+        page.goto("/notifications")
+        listening(page)
+        reached_by_keyboard(page, f'li.card.unread:has(a[href="/batches/{batch_id}"]) button')
+        value = page.evaluate("document.activeElement.value")
+        newer = live.batch("arrives meanwhile")
+        expect(page.locator(f'a[href="/batches/{newer}"]').first).to_be_visible(timeout=60_000)
+        assert page.evaluate("document.activeElement.value") == value

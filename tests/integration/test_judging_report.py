@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from string import Formatter
@@ -13,6 +15,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from application.judging_report.contents import contents_of
+from application.judging_report.data import report_json
 from application.judging_report.document import report_html
 from application.judging_report.figures import figures
 from application.judging_report.specs import for_print
@@ -21,6 +24,7 @@ from application.judging_report.texts import NOTICES, TEXTS, Language
 from domain.bradley_terry import estimate_scores, scores_of
 from domain.comparison_graph import Comparisons, PairCounts
 from domain.notices import ENGLISH, Kind
+from domain.wording import Names
 from infrastructure.cli.commands.explaining import judging_report
 from infrastructure.cli.failures import exit_code_of
 from tests.support.assessing import assessors_on
@@ -281,6 +285,31 @@ def test_weak_links_are_told_in_the_words_of_the_report() -> None:
     assert "A logit is the unit of the scores" in page
     swedish = _written(field_case("weak1"), Language.SWEDISH)
     assert "En logit är poängens enhet" in swedish
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_the_data_for_pages_have_the_sentences_terms_and_numbers_of_the_file(language: Language) -> None:
+    contents = contents_of("A class", field_case("contrary"))
+    shown = figures(contents, TEXTS[language], language.value)
+    page, data = (
+        _written(field_case("contrary"), language),
+        json.loads(report_json(contents, shown, {}, language)),
+    )
+    sections = [*data["figures"], data["surprises"]]
+    terms = [*data["terms"], *(term for each in sections for term in each["terms"])]
+    assert set(terms) <= set(TERMS[language].values())
+    assert len(terms) == len(set(terms)) > 5
+    cells = {text for each in sections for row in each["cells"] for _, text in row}
+    for told in (*terms, data["reliability"], *data["warnings"], *cells):
+        assert escape(re.sub(r"(?<=\d) %", "\u00a0%", told)) in page, told
+
+
+def test_how_many_more_names_there_are_has_the_thousands_of_the_language() -> None:
+    names = Names(f"essay-{number:04}.docx" for number in range(1206))
+    assert f"{names:and}".endswith("essay-0004.docx and 1,201 more")
+    assert f"{names:och|till~}".endswith("essay-0004.docx och 1\u00a0201 till")
+    for template in NOTICES[Language.SWEDISH].values():
+        assert "|till}" not in template
 
 
 def test_columns_without_a_value_are_left_out_of_the_report() -> None:

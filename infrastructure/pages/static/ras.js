@@ -30,12 +30,20 @@
   const replace = (region, fresh) => {
     if (region.outerHTML === fresh.outerHTML || isBusy(region)) return;
     const open = [...region.querySelectorAll("details")].map((each) => each.open);
+    const offsets = [...region.querySelectorAll(".scroll")].map((each) => each.scrollLeft);
     const focused = region.contains(document.activeElement) ? document.activeElement : null;
-    const href = focused && focused.getAttribute("href");
+    const tag = focused?.localName;
+    const place = focused ? [...region.querySelectorAll(tag)].indexOf(focused) : 0;
     region.replaceChildren(...document.importNode(fresh, true).childNodes);
     for (const { name, value } of [...fresh.attributes]) region.setAttribute(name, value);
     region.querySelectorAll("details").forEach((each, number) => { each.open = open[number] || false; });
-    if (href) region.querySelector(`a[href="${CSS.escape(href)}"]`)?.focus({ preventScroll: true });
+    region.querySelectorAll(".scroll").forEach((each, number) => { each.scrollLeft = offsets[number] || 0; });
+    if (!focused) return;
+    // The same link or button wherever it is by now; of what has no name of its own the one at the same place.
+    const same = (each) => ["href", "name", "value"].every((name) => each.getAttribute(name) === focused.getAttribute(name));
+    const found = [...region.querySelectorAll(tag)];
+    const isNamed = focused.hasAttribute("href") || focused.hasAttribute("value");
+    (isNamed ? found.find(same) : found[place])?.focus({ preventScroll: true });
   };
 
   const refresh = async () => {
