@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -322,6 +323,11 @@ class Settings(KafkaSettings):
         if not self.assessments_allowed_services:
             raise ValueError("RAS_ASSESSMENTS_ALLOWED_SERVICES must name at least one service")
         return self
+
+    @property
+    def future_tolerance(self) -> timedelta:
+        """How long after its receipt a message's time may lie."""
+        return timedelta(days=self.future_tolerance_days)
 
     def shared_api_key(self) -> SecretStr | None:
         """Return the key that services share, None where each has its own. Raises SettingsError without any key."""

@@ -56,7 +56,7 @@ def opened_store() -> Iterator[tuple[EventStore, Reading]]:
     schema_version.check(servers.database_url, read_models={})
     store = event_store(servers.database_url)
     try:
-        tolerance = timedelta(days=settings.future_tolerance_days)
+        tolerance = settings.future_tolerance
         yield store, Reading(future_tolerance=tolerance, notes_progress=settings.progress_notifications)
     finally:
         store.close()

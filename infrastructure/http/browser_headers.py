@@ -20,15 +20,18 @@ _ALWAYS: Final = {
     "X-Frame-Options": "DENY",
 }
 _PRIVATE: Final = "private, no-store"
-_PUBLIC: Final = "no-cache"
-"""A browser asks whether its copy of a file is current: a page must not meet the script of an older release."""
+CURRENT: Final = "no-cache"
+"""The Cache-Control of what is the same for everybody: a client asks each time whether its copy is current.
+
+A page must not meet the script of an older release, and a probe must not see the health of a while ago.
+"""
 
 
 def add_browser_headers(headers: MutableHeaders) -> None:
     """Add what is missing. What has an ETag is a file of the release, the same for everybody."""
     for name, value in _ALWAYS.items():
         headers.setdefault(name, value)
-    headers.setdefault("Cache-Control", _PUBLIC if "ETag" in headers else _PRIVATE)
+    headers.setdefault("Cache-Control", CURRENT if "ETag" in headers else _PRIVATE)
 
 
 class BrowserHeadersMiddleware:

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from application.responses.service import Health as HealthBody
 from infrastructure.health import Health, HealthChecks, overall
+from infrastructure.http.browser_headers import CURRENT
 from infrastructure.http.operation import OpenOperation
 from infrastructure.http.problems import HANDLERS
 
@@ -22,7 +23,7 @@ READY: Final = OpenOperation("/healthz/ready", "Ready, with reasons", answer=Hea
 METRICS: Final = OpenOperation[None]("/metrics", "Prometheus metrics", answer=None, media_type="text/plain")
 HEALTH_OPERATIONS: Final = (HEALTHZ, LIVE, READY, METRICS)
 
-_CURRENT: Final = {"Cache-Control": "no-cache"}
+_HEADERS: Final = {"Cache-Control": CURRENT}
 
 
 def health_routes(
@@ -36,8 +37,8 @@ def health_routes(
 
     async def live(_request: Request) -> Response:
         if stalled := checks.stalled():
-            return JSONResponse({"status": "stalled", "roles": stalled}, status_code=503, headers=_CURRENT)
-        return JSONResponse({"status": "alive"}, headers=_CURRENT)
+            return JSONResponse({"status": "stalled", "roles": stalled}, status_code=503, headers=_HEADERS)
+        return JSONResponse({"status": "alive"}, headers=_HEADERS)
 
     async def ready(_request: Request) -> Response:
         results = await checks.run()
@@ -49,7 +50,7 @@ def health_routes(
                 for name, result in results.items()
             ],
         }
-        return JSONResponse(body, status_code=503 if state is Health.FAILED else 200, headers=_CURRENT)
+        return JSONResponse(body, status_code=503 if state is Health.FAILED else 200, headers=_HEADERS)
 
     async def healthz(_request: Request) -> Response:
         results = await checks.run()
@@ -66,10 +67,10 @@ def health_routes(
                 name: {"status": result.health, "reason": result.reason} for name, result in results.items()
             },
         }
-        return JSONResponse(body, status_code=503 if state is Health.FAILED else 200, headers=_CURRENT)
+        return JSONResponse(body, status_code=503 if state is Health.FAILED else 200, headers=_HEADERS)
 
     async def metrics(_request: Request) -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST, headers=_CURRENT)
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST, headers=_HEADERS)
 
     return [HEALTHZ.route(healthz), LIVE.route(live), READY.route(ready), METRICS.route(metrics)]
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from application.responses.service import Problem
 from infrastructure.http.binding import LONGEST_NAME
-from infrastructure.http.browser_headers import NOTHING_ALLOWED
+from infrastructure.http.browser_headers import CURRENT, NOTHING_ALLOWED
 from infrastructure.http.health import HEALTH_OPERATIONS
 from infrastructure.http.json_schema import components
 from infrastructure.http.on_behalf import HEADER
@@ -73,10 +73,10 @@ def documentation_routes(described: dict[str, Any]) -> list[Route]:
     content, page = orjson.dumps(described), _page(described)
 
     async def openapi(_request: Request) -> Response:
-        return Response(content, media_type="application/json", headers=_CURRENT)
+        return Response(content, media_type="application/json", headers=_HEADERS)
 
     async def docs(_request: Request) -> Response:
-        return HTMLResponse(page, headers=_CURRENT | {"Content-Security-Policy": _POLICY})
+        return HTMLResponse(page, headers=_HEADERS | {"Content-Security-Policy": _POLICY})
 
     return [Route("/openapi.json", openapi), Route("/docs", docs)]
 
@@ -88,7 +88,7 @@ _STYLE: Final = (
 _POLICY: Final = (
     f"{NOTHING_ALLOWED}; style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'"
 )
-_CURRENT: Final = {"Cache-Control": "no-cache"}
+_HEADERS: Final = {"Cache-Control": CURRENT}
 
 
 def _page(described: dict[str, Any]) -> str:

@@ -23,7 +23,6 @@ import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
 from time import monotonic, perf_counter, time_ns
 from typing import Any, Final
 
@@ -99,7 +98,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._writer = MicroBatchWriter(
             use_case,
             deciding if tracer is None else None,  # a span needs the translated message here
-            future_tolerance=timedelta(days=settings.future_tolerance_days),
+            future_tolerance=settings.future_tolerance,
         )
         self._backoff = Backoff(settings.retry_initial_s, settings.retry_max_s)
         self._positions: dict[Partition, int] = {}

@@ -6,7 +6,6 @@ so that an ingester does not load the projections' SQL, nor a projector the Kafk
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -69,7 +68,7 @@ def ingester(
     if settings.ingest_processes > 1:
         opens = partial(deciding_store, servers.database_url, settings.log_level, settings.log_format)
         rules = Rules(
-            timedelta(days=settings.future_tolerance_days),
+            settings.future_tolerance,
             settings.progress_notifications,
             settings.cache_max_essays,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from datetime import timedelta
 from uuid import UUID
 
 import psycopg
@@ -85,7 +84,7 @@ def query_app(
     def mark_read(notification_id: UUID, teacher_id: str, *, correlation_id: str | None) -> None:
         MarkNotificationRead(store.get())(notification_id, teacher_id, correlation_id=correlation_id)
 
-    tolerance = timedelta(days=settings.future_tolerance_days)
+    tolerance = settings.future_tolerance
 
     def settle() -> SettleDeadLetters:
         return SettleDeadLetters(
