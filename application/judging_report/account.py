@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from application.judging_report.contents import ReportContents
-from application.judging_report.figures import Figure, Rows, surprises_table
+from application.judging_report.figure import Figure, Rows
+from application.judging_report.figures import surprises_table
 from application.judging_report.terms import Explained
 from application.judging_report.texts import NOTICES, TEXTS, Language
 from domain.notices import sentence

@@ -8,7 +8,7 @@ from typing import Any
 
 from application.judging_report.account import Section, account_of
 from application.judging_report.contents import ReportContents
-from application.judging_report.figures import Figure
+from application.judging_report.figure import Figure
 from application.judging_report.texts import Language
 
 

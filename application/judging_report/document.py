@@ -13,7 +13,7 @@ from typing import Final
 
 from application.judging_report.account import Section, account_of
 from application.judging_report.contents import ReportContents
-from application.judging_report.figures import Figure
+from application.judging_report.figure import Figure
 from application.judging_report.texts import TEXTS, Language, Texts
 from domain.wording import Count
 

@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
 from application.judging_report.contents import ReportContents
-from application.judging_report.specs import ACCENT, Spec, in_language, intervals, line_per_name, spec_of
+from application.judging_report.figure import Figure, Rows, percent, percents
+from application.judging_report.judge_figures import judge_figures
+from application.judging_report.matrix_figure import matrix_figure
+from application.judging_report.specs import ACCENT, Spec, in_language, intervals, spec_of
 from application.judging_report.texts import Texts
-from domain.collation import sort_key
-from domain.proportions import Share
 from domain.wording import Count, Percent
-
-Rows = Sequence[Sequence[Any]]
 
 MOST_BARS: Final = 200
 """Items in a figure that has a line for each; of more the best, the worst and every k-th between are drawn."""
-_MOST_CELLS: Final = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One figure: its name, what to make of it, its specification, and the table behind it."""
-
-    name: str
-    title: str
-    sentence: str
-    spec: Spec | None
-    columns: Sequence[str]
-    rows: Rows
 
 
 def figures(contents: ReportContents, texts: Texts, locale: str) -> list[Figure]:
@@ -42,21 +28,13 @@ def figures(contents: ReportContents, texts: Texts, locale: str) -> list[Figure]
         _forward_test(contents, texts),
         _growth(contents, texts),
         _infit_of_items(contents, texts),
-        *_judges(contents, texts, locale),
-        _matrix(contents, texts),
+        *judge_figures(contents, texts, locale),
+        matrix_figure(contents, texts),
         _next_pairs(contents, texts),
     ]
     return [
         each if each.spec is None else replace(each, spec=in_language(each.spec, locale)) for each in found
     ]
-
-
-def _percent(share: float | None) -> Percent | None:
-    return None if share is None else Percent(share)
-
-
-def _percents(share: Share) -> tuple[Percent | None, ...]:
-    return tuple(map(_percent, (share.share, share.lower, share.upper)))
 
 
 def _scores(contents: ReportContents, texts: Texts) -> Figure:
@@ -121,8 +99,8 @@ def _forward_test(contents: ReportContents, texts: Texts) -> Figure:
     else:
         sentence = texts["forward_good" if test.better_than_chance else "forward_bad"]
     rows = [
-        (texts["found"], *_percents(test.correct)),
-        (texts["promised"], _percent(test.promised_share), None, None),
+        (texts["found"], *percents(test.correct)),
+        (texts["promised"], percent(test.promised_share), None, None),
         (texts["chance"], Percent(0.5), None, None),
     ]
     values = [
@@ -177,154 +155,6 @@ def _infit_of_items(contents: ReportContents, texts: Texts) -> Figure:
     columns = texts.columns("item", "infit", "outfit", "comparisons", "misfit")
     spec = intervals(title, texts["col_infit"], values, limit=limit)
     return Figure("item-infit", title, sentence, spec, columns, rows)
-
-
-def _judges(contents: ReportContents, texts: Texts, locale: str) -> list[Figure]:
-    findings = contents.quality.findings
-    key = sort_key(locale)
-    fits = {fit.judge: fit for fit in contents.scores.judges}
-    checks = sorted(findings.judges, key=lambda check: key(check.judge))
-    flagged = [check.judge for check in checks if check.flagged]
-    values = [
-        {
-            "name": check.judge,
-            "value": check.agreement.share,
-            "lower": check.agreement.lower,
-            "upper": check.agreement.upper,
-            "flagged": check.flagged,
-        }
-        for check in checks
-        if check.agreement.share is not None
-    ]
-    rows = [
-        (
-            *(
-                check.judge,
-                fits[check.judge].decisions,
-                check.infit,
-                check.infit_limit,
-            ),
-            *(*_percents(check.agreement), _percent(check.agreement_limit)),
-            *(texts[f"verdict_{check.verdict.value}"], contents.mean_times_s.get(check.judge)),
-        )
-        for check in checks
-    ]
-    title = texts["judges"]
-    sentence = texts["judges_some"].format(names=", ".join(flagged)) if flagged else texts["judges_none"]
-    columns = texts.columns(
-        *(
-            "judge",
-            "decisions",
-            "infit",
-            "limit",
-            "agreement",
-            "lower",
-            "upper",
-            "limit",
-            "verdict",
-            "seconds",
-        )
-    )
-    spec = intervals(title, texts["agreement"], values, limit=0.5, share=True) if values else None
-    found = [Figure("judges", title, sentence, spec, columns, rows)]
-    if findings.position is not None:
-        found.append(_position(contents, texts, locale))
-    return found
-
-
-def _position(contents: ReportContents, texts: Texts, locale: str) -> Figure:
-    position = contents.quality.findings.position
-    assert position is not None
-    key = sort_key(locale)
-    judges = sorted(position.judges, key=lambda judge: key(judge.judge))
-    values = [
-        {
-            "name": judge.judge,
-            "value": judge.first.share,
-            "lower": judge.first.lower,
-            "upper": judge.first.upper,
-            "flagged": judge.flagged,
-        }
-        for judge in judges
-    ]
-    rows = [(j.judge, j.first.hits, j.first.n, *_percents(j.first), j.p_value) for j in judges]
-    flagged = [judge.judge for judge in judges if judge.flagged]
-    title = texts["position"]
-    sentence = texts["position_some"].format(names=", ".join(flagged)) if flagged else texts["position_none"]
-    columns = texts.columns("judge", "first", "decisions", "share", "lower", "upper", "p")
-    return Figure(
-        "position",
-        title,
-        sentence,
-        intervals(title, texts["share_first"], values, limit=0.5, share=True),
-        columns,
-        rows,
-    )
-
-
-def _matrix(contents: ReportContents, texts: Texts) -> Figure:
-    """The share of wins of rows against columns, items in the order of scores; many items in groups of equal size."""
-    counts, n = contents.estimate.counts, contents.estimate.counts.n_items
-    position = {name: i for i, name in enumerate(contents.comparisons.items)}
-    order = np.array([position[item.item] for item in contents.scores.items])
-    groups = min(n, _MOST_CELLS)
-    group = np.empty(n, dtype=np.intp)
-    group[order] = np.arange(n) * groups // n
-    wins, judged = np.zeros((groups, groups)), np.zeros((groups, groups))
-    half = counts.pair_ties / 2
-    low, high = group[counts.low], group[counts.high]
-    np.add.at(wins, (low, high), counts.low_wins + half)
-    np.add.at(wins, (high, low), counts.high_wins + half)
-    np.add.at(judged, (low, high), counts.judged)
-    np.add.at(judged, (high, low), counts.judged)
-    names = [
-        contents.scores.items[k].item if groups == n else f"{k * n // groups + 1}-{(k + 1) * n // groups}"
-        for k in range(groups)
-    ]
-    cells = [
-        {"row": names[i], "column": names[j], "share": wins[i, j] / judged[i, j]}
-        for i, j in zip(*np.nonzero(judged), strict=True)
-    ]
-    title = texts["matrix"]
-    step = 12 if groups > 20 else 22
-    # Mixed in RGB: along the default, hues, green lies between red and blue.
-    scheme = {"domain": [0, 0.5, 1], "range": ["#b3261e", "#cfcfd6", "#1f5fa8"], "interpolate": "rgb"}
-    axis = {"labelLimit": 120}
-    layer: Spec = {
-        "mark": "rect",
-        "encoding": {
-            "y": {**line_per_name("row"), "scale": {"domain": names}, "axis": axis},
-            "x": {
-                **line_per_name("column"),
-                "scale": {"domain": names},
-                "axis": {**axis, "labelAngle": -90, "labelOverlap": False},
-            },
-            "color": {
-                "field": "share",
-                "type": "quantitative",
-                "scale": scheme,
-                "title": texts["share_won"],
-                "legend": {"format": ".0%", "values": [0, 0.5, 1]},
-            },
-        },
-    }
-    spec = spec_of(title, cells, [layer], height={"step": step}) | {"width": {"step": step}}
-    spec["padding"] |= {"bottom": 24}  # the names of the columns
-    pairs = sorted(
-        zip(
-            counts.low.tolist(),
-            counts.high.tolist(),
-            counts.judged.tolist(),
-            counts.low_wins.tolist(),
-            strict=True,
-        )
-    )
-    rows = [
-        (contents.comparisons.items[i], contents.comparisons.items[j], int(judged_), int(won))
-        for i, j, judged_, won in pairs[:2000]
-    ]
-    columns = texts.columns("item", "other", "decisions", "wins")
-    return Figure("matrix", title, texts["matrix_says"], spec, columns, rows)
 
 
 def _next_pairs(contents: ReportContents, texts: Texts) -> Figure:
