@@ -57,11 +57,8 @@ def account_of(contents: ReportContents, shown: Sequence[Figure], language: Lang
     notes = [sentence(each, NOTICES[language]) for each in notices if not each.is_warning]
     ssr = contents.scores.ssr
     comma = language is Language.SWEDISH
-    reliability = (
-        texts["reliability_none"]
-        if ssr is None
-        else texts["reliability"].format(ssr=_written(ssr, comma=comma)[1])
-    )
+    kind = "none" if ssr is None else "negative" if ssr < 0 else "positive"
+    reliability = texts[f"reliability_{kind}"].format(ssr=_written(ssr, comma=comma)[1])
 
     def section(name: str, title: str, says: str, columns: Sequence[str], rows: Rows) -> Section:
         columns, rows = _filled(columns, rows)

@@ -18,9 +18,13 @@ TEXTS: Final[Mapping[str, str]] = {
     ),
     "trust": "Vad man bör veta innan man litar på siffrorna",
     "nothing": "Ingen kontroll gav skäl till misstro.",
-    "reliability": (
+    "reliability_positive": (
         "Poängens reliabilitet (SSR, scale separation reliability) är {ssr}: enligt modellen själv är den andelen av "
         "skillnaderna mellan poängen verklig och resten slump. 1 är det högsta möjliga; 0,8 brukar krävas."
+    ),
+    "reliability_negative": (
+        "Poängens reliabilitet (SSR, scale separation reliability) är {ssr}, alltså under 0: poängen skiljer sig mindre än "
+        "enbart deras fel skulle göra. Ingen av skillnaderna räknas som verklig; 0,8 brukar krävas."
     ),
     "reliability_none": "Det finns inget gemensamt mått på reliabilitet: alla texter hänger inte ihop, eller alla poäng är lika.",
     "table": "Tabellen bakom figuren",

@@ -37,9 +37,13 @@ _ENGLISH: Final[Mapping[str, str]] = {
     ),
     "trust": "What to know before relying on the numbers",
     "nothing": "No check found a reason for distrust.",
-    "reliability": (
+    "reliability_positive": (
         "The reliability of the scores (SSR, scale separation reliability) is {ssr}: by the model's own account, that share "
         "of the differences between scores is real and the rest is chance. 1 is the highest value; 0.8 is usually required."
+    ),
+    "reliability_negative": (
+        "The reliability of the scores (SSR, scale separation reliability) is {ssr}, which is below 0: the scores differ less "
+        "than their errors alone would make them. None of the differences counts as real; 0.8 is usually required."
     ),
     "reliability_none": "There is no single figure for reliability, because not all texts are connected or all scores are equal.",
     "table": "Table behind the figure",

@@ -14,6 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from application.judging_report.account import account_of
 from application.judging_report.contents import contents_of
 from application.judging_report.data import report_json
 from application.judging_report.document import report_html
@@ -191,6 +192,15 @@ def test_odd_sessions_have_a_report_too(comparisons: Comparisons) -> None:
         written = report_html(contents, shown, {}, language)
         assert "\u202e" not in written
         assert all(for_print(figure.spec) for figure in shown if figure.spec is not None)
+
+
+def test_a_negative_reliability_is_not_called_a_share() -> None:
+    contents = contents_of("nfd", field_case("nfd"))
+    for language, words in (
+        (Language.ENGLISH, "is -2.528, which is below 0"),
+        (Language.SWEDISH, "är -2,528, alltså under 0"),
+    ):
+        assert words in account_of(contents, (), language).reliability
 
 
 def _fields(template: str) -> set[Any]:
