@@ -13,6 +13,7 @@ the one before it (`is_next`), so none can leave a gap in a stream.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import threading
@@ -42,6 +43,8 @@ _log = structlog.get_logger(__name__)
 _BETWEEN_STARTS_S: Final = 30.0
 """How long the ingester works alone after another process has ended by itself, or had a fault."""
 _END_S: Final = 5.0
+_PIPE_BYTES: Final = 1 << 20
+"""What a pipe holds at most without a privilege: some 3 MB come through it for each micro-batch, not in 50 pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +175,8 @@ class DecidingProcesses:
             for pool in pools:
                 # Else nobody would notice that a process is killed while it writes an answer.
                 pool._result_queue._writer.close()  # type: ignore[attr-defined]  # noqa: SLF001
+                _widen(pool._result_queue._reader.fileno())  # type: ignore[attr-defined]  # noqa: SLF001
+                _widen(pool._call_queue._writer.fileno())  # type: ignore[attr-defined]  # noqa: SLF001
         except Exception as error:  # noqa: BLE001 - where no process can be started, the ingester does the work
             with self._lock:
                 self._pools = pools
@@ -186,6 +191,11 @@ class DecidingProcesses:
         _log.warning("ingest.works_alone", reason=reason, seconds=_BETWEEN_STARTS_S)
         self._not_before = monotonic() + _BETWEEN_STARTS_S
         self.stop()
+
+
+def _widen(pipe: int) -> None:
+    with suppress(AttributeError, OSError):  # Linux alone knows it, and the system may be short of it
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _joined(answers: Sequence[Answer]) -> Answer:
