@@ -19,8 +19,8 @@ sum w^2 / 4, and is nearly normal. Without weights, the many predictions about n
 would drown the others.
 
 That a few decisions could not be predicted is no proof of coins: honest judges of near-equal texts are predicted
-little better. "No better than chance" is reported only where the decisions as a whole, too, speak against judges who
-see a difference (`domain.tossed_coins`). Otherwise the test cannot tell.
+little better. "No better than chance" is reported only where the decisions as a whole allow it, too
+(`domain.tossed_coins`). Otherwise the test cannot tell.
 """
 
 from __future__ import annotations

@@ -9,11 +9,12 @@ The rule that chose the pairs knew no more than the decisions before, so its par
 cancels: adaptive pairs cannot flatter B (J. O. Berger and R. L. Wolpert 1988, *The Likelihood Principle*, section 4).
 Under coins the expected B is 1, whatever the rule; from judges with this spread at most one session in k has B < 1/k.
 
-With `ENOUGH` comparisons per text a session should show this spread, and coins are named where B is below 1. With
-fewer no evidence is to be expected, and coins are named only where B is below 1 / `CLEARLY` (R. E. Kass and A. E. Raftery
-1995, *Journal of the American Statistical Association* 90(430), 773-795: a smaller factor is "not worth more than a bare
-mention"). No test that errs as rarely for judges of this spread names coins more often (J. Neyman and E. S. Pearson 1933,
-*Philosophical Transactions of the Royal Society A* 231, 289-337): B is the likelihood ratio.
+With `ENOUGH` comparisons per text a session should show this spread, and coins are named unless B says otherwise:
+below `WORTH_A_MENTION` (R. E. Kass and A. E. Raftery 1995, *Journal of the American Statistical Association* 90(430),
+773-795: a smaller factor is "not worth more than a bare mention"). With fewer no evidence is to be expected, and coins
+are named only where they are the likelier ones, B below 1. No other statistic of the same decisions separates the two
+better (J. Neyman and E. S. Pearson 1933, *Philosophical Transactions of the Royal Society A* 231, 289-337): B is the
+likelihood ratio.
 
 The integral is Laplace's approximation at the mode with the largest term of the next order, that of the fourth
 derivatives (Z. Shun and P. McCullagh 1995, *Journal of the Royal Statistical Society B* 57(4), 749-760): without it
@@ -34,18 +35,18 @@ SPREAD = 1.0
 """Logits."""
 MOST_ITEMS = 1_500
 """Of more texts B is not computed: the matrices would be large."""
-CLEARLY = 3.0
+WORTH_A_MENTION = 3.0
 ENOUGH = 10
 """Comparisons per text. With as many of more than `MOST_ITEMS` texts, the forward test does not miss the spread."""
 
 
 def speak_for_coins(counts: PairCounts) -> bool:
-    """Whether decisions that the forward test could not predict are likelier from tossed coins, clearly if they are few."""
+    """Whether decisions that the forward test could not predict were made by tossed coins, as far as they tell."""
     enough = 2 * float((counts.low_wins + counts.high_wins).sum()) >= ENOUGH * counts.n_items
     evidence = log_bayes_factor(counts)
     if evidence is None:
         return enough
-    return evidence < (0 if enough else -math.log(CLEARLY))
+    return evidence < (math.log(WORTH_A_MENTION) if enough else 0)
 
 
 def log_bayes_factor(counts: PairCounts) -> float | None:

@@ -23,7 +23,7 @@ def _checked(comparisons: Comparisons) -> tuple[ForwardTest, Adaptivity]:
 
 
 @pytest.mark.parametrize("design", list(Design))
-@pytest.mark.parametrize(("items", "decisions"), [(20, 400), (30, 300), (60, 900)])
+@pytest.mark.parametrize(("items", "decisions"), [(12, 80), (30, 300), (60, 500)])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_tossed_coins_are_no_better_than_chance_however_pairs_were_chosen(
     design: Design, items: int, decisions: int, seed: int
@@ -35,11 +35,10 @@ def test_tossed_coins_are_no_better_than_chance_however_pairs_were_chosen(
 
 
 @pytest.mark.parametrize("items", [20, 60])
-@pytest.mark.parametrize("spread", [1.0, 2.0])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_two_swiss_rounds_cannot_tell_honest_judges_from_coins(items: int, spread: float, seed: int) -> None:
-    """Four comparisons per text, nearly all of near-equal texts: no evidence for either."""
-    session = simulated(Design.SWISS, items=items, decisions=2 * items, spread=spread, seed=seed)
+def test_a_few_swiss_rounds_cannot_tell_honest_judges_from_coins(items: int, seed: int) -> None:
+    """Four comparisons per text, nearly all of near-equal texts: little evidence for either."""
+    session = simulated(Design.SWISS, items=items, decisions=2 * items, spread=2, seed=seed)
     estimate = estimate_scores(PairCounts.of(session))
     assert forward_test(session, estimate, foresee(session)).better_than_chance is None
     notices = find(session, estimate, scores_of(session, estimate)).notices
