@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,15 +20,12 @@ def stored(topic: str, *, version: int) -> StoredEvent:
     return event_codec().to_stored_event(replace(EXPECTED[topic], originator_version=version))
 
 
-def marks(database_url: str, *positions: int) -> list[str | None]:
-    async def asked() -> list[str | None]:
-        copy = PositionCopy(database_url, "publisher")
-        try:
-            return await copy.marks(*positions)
-        finally:
-            await copy.close()
-
-    return asyncio.run(asked())
+async def marks(database_url: str, *positions: int) -> list[str | None]:
+    copy = PositionCopy(database_url, "publisher")
+    try:
+        return await copy.marks(*positions)
+    finally:
+        await copy.close()
 
 
 @pytest.fixture
@@ -41,10 +37,10 @@ def store(database_url: str) -> Iterator[PostgresProbe]:
         yield looking
 
 
-def test_every_kind_of_event_is_marked_with_its_time_of_receipt(
+async def test_every_kind_of_event_is_marked_with_its_time_of_receipt(
     database_url: str, store: PostgresProbe
 ) -> None:
-    found = marks(database_url, *range(1, len(EVENT_CLASSES) + 1))
+    found = await marks(database_url, *range(1, len(EVENT_CLASSES) + 1))
 
     for mark, version, event_class in zip(found, range(1, 100), EVENT_CLASSES, strict=False):
         event = EXPECTED[event_class.topic]
@@ -52,24 +48,26 @@ def test_every_kind_of_event_is_marked_with_its_time_of_receipt(
         assert mark == f"{event.originator_id}/{version}/{received_at}"
 
 
-def test_a_position_between_events_has_the_mark_of_the_one_before(
+async def test_a_position_between_events_has_the_mark_of_the_one_before(
     database_url: str, store: PostgresProbe
 ) -> None:
     store.execute("DELETE FROM ras.stored_events WHERE notification_id = 2")
 
-    first, gap, beyond, last = marks(database_url, 1, 2, 10_000, len(EVENT_CLASSES))
+    first, gap, beyond, last = await marks(database_url, 1, 2, 10_000, len(EVENT_CLASSES))
 
     assert first == gap is not None
     assert beyond == last
-    assert marks(database_url, 0) == [None]
+    assert await marks(database_url, 0) == [None]
 
 
-def test_a_state_of_megabytes_is_marked_by_its_beginning(database_url: str, store: PostgresProbe) -> None:
+async def test_a_state_of_megabytes_is_marked_by_its_beginning(
+    database_url: str, store: PostgresProbe
+) -> None:
     large = stored("ras.batch.assessment-completed.v1", version=99)
     text = large.state[:-1] + b',"more":"' + "ä".encode() * 3_000_000 + b'"}'
     store.put(replace(large, state=text))
 
-    [mark] = marks(database_url, 10_000)
+    [mark] = await marks(database_url, 10_000)
 
     assert mark is not None
     assert mark.startswith(f"{large.originator_id}/99/2026-")

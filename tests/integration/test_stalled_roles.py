@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from typing import Final
@@ -22,39 +21,35 @@ _HANGS: Final = {
 }
 
 
-def _live(status: RoleStatus) -> tuple[int, dict[str, object]]:
+async def _live(status: RoleStatus) -> tuple[int, dict[str, object]]:
     checks = HealthChecks()
     checks.register_role(status)
     transport = httpx.ASGITransport(health_app(checks, CollectorRegistry()))
-
-    async def ask() -> httpx.Response:
-        async with httpx.AsyncClient(transport=transport, base_url="http://role") as client:
-            return await client.get("/healthz/live")
-
-    response = asyncio.run(ask())
+    async with httpx.AsyncClient(transport=transport, base_url="http://role") as client:
+        response = await client.get("/healthz/live")
     return response.status_code, response.json()
 
 
-def test_a_step_that_will_not_end_fails_liveness_and_its_end_mends_it() -> None:
+async def test_a_step_that_will_not_end_fails_liveness_and_its_end_mends_it() -> None:
     status = RoleStatus("projector", stalled_after_s=0)
     status.well()
-    assert _live(status) == (200, {"status": "alive"})
+    assert await _live(status) == (200, {"status": "alive"})
 
     with status.step():
-        assert _live(status) == (503, {"status": "stalled", "roles": ["projector"]})
+        assert await _live(status) == (503, {"status": "stalled", "roles": ["projector"]})
 
-    assert _live(status) == (200, {"status": "alive"})
+    assert await _live(status) == (200, {"status": "alive"})
 
 
-def test_waiting_for_a_server_is_not_stalling() -> None:
+async def test_waiting_for_a_server_is_not_stalling() -> None:
     status = RoleStatus("publisher", stalled_after_s=0)
     status.degraded("Kafka does not answer")
 
     assert status.now()[0] is Condition.DEGRADED
-    assert _live(status)[0] == 200
+    assert (await _live(status))[0] == 200
 
 
-def test_a_role_that_starts_slowly_is_degraded_and_says_what_it_waits_for(
+async def test_a_role_that_starts_slowly_is_degraded_and_says_what_it_waits_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     status = RoleStatus("publisher", stalled_after_s=0)
@@ -66,7 +61,7 @@ def test_a_role_that_starts_slowly_is_degraded_and_says_what_it_waits_for(
 
     assert at_first[0] is Condition.STARTING
     assert later == (Condition.DEGRADED, "The role is starting: it waits for Kafka, to connect.")
-    assert _live(status)[0] == 200
+    assert (await _live(status))[0] == 200
     status.degraded("Kafka does not answer")
     status.waits_for("the database")
     assert status.now() == (Condition.DEGRADED, "Kafka does not answer")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 import httpx
@@ -20,7 +19,7 @@ from tests.support.spans import KeptSpans, parent_id, traceparent
 UPSTREAM = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-def asked(spans: KeptSpans, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+async def asked(spans: KeptSpans, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
     async def answer(request: Request) -> PlainTextResponse:
         span = trace.get_current_span().get_span_context()
         return PlainTextResponse(f"{span.span_id:016x}", status_code=request.path_params["status"])
@@ -37,18 +36,15 @@ def asked(spans: KeptSpans, path: str, headers: Mapping[str, str] | None = None)
         middleware=[Middleware(TracingMiddleware, prefix="/internal/", tracer=spans.tracer)],
     )
 
-    async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://ras.test") as client:
-            return await client.get(path, headers=headers)
-
-    return asyncio.run(ask())
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://ras.test") as client:
+        return await client.get(path, headers=headers)
 
 
-def test_a_request_goes_on_the_trace_of_its_caller() -> None:
+async def test_a_request_goes_on_the_trace_of_its_caller() -> None:
     spans = KeptSpans()
 
-    answer = asked(spans, "/internal/of/teacher-0007/200", {"traceparent": UPSTREAM})
+    answer = await asked(spans, "/internal/of/teacher-0007/200", {"traceparent": UPSTREAM})
 
     [span] = spans.of("4bf92f3577b34da6a3ce929d0e0e4736")
     assert (span.name, span.kind) == ("GET /internal/of/{user_id}/{status:int}", SpanKind.SERVER)
@@ -63,28 +59,28 @@ def test_a_request_goes_on_the_trace_of_its_caller() -> None:
     assert "teacher-0007" not in span.to_json()
 
 
-def test_a_request_without_a_trace_begins_one_and_garbage_does_not_matter() -> None:
+async def test_a_request_without_a_trace_begins_one_and_garbage_does_not_matter() -> None:
     spans = KeptSpans()
 
-    asked(spans, "/internal/of/teacher-0007/404", {"traceparent": "00-garbage"})
-    asked(spans, "/internal/nowhere/teacher-0007")
+    await asked(spans, "/internal/of/teacher-0007/404", {"traceparent": "00-garbage"})
+    await asked(spans, "/internal/nowhere/teacher-0007")
 
     missing, nowhere = spans.all()
     assert (missing.parent, missing.status.status_code) == (None, StatusCode.UNSET)
     assert (nowhere.name, nowhere.parent) == ("GET", None)
 
 
-def test_a_fault_of_ours_is_an_error() -> None:
+async def test_a_fault_of_ours_is_an_error() -> None:
     spans = KeptSpans()
 
-    asked(spans, "/internal/of/teacher-0007/503")
-    asked(spans, "/internal/broken")
+    await asked(spans, "/internal/of/teacher-0007/503")
+    await asked(spans, "/internal/broken")
 
     assert [span.status.status_code for span in spans.all()] == [StatusCode.ERROR, StatusCode.ERROR]
 
 
-def test_health_is_not_traced() -> None:
+async def test_health_is_not_traced() -> None:
     spans = KeptSpans()
 
-    assert asked(spans, "/healthz/200").text == "0" * 16
+    assert (await asked(spans, "/healthz/200")).text == "0" * 16
     assert spans.all() == []
