@@ -9,7 +9,8 @@ anchors. Errors hold the values of the anchors for exact.
 
 An anchor's *displacement* is how far the decisions would move it, the others held where they are: one step
 (S - E) / I, with the error 1 / sqrt(I) (J. M. Linacre, *A User's Guide to Winsteps*, "Displacement measures"). Beyond
-two errors the anchor is flagged: it may be another text than it was, or judged by other standards.
+the errors that the furthest of so many anchors would have by chance (`domain.proportions`) it is flagged: it may be
+another text than it was, or judged by other standards.
 """
 
 from __future__ import annotations
@@ -22,11 +23,10 @@ import numpy as np
 from domain.bradley_terry import DECIMALS, Estimate
 from domain.comparison_graph import FloatArray, TruthArray
 from domain.laplacian import Laplacian
+from domain.proportions import errors_of_the_furthest
 from domain.score_equations import balanced_scores
 from domain.uncertainty import ComponentCovariance
 
-DISPLACED = 2.0
-"""Errors of displacement beyond which an anchor is flagged."""
 _LONGEST_STEP = 4.0
 _CONVERGED = 1e-9
 _SHORTEST_FRACTION = 1e-9
@@ -83,6 +83,7 @@ def anchored_scores(
     errors = np.zeros(len(names))
     if not is_fixed.all():
         errors[~is_fixed] = _FreeTexts(at, is_fixed).errors()
+    limit = errors_of_the_furthest(len(anchors))
     found = []
     for name, k in place.items():
         moved = float(gap[k] / information[k]) if is_fixed[k] and information[k] > 0 else None
@@ -95,7 +96,7 @@ def anchored_scores(
                 is_fixed=bool(is_fixed[k]),
                 displacement=None if moved is None else round(moved, DECIMALS) + 0.0,
                 displacement_se=None if error is None else round(error, DECIMALS),
-                flagged=moved is not None and error is not None and abs(moved) > DISPLACED * error,
+                flagged=moved is not None and error is not None and abs(moved) > limit * error,
             )
         )
     return tuple(sorted(found, key=lambda score: (-score.theta, score.item)))

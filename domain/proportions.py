@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -40,6 +41,11 @@ def share_of(hits: float, n: int) -> Share:
 def two_sided(hits: int, n: int) -> float:
     """The p value of the two-sided sign test: as far from n / 2 as `hits`, or further."""
     return min(1.0, 2 * _tail(max(hits, n - hits), n))
+
+
+def errors_of_the_furthest(n: int) -> float:
+    """So many standard errors that in 95 % of cases none of `n` differences by chance is further (Bonferroni's limit)."""
+    return NormalDist().inv_cdf(1 - 0.025 / n)
 
 
 def _tail(hits: int, n: int) -> float:

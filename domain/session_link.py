@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from domain.bradley_terry import DECIMALS
+from domain.proportions import errors_of_the_furthest
 
-DISPLACED = 2.0
-"""Errors of its difference beyond which a common text is flagged."""
 _FEWEST = 3
 
 
@@ -64,13 +63,15 @@ class LinkedScore:
 class Link:
     """`shift` is added to the scores of the other session. `error_from` tells where `error` comes from.
 
-    `spread_ratio` is sd(base) / sd(other) of the common texts, `correlation` that of their scores; None for fewer than
+    A common text is flagged beyond `flagged_beyond` errors of its displacement: with many common texts some are beyond
+    two errors by chance. `spread_ratio` is sd(base) / sd(other) of the common texts, `correlation` that of their scores; None for fewer than
     three, or without any spread.
     """
 
     shift: float
     error: float
     error_from: str
+    flagged_beyond: float
     correlation: float | None
     spread_ratio: float | None
     common: tuple[CommonText, ...]
@@ -88,6 +89,7 @@ def link(base: Mapping[str, Scored], other: Mapping[str, Scored]) -> Link:
     expected = math.sqrt(sum(squared)) / len(names)
     observed = stdev(differences) / math.sqrt(len(names)) if len(names) >= _FEWEST else 0.0
     error = max(observed, expected)
+    limit = errors_of_the_furthest(len(names))
     common = []
     for name, difference, variance in zip(names, differences, squared, strict=True):
         displacement = difference - shift
@@ -100,7 +102,7 @@ def link(base: Mapping[str, Scored], other: Mapping[str, Scored]) -> Link:
                 other[name].theta,
                 round(displacement, DECIMALS) + 0.0,
                 round(se, DECIMALS),
-                len(names) >= _FEWEST and abs(displacement) > DISPLACED * se,
+                len(names) >= _FEWEST and abs(displacement) > limit * se,
             )
         )
     linked = [
@@ -116,6 +118,7 @@ def link(base: Mapping[str, Scored], other: Mapping[str, Scored]) -> Link:
         round(shift, DECIMALS) + 0.0,
         round(error, DECIMALS),
         "differences" if observed >= expected else "standard errors",
+        round(limit, DECIMALS),
         *_agreement([base[name].theta for name in names], [other[name].theta for name in names]),
         tuple(sorted(common, key=lambda text: (-abs(text.displacement), text.item))),
         tuple(sorted(linked, key=lambda score: (-score.theta, score.item))),

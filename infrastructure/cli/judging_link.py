@@ -100,7 +100,8 @@ def _print(found: Link, base_file: str, other_file: str) -> None:
         if text.flagged:
             out.print(f"Warning: {text.item} is {_DISPLACED}.")
     print_plain_table(
-        "Common texts (displacement: base minus moved score)",
+        "Common texts (displacement: base minus moved score; flagged "
+        f"beyond {found.flagged_beyond:.2f} of its se)",
         ("item", "base", "other", "displacement", "se", "flagged"),
         [
             (

@@ -7,6 +7,7 @@ from statistics import stdev
 
 import pytest
 
+from domain.proportions import errors_of_the_furthest
 from domain.session_link import LinkError, Scored, link
 
 BASE = {f"essay-{k:02}": Scored(0.3 * k, 0.2) for k in range(10)}
@@ -67,3 +68,18 @@ def test_two_common_texts_link_but_show_nothing() -> None:
 def test_sessions_without_a_common_text_are_not_linked() -> None:
     with pytest.raises(LinkError, match="no text in common"):
         link(BASE, {"other": Scored(0.0, 0.1)})
+
+
+def test_the_limit_of_displacement_grows_with_the_number_of_texts() -> None:
+    """Bonferroni's limits, from the table of the normal distribution."""
+    limits = [errors_of_the_furthest(n) for n in (1, 5, 30)]
+    assert limits == pytest.approx([1.9600, 2.5758, 3.1440], abs=1e-4)
+
+
+def test_of_many_common_texts_the_furthest_by_chance_is_not_flagged() -> None:
+    base = {f"essay-{k:02d}": Scored(0.1 * k, 0.5) for k in range(30)}
+    other = base | {"essay-07": Scored(0.7 - 1.7, 0.5)}
+    found = link(base, other)
+    worst = found.common[0]
+    assert (worst.item, worst.flagged) == ("essay-07", False)
+    assert abs(worst.displacement) > 2 * worst.displacement_se
