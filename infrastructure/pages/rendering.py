@@ -62,6 +62,7 @@ def _environment(language: str) -> Environment:
     made.filters["percent"] = lambda value: format_percent(value, locale=language)
     made.filters["breakable"] = lambda name: Markup("<wbr>").join(re.split(r"(?<=[./])", name))
     made.filters["code"] = _with_code
+    made.filters["unbroken"] = lambda text: re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
     made.filters["said"] = lambda text: _said(language, text)
     return made
 

@@ -229,6 +229,9 @@ class TeacherPages:
             live_id=live_id,
             unread=await self._pages.unread(identity.subject),
             notifications=body["notifications"],
+            names=await self._pages.names(
+                [each["batch_id"] for each in body["notifications"]], identity.subject
+            ),
             next_cursor=body["next_cursor"],
         )
 

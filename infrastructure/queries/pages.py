@@ -37,6 +37,10 @@ _CHOICES: Final = """
 _BATCH: Final = (
     "SELECT * FROM ras_batch_results.batches WHERE batch_id = %(batch_id)s AND user_id = %(teacher)s"
 )
+_NAMES: Final = """
+    SELECT batch_id, course_code, class_id FROM ras_batch_results.batches
+    WHERE batch_id = ANY(%(batch_ids)s) AND user_id = %(teacher)s
+"""
 _RANKINGS: Final = """
     SELECT essay_id, rank, bt_score, normalized_score, letter_grade, confidence_score, confidence_label
     FROM ras_batch_results.rankings WHERE batch_id = %(batch_id)s
@@ -139,6 +143,13 @@ class PageQueries(ReadModelQueries):
         """Return the row of a teacher's own batch."""
         rows = await self._rows(_BATCH, batch_id=batch_id, teacher=teacher)
         return rows[0] if rows else None
+
+    async def names(self, batch_ids: Sequence[str], teacher: str) -> Mapping[str, str]:
+        """Return what the teacher calls batches: course and class, as far as they are known."""
+        rows = await self._rows(_NAMES, batch_ids=list(batch_ids), teacher=teacher)
+        return {
+            row["batch_id"]: " · ".join(filter(None, (row["course_code"], row["class_id"]))) for row in rows
+        }
 
     async def rankings(self, batch_id: str) -> dict[str, Mapping[str, Any]]:
         """Return the results of the ranked essays, by their ids."""

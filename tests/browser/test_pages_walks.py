@@ -111,10 +111,13 @@ def test_a_teacher_with_the_keyboard_alone_marks_one_notification_as_read(
     batch_id = live.batch("read by keyboard")
     live.inbox()
     with signed_in(browser, live.api.url, TEACHER) as (_, page):
+        page.goto(f"/batches/{batch_id}")
+        title = page.locator("h1").text_content() or ""
         page.goto("/notifications")
         mine = page.locator("li.card.unread", has=page.locator(f'a[href="/batches/{batch_id}"]'))
         unread = mine.count()
         assert unread
+        expect(mine.first.get_by_role("link")).to_have_text(title)
         reached_by_keyboard(page, f'li.card.unread:has(a[href="/batches/{batch_id}"]) button')
         page.keyboard.press("Enter")
         expect(mine).to_have_count(unread - 1)
