@@ -77,6 +77,7 @@ def anchored(names: Sequence[str], estimate: Estimate, file: str) -> list[dict[s
 
 def print_anchored(found: Sequence[dict[str, Any]]) -> None:
     """Print the items, and which anchors the decisions would move."""
+    from domain.proportions import errors_of_the_furthest
     from infrastructure.cli.judging_tables import print_plain_table
 
     rows = [
@@ -90,8 +91,10 @@ def print_anchored(found: Sequence[dict[str, Any]]) -> None:
         )
         for item in found
     ]
+    limit = errors_of_the_furthest(sum(item["is_fixed"] for item in found))
     print_plain_table(
-        "On the scale of the fixed anchors (displacement: how far the decisions would move an anchor)",
+        "On the scale of the fixed anchors (displacement: how far the decisions would move an anchor; flagged beyond "
+        f"{limit:.2f} of its se)",
         ("item", "theta", "se", "displacement", "its se", "flagged"),
         rows,
     )
