@@ -64,8 +64,8 @@ class Link:
     """`shift` is added to the scores of the other session. `error_from` tells where `error` comes from.
 
     A common text is flagged beyond `flagged_beyond` errors of its displacement: with many common texts some are beyond
-    two errors by chance. `spread_ratio` is sd(base) / sd(other) of the common texts, `correlation` that of their scores; None for fewer than
-    three, or without any spread.
+    two errors by chance. `spread_ratio` is sd(base) / sd(other) of the common texts, `correlation` that of their scores;
+    None for fewer than three, or without any spread.
     """
 
     shift: float

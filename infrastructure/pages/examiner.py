@@ -15,7 +15,7 @@ from infrastructure.http.identity import EXAMINER, Identity
 from infrastructure.http.parameters import id_of
 from infrastructure.http.problems import Problem
 from infrastructure.pages.job_reports import JobReports
-from infrastructure.pages.rendering import Renderer, language_of, number_in
+from infrastructure.pages.rendering import Renderer, language_of, number_in, text_in
 from infrastructure.queries.pages import PageQueries
 
 _JOBS: Final = 100
@@ -46,7 +46,7 @@ class ExaminerPages:
 
     async def jobs(self, request: Request, identity: Identity) -> Response:
         """The newest judging jobs, or those of an id."""
-        text = _text_in(request)
+        text = text_in(request, "q", most=_LONGEST_TEXT)
         jobs = await self._pages.jobs(
             limit=_JOBS + 1, before=number_in(request, "cursor"), id_=text.strip() or None
         )
@@ -63,7 +63,7 @@ class ExaminerPages:
     async def job(self, request: Request, identity: Identity) -> Response:
         """One judging job."""
         job = await self._job(request)
-        text = _text_in(request)
+        text = text_in(request, "q", most=_LONGEST_TEXT)
         decisions = await self._pages.decisions(
             job["job_id"],
             after=number_in(request, "cursor") or 0,
@@ -117,7 +117,3 @@ class ExaminerPages:
         if not job["decided"]:
             raise Problem(404, "There is no report of this job yet: no judge has decided anything.")
         return job
-
-
-def _text_in(request: Request) -> str:
-    return request.query_params.get("q", "")[:_LONGEST_TEXT].replace("\0", "")

@@ -20,7 +20,7 @@ from infrastructure.http.operators.actions import OperatorActions
 from infrastructure.http.operators.dead_letters import a_letter
 from infrastructure.http.problems import Problem
 from infrastructure.pages.forms import form_of
-from infrastructure.pages.rendering import Renderer, number_in
+from infrastructure.pages.rendering import Renderer, number_in, text_in
 from infrastructure.queries.pages import PAGE
 
 _LARGEST_IN_A_FIELD: Final = 1_000_000
@@ -62,11 +62,10 @@ class LetterPages:
 
     async def letters(self, request: Request, identity: Identity) -> Response:
         """Dead letters, newest first."""
-        query = request.query_params
         wanted = LetterFilter(
-            reason=query.get("reason") or None,
-            topic=query.get("topic") or None,
-            state=query.get("state", "open") or None,
+            reason=text_in(request, "reason") or None,
+            topic=text_in(request, "topic") or None,
+            state=text_in(request, "state", absent="open") or None,
         )
         body = await self._letters.letters(wanted, limit=PAGE, before=number_in(request, "cursor"))
         return self._renderer.page(

@@ -15,7 +15,7 @@ from infrastructure.http.identity import OPERATOR, Identity
 from infrastructure.http.operators.accounts import ReadOutbox
 from infrastructure.http.problems import Problem
 from infrastructure.pages.forms import form_of
-from infrastructure.pages.rendering import Renderer
+from infrastructure.pages.rendering import Renderer, text_in
 from infrastructure.pages.sparklines import Lags
 from infrastructure.queries.pages import NEWEST_SEARCHED, PageQueries
 
@@ -99,7 +99,7 @@ class OperatorPages:
 
     async def search(self, request: Request, identity: Identity) -> Response:
         """Whatever has an id."""
-        text = request.query_params.get("q", "").strip()[:255].replace("\0", "")
+        text = text_in(request, "q", most=255).strip()
         found = await self._pages.found(text) if text else []
         return self._renderer.page(
             request, "search.html", identity, title="Search", text=text, found=found, newest=NEWEST_SEARCHED

@@ -233,6 +233,11 @@ def _policy(nonce: str) -> str:
     )
 
 
+def text_in(request: Request, name: str, *, most: int | None = None, absent: str = "") -> str:
+    """Return a text from the query, its first `most` characters, without NUL: no text in the database holds one."""
+    return request.query_params.get(name, absent)[:most].replace("\0", "")
+
+
 def number_in(request: Request, name: str) -> int | None:
     """Return a whole number from the query, None where there is none. Raises Problem 400 for anything else."""
     given = request.query_params.get(name)

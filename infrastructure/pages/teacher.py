@@ -28,7 +28,7 @@ from infrastructure.live.hub import Hub
 from infrastructure.pages.downloads import as_csv, as_spreadsheet
 from infrastructure.pages.forms import form_of
 from infrastructure.pages.intervals import Intervals
-from infrastructure.pages.rendering import Renderer, language_of, number_in
+from infrastructure.pages.rendering import Renderer, language_of, number_in, text_in
 from infrastructure.queries.pages import PAGE, BatchFilter, PageQueries
 
 _ESSAYS: Final = 100
@@ -98,13 +98,12 @@ class TeacherPages:
     async def my_batches(self, request: Request, identity: Identity) -> Response:
         """All batches of the teacher, what needs attention first."""
         live_id = await self._hub.current_id()
-        query = request.query_params
-        state = query.get("state")
+        state = request.query_params.get("state")
         wanted = BatchFilter(
-            class_id=query.get("class") or None,
-            course=query.get("course") or None,
+            class_id=text_in(request, "class") or None,
+            course=text_in(request, "course") or None,
             state=state if state in _STATES else None,
-            text=(query.get("q") or "").strip()[:200] or None,
+            text=text_in(request, "q", most=200).strip() or None,
         )
         number = min(number_in(request, "page") or 1, 10_000)
         rows, total = await self._pages.batches(identity.subject, wanted, offset=(number - 1) * PAGE)
@@ -133,7 +132,7 @@ class TeacherPages:
         live_id = await self._hub.current_id()
         row, summary, essays = await self._batch(request, identity)
         sort = request.query_params.get("sort", _RANK_ORDER)
-        text = request.query_params.get("q", "").strip()[:200]
+        text = text_in(request, "q", most=200).strip()
         language = language_of(request)
         shown = [
             each for each in essays if text.casefold() in (each["filename"] or each["essay_id"]).casefold()
@@ -200,7 +199,7 @@ class TeacherPages:
         live_id = await self._hub.current_id()
         answer = await self._batches.essay_analysis(
             id_of(request, "essay_id", error="Invalid essay ID"),
-            batch_id=request.query_params.get("batch") or None,
+            batch_id=text_in(request, "batch") or None,
             teacher=identity.subject,
         )
         if answer is None:
