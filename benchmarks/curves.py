@@ -22,13 +22,13 @@ import httpx
 import psycopg
 
 from benchmarks.filling import ingest_all
+from benchmarks.publish import PUBLISHED
 from benchmarks.rebuild import rebuilt
 from benchmarks.report import report, shown
-from benchmarks.servers import BenchServers, bench_servers, role, wait_for
+from benchmarks.servers import BenchServers, bench_servers, role, wait_for, wait_until_ready
 from infrastructure.cli.drawing import draw
 from infrastructure.demo.bulk import iterate_bulk
 from infrastructure.local.processes import free_port
-from tests.support.waiting import wait_until
 
 _EVENTS_A_BATCH: Final = 67
 _TIMED_BATCHES: Final = 300
@@ -37,7 +37,6 @@ _SMALLEST: Final = 100_000
 _ASKED: Final = 200
 _KEY: Final = "a-key-for-the-benchmark"
 _HEADERS: Final = {"X-Internal-API-Key": _KEY, "X-Service-ID": "api-gateway-service"}
-_PUBLISHED: Final = "SELECT max(position) FROM ras.positions WHERE name LIKE 'publisher/%'"
 _DEADLINE_S: Final = 3600.0
 
 Row = Mapping[str, Any]
@@ -98,11 +97,11 @@ def _at_size(servers: BenchServers, url: str, number: int, events: int) -> list[
 def _published(servers: BenchServers, url: str, database: psycopg.Connection) -> float:
     """Return the microseconds for each event of the log that `ras publish` passes on its way to the end."""
     head = _head(database)
-    row = database.execute(_PUBLISHED).fetchone()
+    row = database.execute(PUBLISHED).fetchone()
     before = int((row and row[0]) or 0)
     with role(servers, "publish", url, {}):
-        begun, at_begin = wait_for(database, _PUBLISHED, before + 1, time.monotonic() + 60)
-        ended, at_end = wait_for(database, _PUBLISHED, head - _EVENTS_A_BATCH, begun + _DEADLINE_S)
+        begun, at_begin = wait_for(database, PUBLISHED, before + 1, time.monotonic() + 60)
+        ended, at_end = wait_for(database, PUBLISHED, head - _EVENTS_A_BATCH, begun + _DEADLINE_S)
     return 1e6 * (ended - begun) / (at_end - at_begin)
 
 
@@ -117,7 +116,7 @@ def _asked(servers: BenchServers, url: str, database: psycopg.Connection) -> dic
         role(servers, "serve", url, settings),
         httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=_HEADERS, timeout=60) as client,
     ):
-        wait_until(lambda: _answers(client), what="`ras serve` answers", deadline_s=60)
+        wait_until_ready(port)
         return {
             "status, ms": _median(client, [f"/internal/v1/batches/{batch}/status" for batch, _ in batches]),
             "list of a teacher, ms": _median(
@@ -134,13 +133,6 @@ def _median(client: httpx.Client, paths: Sequence[str]) -> float:
         client.get(path).raise_for_status()
         times.append(1000 * (time.monotonic() - begun))
     return statistics.median(times)
-
-
-def _answers(client: httpx.Client) -> bool:
-    try:
-        return client.get("/healthz/ready").status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 def _head(database: psycopg.Connection) -> int:

@@ -32,7 +32,7 @@ import psycopg
 
 from application.topics import ASSESSMENT_RESULT, BATCH_PIPELINE_COMPLETED
 from benchmarks.report import report
-from benchmarks.servers import BenchServers, role
+from benchmarks.servers import BenchServers, role, wait_until_ready
 from infrastructure.demo.script import START, draw_script
 from infrastructure.http.identity import Identity, roles_in
 from infrastructure.http.sessions import COOKIE, session_cookie
@@ -124,7 +124,7 @@ def main() -> None:
         begun, ends = _messages(count)
         _ingest(url, begun, 0)
         with role(servers, "project", url, settings), role(servers, "serve", url, settings):
-            _wait_until_ready(port)
+            wait_until_ready(port)
             with probe(url) as store:  # what is measured then is not how the read models catch up
                 wait_until(lambda: all_is_projected(store), what="all is projected", deadline_s=_DEADLINE_S)
             report(
@@ -355,18 +355,6 @@ def _wait_until_projected(database: psycopg.Connection, batch_id: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"the read models were not there within {_DEADLINE_S} s")
         time.sleep(0.1)
-
-
-def _wait_until_ready(port: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/healthz/ready").status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.1)
-    raise TimeoutError("ras serve was not ready within 60 s")
 
 
 if __name__ == "__main__":

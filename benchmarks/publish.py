@@ -26,7 +26,7 @@ from infrastructure.roles import bootstrap
 TARGET = 20_000
 _DEADLINE_S = 120.0
 _BASELINE_S = 15.0
-_PROGRESS: LiteralString = "SELECT max(position) FROM ras.positions WHERE name LIKE 'publisher/%'"
+PUBLISHED: LiteralString = "SELECT max(position) FROM ras.positions WHERE name LIKE 'publisher/%'"
 _CHUNK = 10_000
 
 
@@ -65,8 +65,8 @@ def _measured(
         role(servers, "publish", database_url, settings),
         psycopg.connect(database_url, autocommit=True) as watch,
     ):
-        begun, at_begin = wait_for(watch, _PROGRESS, 1, time.monotonic() + 60)
-        ended, at_end = wait_for(watch, _PROGRESS, events, begun + limit_s)
+        begun, at_begin = wait_for(watch, PUBLISHED, 1, time.monotonic() + 60)
+        ended, at_end = wait_for(watch, PUBLISHED, events, begun + limit_s)
     published = at_end - at_begin
     return {
         "way": name,

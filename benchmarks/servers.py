@@ -8,11 +8,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString
 
+import httpx
 import psycopg
 from confluent_kafka import Producer
 
@@ -109,3 +110,14 @@ def wait_for(
         if reached >= wanted or now >= deadline:
             return now, reached
         time.sleep(0.01)
+
+
+def wait_until_ready(port: int) -> None:
+    """Return when the API at a port of this machine is ready. Raises TimeoutError after a minute."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with suppress(httpx.HTTPError):
+            if httpx.get(f"http://127.0.0.1:{port}/healthz/ready").status_code == 200:
+                return
+        time.sleep(0.1)
+    raise TimeoutError("ras serve was not ready within 60 s")
