@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias,
 from uuid import UUID
 
 from application.list_cursor import ListCursor
+from domain.phase_progress import PhaseProgress
 from domain.values import BatchStatus
 
 if TYPE_CHECKING:
@@ -56,6 +57,17 @@ class Edition(NamedTuple):
 
 Outlines: TypeAlias = "Callable[[Sequence[str]], Awaitable[Mapping[str, responses.BatchStatus]]]"
 """Returns how batches stand, by their ids, without their essays."""
+
+
+class BatchProgress(NamedTuple):
+    """How a batch stands, without its essays, and how far it is in each phase."""
+
+    status: responses.BatchStatus
+    phases: tuple[PhaseProgress, ...]
+
+
+ReadProgress: TypeAlias = "Callable[[Sequence[str]], Awaitable[Mapping[str, BatchProgress]]]"
+"""Returns how far batches are, by their ids."""
 
 
 class BatchQueries(Protocol):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from application.queries import Outlines
 from domain.batch import BATCH_STREAMS, batch_stream_id
 from domain.batch_events import BatchProgressed
+from domain.language_analysis import ANALYSIS_STREAMS
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.live.messages import Epoch, Message, StreamId, from_event, from_row, message, state
 from infrastructure.queries.read_model_queries import Ask
@@ -73,8 +74,14 @@ _CHANGED: Final = f"""
     SELECT {_BATCH} FROM (
         SELECT DISTINCT substr(originator_id, %(prefix_length)s) AS batch_id FROM ras.stored_events
         WHERE notification_id > %(after)s AND notification_id <= %(to)s AND starts_with(originator_id, %(prefix)s)
+        UNION
+        SELECT x.batch_id FROM ras.stored_events e
+        JOIN ras_batch_results.essays x ON x.essay_id = substr(e.originator_id, {len(ANALYSIS_STREAMS) + 1})
+        WHERE e.notification_id > %(after)s AND e.notification_id <= %(to)s
+            AND starts_with(e.originator_id, '{ANALYSIS_STREAMS}') AND x.ordinal IS NOT NULL
     ) c JOIN ras_batch_results.batches b USING (batch_id) WHERE b.user_id = ANY (%(teachers)s ::text[])
 """
+"""A language analysis names no batch: it moves those on that have its essay."""
 _CHANGED_OF: Final = f"""
     SELECT r.number, {_BATCH} FROM unnest(%(teachers)s ::text[], %(after_batches)s ::bigint[]) WITH ORDINALITY
         AS r (teacher, after, number)

@@ -52,7 +52,15 @@ def _environment(language: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["_"] = lambda text, **values: translated(language, text).format(**values)
+
+    def worded(text: str, **values: Any) -> str:
+        shown = {
+            name: format_decimal(value, locale=language) if isinstance(value, int) else value
+            for name, value in values.items()
+        }
+        return translated(language, text).format(**shown)
+
+    made.globals["_"] = worded
     made.filters["moment"] = lambda value: _moment(value, language)
     made.filters["number"] = lambda value, digits=0: (
         _NOTHING

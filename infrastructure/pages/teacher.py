@@ -17,10 +17,11 @@ from application.enrichment import Assessments, AssessmentUnavailable
 from application.explanation import ExplainReadiness
 from application.history import BatchHistory
 from application.json_text import json_bytes
-from application.queries import BatchQueries, InboxQueries, Outlines
+from application.queries import BatchProgress, BatchQueries, InboxQueries, ReadProgress
 from application.responses.history import Explanation
 from application.time_travel import By
 from domain.collation import sort_key
+from domain.phase_progress import phase_now
 from infrastructure.http.identity import TEACHER, Identity
 from infrastructure.http.parameters import id_of
 from infrastructure.http.problems import Problem
@@ -59,7 +60,7 @@ class TeacherPages:
         hub: Hub,
         batches: BatchQueries,
         inbox: InboxQueries,
-        outlines: Outlines,
+        progress: ReadProgress,
         pages: PageQueries,
         assessments: Assessments,
         histories: Mapping[str, BatchHistory],
@@ -71,7 +72,7 @@ class TeacherPages:
         self._hub = hub
         self._batches = batches
         self._inbox = inbox
-        self._outlines = outlines
+        self._progress = progress
         self._pages = pages
         self._assessments = assessments
         self._histories = histories
@@ -107,7 +108,7 @@ class TeacherPages:
         )
         number = min(number_in(request, "page") or 1, 10_000)
         rows, total = await self._pages.batches(identity.subject, wanted, offset=(number - 1) * PAGE)
-        outlines = await self._outlines([row["batch_id"] for row in rows])
+        found = await self._progress([row["batch_id"] for row in rows])
         classes, courses = await self._pages.choices(identity.subject)
         return self._renderer.page(
             request,
@@ -116,9 +117,7 @@ class TeacherPages:
             title="My batches",
             live_id=live_id,
             unread=await self._pages.unread(identity.subject),
-            batches=[
-                {**row, **_summary(outlines[row["batch_id"]])} for row in rows if row["batch_id"] in outlines
-            ],
+            batches=[{**row, **_card(found[row["batch_id"]])} for row in rows if row["batch_id"] in found],
             total=total,
             number=number,
             pages=-(-total // PAGE),
@@ -152,7 +151,7 @@ class TeacherPages:
             title="Batch",
             live_id=live_id,
             unread=await self._pages.unread(identity.subject),
-            batch={**row, **summary},
+            batch={**row, **summary, **await self._phases(row["batch_id"], summary)},
             essays=on_page,
             matches=len(shown),
             number=number,
@@ -182,6 +181,11 @@ class TeacherPages:
         if summary["total"] > _EXPLAINED_AT_ONCE and "why" not in request.query_params:
             return "on demand"
         return await asyncio.to_thread(self._explain, batch_id)
+
+    async def _phases(self, batch_id: str, summary: Mapping[str, Any]) -> dict[str, Any]:
+        """Return how far an unfinished batch is in its phases; of a finished one the essays say more."""
+        found = await self._progress([batch_id]) if summary["status"] in _UNFINISHED else {}
+        return _phases(found[batch_id]) if batch_id in found else {"phases": ()}
 
     async def essays_as_csv(self, request: Request, identity: Identity) -> Response:
         """The essays of a batch as CSV."""
@@ -303,6 +307,19 @@ def _summary(body: Mapping[str, Any]) -> dict[str, Any]:
         "waiting": max(0, total - done - failed),
         "phase": body["current_phase"],
     }
+
+
+def _card(progress: BatchProgress) -> dict[str, Any]:
+    """Return what the list shows of a batch: its phases, unless there is nothing more to say than that all is done."""
+    summary = _summary(progress.status)
+    if summary["status"] == "completed_successfully":
+        return {**summary, "phases": ()}
+    return {**summary, **_phases(progress)}
+
+
+def _phases(progress: BatchProgress) -> dict[str, Any]:
+    phases = progress.phases
+    return {"phases": phases, "phase": phase_now(progress.status["current_phase"], phases)}
 
 
 def _essay(given: Mapping[str, Any], ranking: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from uuid import UUID
 
 from application.batch_status import batch_status
 from application.list_cursor import ListCursor
-from application.queries import Answer, Edition, LetterFilter, Settleable, SeveralTeachersError
+from application.queries import Answer, BatchProgress, Edition, LetterFilter, Settleable, SeveralTeachersError
 from application.responses.batches import BatchStatus, EssayAnalysis, UserBatches
 from application.responses.dead_letters import DeadLetter, DeadLetterPage, Parked
 from application.responses.inbox import Notifications
 from application.responses.organisations import OrganisationSummary
 from domain.dead_letters import LetterState
+from domain.phase_progress import phase_progress
 from domain.values import BatchStatus as Status
 from infrastructure.eventstore.positions import UNSENT
 from infrastructure.postgres.read_models import ReadModelUnavailableError
@@ -27,7 +28,13 @@ from infrastructure.queries.bodies import (
     unsent,
     written,
 )
-from infrastructure.queries.essays import ANALYSIS_QUERY, COMPARISONS_QUERY, ESSAY_QUERY, feedback_members
+from infrastructure.queries.essays import (
+    ANALYSED_QUERY,
+    ANALYSIS_QUERY,
+    COMPARISONS_QUERY,
+    ESSAY_QUERY,
+    feedback_members,
+)
 from infrastructure.queries.letters_by_id import Found, carriers
 from infrastructure.queries.organisations import ALIKE, summary_of
 from infrastructure.queries.read_model_queries import ReadModelQueries
@@ -81,7 +88,8 @@ _OUTLINES: Final = f"""
     SELECT b.*, {_OUTCOMES}, s.*, NULL AS objects
     FROM ras_batch_results.batches b CROSS JOIN LATERAL (
         SELECT string_agg({LETTER}, '' ORDER BY x.ordinal) AS letters,
-            string_agg(x.essay_id, E'\\x1e' ORDER BY x.ordinal) AS essay_ids
+            string_agg(x.essay_id, E'\\x1e' ORDER BY x.ordinal) AS essay_ids,
+            count(x.file_upload_id) AS files
         FROM {_RANKED_ESSAYS} WHERE x.batch_id = b.batch_id AND x.ordinal IS NOT NULL
     ) s
     WHERE b.batch_id = ANY (%(batch_ids)s ::text[]) AND b.user_id IS NOT NULL
@@ -177,6 +185,26 @@ class PostgresQueries(ReadModelQueries):
         """Return how batches stand, by their ids, without their essays; those that are not known are left out."""
         rows = await self._rows(_OUTLINES, batch_ids=list(batch_ids))
         return {row["batch_id"]: batch_status(counted(row), []) for row in rows}
+
+    async def progress(self, batch_ids: Sequence[str]) -> dict[str, BatchProgress]:
+        """Return how far batches are, by their ids; those that are not known are left out."""
+        rows = [counted(row) for row in await self._rows(_OUTLINES, batch_ids=list(batch_ids))]
+        unended = [row["batch_id"] for row in rows if row["overall_status"] is None]
+        analysed = await self._rows(ANALYSED_QUERY, batch_ids=unended) if unended else []
+        counts = {row["batch_id"]: row["analysed"] for row in analysed}
+        return {
+            row["batch_id"]: BatchProgress(
+                batch_status(row, []),
+                phase_progress(
+                    row["tally"],
+                    row["required"],
+                    Status(row["status"]),
+                    files=row["files"],
+                    analysed=counts.get(row["batch_id"], 0),
+                ),
+            )
+            for row in rows
+        }
 
     async def edition(self, batch_id: str) -> Edition | None:
         """Return the edition of what `status` would answer, None if the batch is not known."""

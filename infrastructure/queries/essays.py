@@ -63,6 +63,17 @@ LANGUAGE_FIGURES_QUERY: Final = f"""
         AND (a.text_storage_id IN (x.text_storage_id, x.spellcheck_corrected_text_id) OR NOT EXISTS ({_OTHERS}))
     ORDER BY x.essay_id, a.analysed_at DESC, a.position
 """
+ANALYSED_QUERY: Final = f"""
+    SELECT b.batch_id, count(*) AS analysed FROM ras_batch_results.batches b
+    JOIN ras_batch_results.essays x ON x.batch_id = b.batch_id AND x.ordinal IS NOT NULL
+    CROSS JOIN LATERAL (
+        SELECT FROM ras_language_analyses.analyses a WHERE a.essay_id = x.essay_id
+            AND (a.text_storage_id IN (x.text_storage_id, x.spellcheck_corrected_text_id) OR NOT EXISTS ({_OTHERS}))
+        LIMIT 1
+    ) analysed
+    WHERE b.batch_id = ANY (%(batch_ids)s ::text[]) GROUP BY b.batch_id
+"""
+"""How many essays of a batch have an analysis that is shown; looked up by key, essay by essay."""
 COMPARISONS_QUERY: Final = """
     SELECT coalesce(sum(judged), 0)::bigint AS judged FROM ras_assessments.comparison_matrix
     WHERE job_id = %(job_id)s AND %(essay_id)s IN (item_a, item_b)

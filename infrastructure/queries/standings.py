@@ -144,9 +144,11 @@ def counted(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a batch's row with what follows from its facts."""
     standing = standing_of(row)
     ids: str = row["essay_ids"] or ""
-    total, completed, failed = standing.tally(ids).counts
+    tally = standing.tally(ids)
+    total, completed, failed = tally.counts
     return {
         **row,
+        "tally": tally,
         "total": total,
         "completed": completed,
         "failed": failed,

@@ -97,7 +97,7 @@ def people_routes(
         hub,
         queries,
         queries,
-        queries.outlines,
+        queries.progress,
         pages,
         work.assessments,
         {"en": work.history, "sv": work.history_in_swedish},

@@ -61,6 +61,7 @@ def filled(postgres_server: PostgresServerUnderTest) -> Iterator[str]:
     [
         pytest.param(lambda api, _: api.status("large"), id="status"),
         pytest.param(lambda api, _: api.outlines(["large"]), id="outlines"),
+        pytest.param(lambda api, _: api.progress(["large"]), id="progress"),
         pytest.param(
             lambda api, _: api.batches_of("teacher-of-large", limit=20, offset=0, statuses=[], after=None),
             id="list",
