@@ -26,11 +26,11 @@ from sqlalchemy import (
     Text,
     bindparam,
     case,
-    cast,
     column,
     delete,
     exists,
     func,
+    literal_column,
     select,
     update,
     values,
@@ -183,7 +183,7 @@ _complete = change(
     keys=("batch_id",),
     merge={
         # Pipeline messages add up; the union of two objects has the members of both.
-        "named_phases": lambda there, new: func.coalesce(there, cast({}, JSONB)).op("||")(new),
+        "named_phases": lambda there, new: func.coalesce(there, literal_column("'{}'::jsonb")).op("||")(new),
     },
 )
 _announce = change(batches, _OUTCOME, keys=("batch_id",))
@@ -195,6 +195,7 @@ _statuses: Final = (
         column("has_results", Boolean),
         column("has_all_files", Boolean),
         column("status", Text),
+        literal_binds=True,
     )
     .data(
         [

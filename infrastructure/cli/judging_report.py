@@ -116,7 +116,7 @@ async def _job(job_id: str, title: str, scales: ScaleOptions) -> ReportContents:
     from infrastructure.queries.assessments import PostgresAssessments
 
     servers = servers_to_look_at(prepared())
-    engine = read_model_engine(servers.database_url, pool_size=1, prepared=False)
+    engine = read_model_engine(servers.database_url, pool_size=1)
     justifications: list[str | None] = []
     try:
         async with PostgresAssessments(engine).snapshot() as snapshot:

@@ -14,7 +14,7 @@ import structlog
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from infrastructure.eventstore.codec import EventCodec, UndecodableEventError
+from infrastructure.eventstore.codec import EventCodec, StoredRow, UndecodableEventError
 from infrastructure.eventstore.log_slices import TO_THE_END, SliceQuery, as_stored_row
 from infrastructure.eventstore.recorder import CHANNEL
 from infrastructure.postgres.connections import connect
@@ -58,6 +58,12 @@ class NotificationLog:
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
         stored_topics = codec.stored_under(topics)
         self._stretch: Final = SliceQuery(stored_topics, max_bytes=STRETCH_BYTES)
+        # One question, and one snapshot: in a row of its own, where the log ends.
+        self._stretch_and_head: Final = sql.SQL(
+            "SELECT coalesce(max(notification_id), 0) AS notification_id, NULL AS originator_id,"
+            " NULL AS originator_version, NULL AS topic, NULL AS state FROM ras.stored_events"
+            " UNION ALL ({}) ORDER BY notification_id"
+        ).format(self._stretch.statement)
         self._count: Final = sql.SQL(
             "SELECT count(*) FROM (SELECT FROM ras.stored_events"
             " WHERE notification_id > %s AND topic IN ({}) LIMIT 100000) AS behind"
@@ -69,14 +75,10 @@ class NotificationLog:
         Ends before an event that cannot be decoded; raises UndecodableEventError when it is the first. Raises
         psycopg.OperationalError when the database is unavailable.
         """
-        head = min(await self.head(), to)
+        head, rows = await self._head_and_rows(after, to, limit)
+        head = min(head, to)
         if head <= after:
             return Slice([], head, is_full=False)
-        connection = await self._connected()
-        async with connection.cursor(binary=True, row_factory=as_stored_row) as cursor:
-            parameters = self._stretch.parameters(after, to, limit)
-            await cursor.execute(self._stretch.statement, parameters, prepare=True)
-            rows = await cursor.fetchall()
         events: list[Recorded] = []
         for start in range(0, len(rows), _DECODED_AT_A_TIME):
             if start:
@@ -92,6 +94,16 @@ class NotificationLog:
         if self._stretch.is_cut(rows, limit):
             return Slice(events, events[-1].notification_id, is_full=True)
         return Slice(events, max(head, events[-1].notification_id if events else after), is_full=False)
+
+    async def _head_and_rows(self, after: int, to: int, limit: int) -> tuple[int, list[StoredRow]]:
+        connection = await self._connected()
+        async with connection.cursor(binary=True, row_factory=as_stored_row) as cursor:
+            parameters = self._stretch.parameters(after, to, limit)
+            await cursor.execute(self._stretch_and_head, parameters, prepare=True)
+            rows = await cursor.fetchall()
+        # It is the last row or, where it has the id of an event, perhaps the one before.
+        head = rows.pop(-1 if rows[-1].originator_id is None else -2)
+        return head.notification_id, rows
 
     async def head(self) -> int:
         """Return the highest notification id, 0 for an empty log."""

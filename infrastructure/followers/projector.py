@@ -4,40 +4,55 @@ Moving the position comes first in each transaction and locks its row. A rebuild
 side (`infrastructure/rebuild/switching.py`) holds the same lock, so what follows here is on one side: the
 one that is live when the position has moved. Whether that side is still of this release's version is asked
 only then, and with a statement of its own: the move's own snapshot may be older than its lock.
+
+All statements of a transaction are sent together (libpq's pipeline mode), and committed once it is known that the
+position moved: two trips, however many statements there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
+from psycopg.rows import TupleRow
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, StatementError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from application.ports import StalePositionError
 from infrastructure.eventstore.positions import ADVANCE_ONE, CLAIM_ONE, READ_ONE, projection_position
 from infrastructure.followers.follower import RefusedError, SinkNotReadyError, TransientSinkError
 from infrastructure.postgres import faults
+from infrastructure.postgres.connections import connect
 from infrastructure.postgres.read_models import VERSION, complaint
 from infrastructure.postgres.refusals import refusal
-from infrastructure.postgres.rows import encoded
-from projections.projection import Projection, Statement
+from infrastructure.postgres.rows import Sql, encoded, sql_of
+from projections.projection import Projection
 from projections.recorded import Recorded
 
-_CLAIM: Final = text(CLAIM_ONE)
-_READ: Final = text(READ_ONE)
-_ADVANCE: Final = text(ADVANCE_ONE)
+_CLAIM: Final = sql_of(text(CLAIM_ONE))
+_READ: Final = sql_of(text(READ_ONE))
+_ADVANCE: Final = sql_of(text(ADVANCE_ONE))
+_VERSION: Final = sql_of(VERSION)
+
+_Cursor = psycopg.AsyncCursor[TupleRow]
+
+
+class _Prepared(NamedTuple):
+    """A statement and its parameters, as they go over the wire."""
+
+    sql: Sql
+    parameters: Mapping[str, Any]
 
 
 class ProjectionSink:
     """Runs a projection's statements on its live tables."""
 
-    def __init__(self, projection: Projection, engine: AsyncEngine, *, idle_interval_s: float) -> None:
+    def __init__(self, projection: Projection, database_url: str, *, idle_interval_s: float) -> None:
         self._projection = projection
-        self._engine = engine
+        self._database_url = database_url
+        self._connection: psycopg.AsyncConnection[TupleRow] | None = None
         self._name = projection_position(projection.name)
         self._idle_interval_s = idle_interval_s
         self._stored = 0
@@ -45,20 +60,21 @@ class ProjectionSink:
 
     async def position(self) -> int:
         """Return the stored position."""
-        try:
-            async with self._engine.begin() as connection:
-                await self._check_version(connection)
-                await connection.execute(_CLAIM, {"name": self._name})
-                self._stored = int((await connection.execute(_READ, {"name": self._name})).scalar_one())
-        except DBAPIError as error:
-            raise _classified(error) from error
+        async with self._connected() as connection, connection.cursor() as cursor:
+            await self._check_version(await _run(cursor, _VERSION, {"name": self._projection.name}))
+            await _run(cursor, _CLAIM, {"name": self._name})
+            [(position,)] = await (await _run(cursor, _READ, {"name": self._name})).fetchall()
+        self._stored = int(position)
         return self._stored
 
-    async def prepare(self, events: Sequence[Recorded]) -> Sequence[Statement]:
+    async def prepare(self, events: Sequence[Recorded]) -> Sequence[_Prepared]:
         """Return what brings the rows up to date with `events`."""
-        return [Statement(s.executable, encoded(s.parameters)) for s in self._projection.statements(events)]
+        return [
+            _Prepared(sql_of(executable), encoded(parameters))
+            for executable, parameters in self._projection.statements(events)
+        ]
 
-    async def apply(self, prepared: Sequence[Statement], *, to: int) -> None:
+    async def apply(self, prepared: Sequence[_Prepared], *, to: int) -> None:
         """Bring the rows up to date and move the position."""
         # What follows starts from what is stored: empty stretches are not written one by one.
         await self._commit(prepared, to)
@@ -73,37 +89,67 @@ class ProjectionSink:
         return None
 
     async def close(self) -> None:
-        """The engine belongs to anyone who made it."""
+        """Close the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
 
-    async def _commit(self, statements: Sequence[Statement], to: int) -> None:
-        try:
-            async with self._engine.begin() as connection:
-                await self._advance(connection, to)
-                for statement in statements:
-                    await connection.execute(statement.executable, statement.parameters)
-        except StatementError as error:
-            raise _classified(error) from error
+    async def _commit(self, prepared: Sequence[_Prepared], to: int) -> None:
+        async with self._connected() as connection:
+            moved, version = connection.cursor(), connection.cursor()
+            try:
+                async with connection.pipeline():
+                    await connection.execute("BEGIN")
+                    # First in the transaction: it locks the row, so a second owner waits here and then finds it moved.
+                    await _run(moved, _ADVANCE, {"name": self._name, "expected": self._stored, "to": to})
+                    await _run(version, _VERSION, {"name": self._projection.name})
+                    for sql, parameters in prepared:
+                        await _run(connection.cursor(), sql, parameters)
+            except psycopg.Error:
+                # What comes behind these two may have failed because there is another owner by now, or another side.
+                if version.pgresult is not None:
+                    await self._check(moved, version)
+                raise
+            await self._check(moved, version)
+            await connection.execute("COMMIT")
         self._stored = to
         self._stored_at = monotonic()
 
-    async def _advance(self, connection: AsyncConnection, to: int) -> None:
-        # First in the transaction: it locks the row, so a second owner waits here and then finds it moved.
-        moved = await connection.execute(_ADVANCE, {"name": self._name, "expected": self._stored, "to": to})
+    async def _check(self, moved: _Cursor, version: _Cursor) -> None:
         if moved.rowcount != 1:
             raise StalePositionError(f"Another owner moved {self._name} from {self._stored}.")
-        await self._check_version(connection)
+        await self._check_version(version)
 
-    async def _check_version(self, connection: AsyncConnection) -> None:
-        found = await connection.execute(VERSION, {"name": self._projection.name})
-        unfit = complaint(self._projection, found.scalar_one_or_none())
+    async def _check_version(self, found: _Cursor) -> None:
+        row = await found.fetchone()
+        unfit = complaint(self._projection, None if row is None else row[0])
         if unfit is not None:
             raise SinkNotReadyError(unfit)
 
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
+        """Lend the connection. After a fault it is closed, and with it any transaction."""
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = await connect(self._database_url)
+            yield self._connection
+        except psycopg.Error as error:
+            await self.close()
+            raise _classified(error) from error
+        except BaseException:
+            await self.close()
+            raise
 
-def _classified(error: StatementError) -> Exception:
+
+async def _run(cursor: _Cursor, sql: Sql, parameters: Mapping[str, Any]) -> _Cursor:
+    return await cursor.execute(sql.text, {**sql.constants, **parameters}, prepare=True)
+
+
+def _classified(error: psycopg.Error) -> Exception:
     """Return what a follower should do about a database error: look for the event that is refused, wait, or give up."""
     if (reason := refusal(error)) is not None:
         return RefusedError(reason)
-    cause = error.orig
-    transient = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError)
-    return TransientSinkError(faults.sentence(error)) if transient else error
+    is_transient = isinstance(
+        error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError
+    )
+    return TransientSinkError(faults.sentence(error)) if is_transient else error

@@ -100,13 +100,10 @@ def connect_blocking(database_url: str, *, limits: Limits = UNLIMITED, **setting
         raise
 
 
-def read_model_engine(
-    database_url: str, *, pool_size: int = 5, limits: Limits = ROLE_LIMITS, prepared: bool = True
-) -> AsyncEngine:
+def read_model_engine(database_url: str, *, pool_size: int = 5, limits: Limits = ROLE_LIMITS) -> AsyncEngine:
     """Return SQLAlchemy's engine for the read models behind `database_url`.
 
-    `prepared` is for many small queries: statements asked often are prepared, and must be thrown away
-    when a rebuild changes the columns under them.
+    It prepares nothing: a rebuild may change the columns under a statement.
     """
     # Imported here because ingester and publisher know no read models: it is a fifth of their start.
     from sqlalchemy import URL
@@ -119,7 +116,7 @@ def read_model_engine(
 
     return create_async_engine(
         URL.create("postgresql+psycopg"),
-        connect_args={"async_creator_fn": opened} | ({} if prepared else {"prepare_threshold": None}),
+        connect_args={"async_creator_fn": opened, "prepare_threshold": None},
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=False,

@@ -1,4 +1,4 @@
-"""The rows of a projection's statement as the text that goes over the wire, written fast.
+"""A projection's statement as it goes over the wire: its SQL, and its rows as text, both written fast.
 
 What orjson writes for a list of strings, numbers and times is PostgreSQL's text form of an array, but for the
 brackets and for control characters: an array takes the character after a backslash as it is.
@@ -8,13 +8,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, NamedTuple
 
 import orjson
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import CompilerElement
 
 from projections.projection import GIVEN, array_text
 
 _ESCAPED_CONTROL: Final = re.compile(rb"\\[bfnrtu]")
+_DIALECT: Final = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+
+
+class Sql(NamedTuple):
+    """A statement in the driver's own form, and those of its parameters that are always the same."""
+
+    text: bytes
+    constants: Mapping[str, Any]
+
+
+@cache
+def sql_of(statement: CompilerElement) -> Sql:
+    """Return what SQLAlchemy makes of a statement, for psycopg's connections; for those that a module keeps.
+
+    SQLAlchemy's own connections cost several times as much as the statement, and compile some each time.
+    """
+    compiled = statement.compile(dialect=_DIALECT)
+    assert isinstance(compiled, SQLCompiler)
+    constants = {name: each.value for name, each in compiled.binds.items() if not each.required}
+    return Sql(str(compiled).encode(), constants)
 
 
 def encoded(parameters: Mapping[str, Any]) -> dict[str, Any]:

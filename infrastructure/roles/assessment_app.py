@@ -43,7 +43,7 @@ def assessment_app(
 
     `kept_bytes` bounds each kind of kept answers; with 0 each request is computed again.
     """
-    engine = read_model_engine(servers.database_url, pool_size=_POOL_SIZE, prepared=False)
+    engine = read_model_engine(servers.database_url, pool_size=_POOL_SIZE)
     queries = PostgresAssessments(engine)
     answers = JudgingAnswers(queries, JudgingMetrics(registry), kept_bytes=kept_bytes)
     health = HealthChecks()

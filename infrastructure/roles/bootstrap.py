@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.store import EventStore
-from infrastructure.postgres.connections import event_datastore, read_model_engine
+from infrastructure.postgres.connections import event_datastore
 from infrastructure.resilience import Backoff, CircuitBreaker
 from infrastructure.role_status import RoleStatus
 from infrastructure.settings import Servers, Settings
@@ -152,13 +152,12 @@ def projectors(
     from infrastructure.followers.projector import ProjectionSink
     from projections.catalogue import PROJECTIONS
 
-    engine = read_model_engine(servers.database_url, pool_size=len(PROJECTIONS))
     return [
         Follower(
             projection.name,
             log=NotificationLog(servers.database_url, event_codec(), projection.topics),
             listener=wakes,
-            sink=ProjectionSink(projection, engine, idle_interval_s=settings.poll_interval_s),
+            sink=ProjectionSink(projection, servers.database_url, idle_interval_s=settings.poll_interval_s),
             max_events=settings.project_max_events,
             poll_interval_s=settings.poll_interval_s,
             backoff=_backoff(settings),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -194,7 +195,7 @@ class ForgetfulSink(ProjectionSink):
 
     has_lost = False
 
-    async def apply(self, prepared: Sequence[Statement], *, to: int) -> None:
+    async def apply(self, prepared: Sequence[Any], *, to: int) -> None:
         await super().apply(prepared, to=to)
         if not self.has_lost:
             self.has_lost = True
@@ -207,7 +208,7 @@ async def test_a_lost_answer_is_not_a_lost_commit(
     write(store, 10)
 
     async with crew(store_url, max_events=5) as members:
-        sink = ForgetfulSink(LEDGER, members.engine, idle_interval_s=0)
+        sink = ForgetfulSink(LEDGER, members.database_url, idle_interval_s=0)
         async with at_work(members, members.follower(sink=sink)):
             await caught_up(ledger, database)
         assert members.faults == 1

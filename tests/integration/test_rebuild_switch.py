@@ -14,6 +14,8 @@ import pytest
 from sqlalchemy import Column, MetaData, Table, Text
 
 from infrastructure.check.read_models import Model, hold_sides
+from infrastructure.eventstore.event_registry import event_codec
+from infrastructure.eventstore.log import NotificationLog
 from infrastructure.eventstore.store import EventStore
 from infrastructure.followers.follower import SinkNotReadyError
 from infrastructure.postgres.connections import maintenance_engine
@@ -245,6 +247,27 @@ async def test_a_projector_that_waited_for_the_switch_asks_for_the_version_anew(
             await applying
 
     assert models.database.positions()["projection/batch_results"] == models.head
+
+
+async def test_a_statement_that_fails_on_tables_of_another_version_is_no_fault_of_the_projector(
+    models: Models,
+) -> None:
+    """A transaction's statements are on their way before it is known which version they meet."""
+    log = NotificationLog(models.url, event_codec(), batch_results.topics)
+    events = (await log.read(0, 10)).events
+    await log.close()
+    async with crew(models.url) as members:
+        sink = members.sink(batch_results)
+        at = await sink.position()
+        models.database.execute("ALTER TABLE ras_batch_results.batches DROP COLUMN position")
+        models.database.execute(
+            "UPDATE ras.read_models SET version = version + 1 WHERE name = 'batch_results'"
+        )
+
+        with pytest.raises(SinkNotReadyError, match="run `ras rebuild batch_results`"):
+            await sink.apply(await sink.prepare(events), to=at + 1)
+
+    assert models.database.positions()["projection/batch_results"] == at
 
 
 # Locks that others hold.

@@ -10,14 +10,12 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 from sqlalchemy import BigInteger, Column, MetaData, Table, text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.batch_events import BatchRegistered, EssaySlotAssigned
 from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.log import LogListener, NotificationLog
 from infrastructure.followers.follower import Follower, Sink
 from infrastructure.followers.projector import ProjectionSink
-from infrastructure.postgres.connections import read_model_engine
 from infrastructure.resilience import Backoff, CircuitBreaker
 from infrastructure.role_status import RoleStatus
 from infrastructure.telemetry import RoleMetrics
@@ -107,10 +105,9 @@ class Ledger:
 
 @dataclass
 class Crew:
-    """Followers of one database that share an engine and a listener. Intervals in seconds."""
+    """Followers of one database that share a listener. Intervals in seconds."""
 
     database_url: str
-    engine: AsyncEngine
     listener: LogListener
     poll_interval_s: float
     max_events: int
@@ -118,7 +115,7 @@ class Crew:
 
     def sink(self, projection: Projection = LEDGER) -> ProjectionSink:
         """Return the real sink of a projection."""
-        return ProjectionSink(projection, self.engine, idle_interval_s=0)
+        return ProjectionSink(projection, self.database_url, idle_interval_s=0)
 
     def follower(
         self,
@@ -156,13 +153,9 @@ async def crew(
     max_events: int = 100,
     listener_backoff_s: float = 0.01,
 ) -> AsyncIterator[Crew]:
-    """A crew whose engine is disposed of in the end. Followers are started by `at_work`."""
-    engine = read_model_engine(database_url, pool_size=4)
+    """A crew. Followers are started by `at_work`."""
     listener = LogListener(database_url, Backoff(listener_backoff_s, listener_backoff_s))
-    try:
-        yield Crew(database_url, engine, listener, poll_interval_s, max_events)
-    finally:
-        await engine.dispose()
+    yield Crew(database_url, listener, poll_interval_s, max_events)
 
 
 @asynccontextmanager
