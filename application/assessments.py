@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from application.queries import Edition
 
 if TYPE_CHECKING:  # that module describes `Outcome`
-    from application.responses.judging import PublishedResult as PublishedBody
+    from application.responses.judging_decisions import PublishedResult as PublishedBody
 
 
 class Outcome(StrEnum):

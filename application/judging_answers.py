@@ -14,7 +14,7 @@ from application.assessments import JobFacts, PairCount
 from application.judging_findings import findings_body
 from application.judging_scales import ScaleWishes, scaled_scores
 from application.judging_scores import ScoredJob, Wanted, scored
-from application.responses import judging as responses
+from application.responses import judging, judging_comparisons, judging_items, judging_quality
 from domain.judge_agreement import Rate
 from domain.judging_quality import SplitHalf, assess_quality
 
@@ -26,7 +26,7 @@ def detailed(
     facts: JobFacts,
     matrix: Sequence[PairCount],
     wanted: Wanted = Wanted(),  # noqa: B008 (it cannot change)
-) -> responses.Statistics:
+) -> judging.Statistics:
     """Return everything about a job except its single decisions.
 
     A what-if changes scores and what rests on them; result, matrix, counts and costs remain those of the whole job.
@@ -47,16 +47,18 @@ def detailed(
         "costs": job.total.costs_body(),
         **_quality(job),
         "findings": None if job.findings is None else findings_body(job.findings),
-        "what_if": None if job.what_if is None else cast("responses.WhatIf", asdict(job.what_if)),
+        "what_if": None if job.what_if is None else cast("judging_comparisons.WhatIf", asdict(job.what_if)),
         "scaled": _scaled(job),
         "published_comparison": (
-            None if comparison is None else cast("responses.PublishedComparison", asdict(comparison))
+            None
+            if comparison is None
+            else cast("judging_comparisons.PublishedComparison", asdict(comparison))
         ),
         "provenance": job.provenance(),
     }
 
 
-def summarised(facts: JobFacts) -> responses.SummaryJob:
+def summarised(facts: JobFacts) -> judging.SummaryJob:
     """Return what the summary of a batch says of one of its jobs."""
     job = scored(facts)
     result = None if facts.result is None else facts.result.body
@@ -80,7 +82,7 @@ def summarised(facts: JobFacts) -> responses.SummaryJob:
     }
 
 
-def _scaled(job: ScoredJob) -> responses.Scaled | None:
+def _scaled(job: ScoredJob) -> judging_comparisons.Scaled | None:
     """Return what is asked for of scales and grades. Raises ScaleError."""
     wanted = job.wanted.scales
     if wanted is None or job.scores is None:
@@ -95,10 +97,10 @@ def _scaled(job: ScoredJob) -> responses.Scaled | None:
         wanted.standard,
     )
     found = scaled_scores(job.comparisons.items, job.estimate, job.scores, job.findings, wishes)
-    return cast("responses.Scaled", found)
+    return cast("judging_comparisons.Scaled", found)
 
 
-def _ranking_line(item: responses.Item) -> responses.RankingLine:
+def _ranking_line(item: judging_items.Item) -> judging_items.RankingLine:
     published = item["published"] or {}
     return {
         "item": item["item"],
@@ -118,7 +120,7 @@ def _ranking_line(item: responses.Item) -> responses.RankingLine:
     }
 
 
-def _matrix(counts: Sequence[PairCount]) -> responses.Matrix:
+def _matrix(counts: Sequence[PairCount]) -> judging_items.Matrix:
     """Return the pairs by the places of their texts: names would make it six times as long."""
     names = sorted({name for pair in counts for name in (pair.item_a, pair.item_b)})
     place = {name: number for number, name in enumerate(names)}
@@ -126,7 +128,7 @@ def _matrix(counts: Sequence[PairCount]) -> responses.Matrix:
     return {"items": names, "pairs": pairs}
 
 
-def _quality(job: ScoredJob) -> responses.Quality:
+def _quality(job: ScoredJob) -> judging_quality.Quality:
     if job.comparisons is None or job.scores is None:
         return {
             "reliability": {**job.reliability(), "split_half": None, "growth": []},
@@ -187,7 +189,7 @@ def _quality(job: ScoredJob) -> responses.Quality:
     }
 
 
-def _halves(half: SplitHalf) -> responses.Halves:
+def _halves(half: SplitHalf) -> judging_quality.Halves:
     return {
         "split_by": half.split_by,
         "splits": half.splits,
@@ -199,7 +201,7 @@ def _halves(half: SplitHalf) -> responses.Halves:
     }
 
 
-def _rate(rate: Rate) -> responses.Rate:
+def _rate(rate: Rate) -> judging_quality.Rate:
     return {
         "shared_pairs": rate.shared_pairs,
         "agreements": rate.agreements,

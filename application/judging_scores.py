@@ -14,7 +14,7 @@ from math import fsum
 from typing import Any, Final, Literal, NamedTuple
 
 from application.assessments import Asked, JobFacts
-from application.responses import judging as responses
+from application.responses import judging, judging_items, judging_quality
 from domain.batch_state import is_anchor_id
 from domain.bradley_terry import (
     DECIMALS,
@@ -114,7 +114,7 @@ class _Tally:
         self.completion_tokens += asked.completion_tokens
         self.total_tokens += asked.total_tokens
 
-    def costs_body(self) -> responses.Costs:
+    def costs_body(self) -> judging.Costs:
         """Return the costs."""
         return {
             "usd": _sum(self.costs),
@@ -149,13 +149,13 @@ class ScoredJob:
         """The groups of texts that decisions connect, the largest first."""
         return () if self.scores is None else self.scores.components
 
-    def items(self) -> list[responses.Item]:
+    def items(self) -> list[judging_items.Item]:
         """Return the texts: scored ones by component and score, then the others as they are published."""
         lines = {line["essay_id"]: line for line in self._lines()}
         scored = () if self.scores is None else self.scores.items
         flagged = {item.item for item in self.misfits.items}
         further = () if self.findings is None else self.findings.items
-        found: list[responses.Item] = [
+        found: list[judging_items.Item] = [
             {
                 **_item(name, lines.get(name)),
                 **_score(item, rank),
@@ -173,7 +173,7 @@ class ScoredJob:
         ]
         return found
 
-    def judges(self) -> list[responses.Judge]:
+    def judges(self) -> list[judging.Judge]:
         """Return the judges by name, those who only ever failed among them."""
         fits: dict[str, JudgeFit] = {} if self.scores is None else {j.judge: j for j in self.scores.judges}
         checks = () if self.findings is None else self.findings.judges
@@ -183,7 +183,7 @@ class ScoredJob:
             for name, tally in sorted(self.tallies.items(), key=self._by_name)
         ]
 
-    def counts(self) -> responses.Counts:
+    def counts(self) -> judging.Counts:
         """Return how much of everything there is."""
         names = {line["essay_id"] for line in self._lines()}
         anchors = {line["essay_id"] for line in self._lines() if line["is_anchor"]}
@@ -198,7 +198,7 @@ class ScoredJob:
             "judges": len(self.tallies),
         }
 
-    def reliability(self) -> responses.Reliability:
+    def reliability(self) -> judging_quality.Reliability:
         """Return SSR and G of the whole, null across groups, and of each group."""
         return {
             "ssr": None if self.scores is None else self.scores.ssr,
@@ -231,7 +231,7 @@ class ScoredJob:
         """Return what else was found, in sentences."""
         return [] if self.findings is None else list(self.findings.notes)
 
-    def provenance(self) -> responses.Provenance:
+    def provenance(self) -> judging.Provenance:
         """Return what the numbers were computed from, and how."""
         return {
             "position": self.facts.position,
@@ -312,7 +312,7 @@ def scored(facts: JobFacts, wanted: Wanted = Wanted()) -> ScoredJob:  # noqa: B0
     )
 
 
-def _item(name: str, line: Mapping[str, Any] | None) -> responses.ItemIdentity:
+def _item(name: str, line: Mapping[str, Any] | None) -> judging_items.ItemIdentity:
     return {
         "item": name,
         "is_anchor": is_anchor_id(name) or bool(line and line["is_anchor"]),
@@ -320,7 +320,7 @@ def _item(name: str, line: Mapping[str, Any] | None) -> responses.ItemIdentity:
     }
 
 
-def _score(item: ItemScore, rank: int) -> responses.ItemNumbers:
+def _score(item: ItemScore, rank: int) -> judging_items.ItemNumbers:
     return {
         "component": item.component,
         "rank": rank,
@@ -335,7 +335,7 @@ def _score(item: ItemScore, rank: int) -> responses.ItemNumbers:
     }
 
 
-def _further(more: ItemUncertainty | None) -> responses.ItemUncertainty:
+def _further(more: ItemUncertainty | None) -> judging_items.ItemUncertainty:
     """Return what the whole covariance matrix and the penalised fit add to a text's score."""
     if more is None:
         return {"se_full": None, "best_rank": None, "worst_rank": None, "theta_firth": None}
@@ -347,7 +347,7 @@ def _further(more: ItemUncertainty | None) -> responses.ItemUncertainty:
     }
 
 
-_NO_SCORE: Final[responses.ItemNumbers] = {
+_NO_SCORE: Final[judging_items.ItemNumbers] = {
     "component": None,
     "rank": None,
     "theta": None,
@@ -361,7 +361,7 @@ _NO_SCORE: Final[responses.ItemNumbers] = {
 }
 
 
-def _judge(name: str, tally: _Tally, fit: JudgeFit | None, flagged: bool) -> responses.Judge:
+def _judge(name: str, tally: _Tally, fit: JudgeFit | None, flagged: bool) -> judging.Judge:
     return {
         "judge": name,
         "decisions": tally.decisions,

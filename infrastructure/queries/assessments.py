@@ -27,7 +27,7 @@ from application.assessments import (
     PublishedResult,
 )
 from application.queries import Edition
-from application.responses.judging import PublishedResult as PublishedBody
+from application.responses.judging_decisions import PublishedResult as PublishedBody
 from infrastructure.queries.read_model_queries import EngineReads, ReadModelQueries, Rows
 
 _GENERATION: Final = "(SELECT generation FROM ras.read_models WHERE name = 'assessments') AS generation"
