@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from application.assessments import JobFacts, PairCount
 from application.judging_findings import findings_body
-from application.judging_scales import ScaleWishes, scaled_scores
+from application.judging_scales import scaled_scores
 from application.judging_scores import ScoredJob, Wanted, scored
 from application.responses import judging, judging_comparisons, judging_items, judging_quality
 from domain.judge_agreement import Rate
@@ -84,19 +84,15 @@ def summarised(facts: JobFacts) -> judging.SummaryJob:
 
 def _scaled(job: ScoredJob) -> judging_comparisons.Scaled | None:
     """Return what is asked for of scales and grades. Raises ScaleError."""
-    wanted = job.wanted.scales
-    if wanted is None or job.scores is None:
+    options = job.wanted.scales
+    if not job.wanted.is_scaled or job.scores is None:
         return None
     assert job.comparisons is not None
     assert job.estimate is not None
     assert job.findings is not None
-    wishes = ScaleWishes(
-        wanted.scale,
-        job.anchor_grades() if wanted.by_anchors else None,
-        wanted.grade_order,
-        wanted.standard,
-    )
-    found = scaled_scores(job.comparisons.items, job.estimate, job.scores, job.findings, wishes)
+    if job.wanted.by_anchors:
+        options = options._replace(grades=job.anchor_grades())
+    found = scaled_scores(job.comparisons.items, job.estimate, job.scores, job.findings, options)
     return cast("judging_comparisons.Scaled", found)
 
 

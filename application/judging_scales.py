@@ -27,7 +27,7 @@ _ENDS: Final = re.compile(rf"{_NUMBER}-{_NUMBER}")
 _MEAN: Final = re.compile(rf"mean={_NUMBER},spread={_NUMBER}")
 
 
-class ScaleWishes(NamedTuple):
+class ScaleOptions(NamedTuple):
     """A scale (`0-100` or `mean=500,spread=100`), the grades of anchors by name, their order, a text that is the standard.
 
     `order` has the lowest grade first; empty, A is the highest.
@@ -45,7 +45,7 @@ def grade_order(given: str | None) -> tuple[str, ...]:
 
 
 def scaled_scores(
-    names: Sequence[str], estimate: Estimate, scores: JudgingScores, findings: Findings, wanted: ScaleWishes
+    names: Sequence[str], estimate: Estimate, scores: JudgingScores, findings: Findings, wanted: ScaleOptions
 ) -> dict[str, Any]:
     """Return the items in the order of the scores, and the boundaries, as JSON values. Raises ScaleError."""
     theta = {item.item: item.theta for item in scores.items}

@@ -14,6 +14,7 @@ from math import fsum
 from typing import Any, Final, Literal, NamedTuple
 
 from application.assessments import Asked, JobFacts
+from application.judging_scales import ScaleOptions
 from application.responses import judging, judging_items, judging_quality
 from domain.batch_state import is_anchor_id
 from domain.bradley_terry import (
@@ -58,28 +59,23 @@ _PUBLISHED: Final = (
 _NO_MISFITS: Final = Misfits(None, (), None, ())
 
 
-class WantedScales(NamedTuple):
-    """Scores on a scale, grades by the job's anchors with the lowest grade first, and a text that is the standard.
-
-    An empty order has A as the highest. `application.judging_scales` has the forms of a scale.
-    """
-
-    scale: str | None = None
-    by_anchors: bool = False
-    grade_order: tuple[str, ...] = ()
-    standard: str | None = None
-
-
 class Wanted(NamedTuple):
     """What a reader asks of the statistics: a what-if, the share of random next pairs, the language of name order, scales.
 
-    Without a `locale` names are in the order of their code points.
+    Without a `locale` names are in the order of their code points. With `by_anchors` grades are those of the job's
+    anchors.
     """
 
     change: Change = Change()
     random_share: float = RANDOM_SHARE
     locale: str = ""
-    scales: WantedScales | None = None
+    scales: ScaleOptions = ScaleOptions()
+    by_anchors: bool = False
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether a scale, grades or a standard are asked for."""
+        return self.by_anchors or self.scales != ScaleOptions()
 
     @property
     def key(self) -> str:

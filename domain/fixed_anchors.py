@@ -52,10 +52,16 @@ class AnchoredScore:
     flagged: bool
 
 
-def anchored_scores(
-    names: Sequence[str], estimate: Estimate, fixed: Mapping[str, float]
-) -> tuple[AnchoredScore, ...]:
-    """Score all texts with the values of `fixed` (logits) given: highest first.
+@dataclass(frozen=True, slots=True)
+class AnchoredScores:
+    """All texts, highest first. An anchor is flagged when it is displaced by more than `limit` of its errors."""
+
+    limit: float
+    texts: tuple[AnchoredScore, ...]
+
+
+def anchored_scores(names: Sequence[str], estimate: Estimate, fixed: Mapping[str, float]) -> AnchoredScores:
+    """Score all texts with the values of `fixed` (logits) given.
 
     `estimate` is that of the same decisions without fixed values. Raises AnchorValuesError.
     """
@@ -99,7 +105,7 @@ def anchored_scores(
                 flagged=moved is not None and error is not None and abs(moved) > limit * error,
             )
         )
-    return tuple(sorted(found, key=lambda score: (-score.theta, score.item)))
+    return AnchoredScores(limit, tuple(sorted(found, key=lambda score: (-score.theta, score.item))))
 
 
 def _solved(at: Estimate, fixed: TruthArray) -> Estimate:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from application.judging_scales import ScaleWishes, scaled_scores
+from application.judging_scales import ScaleOptions, scaled_scores
 from domain.bradley_terry import Estimate, JudgingScores, estimate_scores, scores_of
 from domain.comparison_graph import Comparisons, PairCounts
 from domain.findings import find
@@ -53,7 +53,7 @@ def contents_of(
     *,
     justifications: Sequence[str | None] | None = None,
     mean_times_s: Mapping[str, float] | None = None,
-    scales: ScaleWishes | None = None,
+    scales: ScaleOptions | None = None,
     published_grades: Mapping[str, str] | None = None,
 ) -> ReportContents:
     """Compute a report; `justifications` are in the order of the decisions. Raises ScaleError."""

@@ -15,12 +15,12 @@ import typer
 from infrastructure.cli.judging_csv import DecisionsFileError, FileForm, comparisons_of, read_decisions
 from infrastructure.cli.judging_scales import (
     ANCHORED_COLUMNS,
-    ScaleOptions,
+    ScaleArguments,
     anchored,
     print_anchored,
     print_scaled,
     scale_errors,
-    wishes,
+    scale_options,
 )
 from infrastructure.spreadsheet_csv import CsvForm, csv_bytes
 
@@ -51,7 +51,7 @@ class Output:
     csv_form: CsvForm = field(default_factory=CsvForm)
     locale: str = ""
     random_share: float | None = None
-    scales: ScaleOptions = field(default_factory=ScaleOptions)
+    scales: ScaleArguments = field(default_factory=ScaleArguments)
     anchor_values: str | None = None
 
 
@@ -85,7 +85,9 @@ def bradley_terry(decisions: str, form: FileForm, output: Output, change: Change
         from application.judging_scales import scaled_scores
 
         with scale_errors():
-            scaled = scaled_scores(comparisons.items, estimate, scores, findings, wishes(output.scales))
+            scaled = scaled_scores(
+                comparisons.items, estimate, scores, findings, scale_options(output.scales)
+            )
     on_anchors = None
     if output.anchor_values is not None:
         on_anchors = anchored(comparisons.items, estimate, output.anchor_values)
@@ -104,7 +106,7 @@ def bradley_terry(decisions: str, form: FileForm, output: Output, change: Change
         rows = ([item[column] for column in SCALED_COLUMNS] for item in scaled["items"])
         typer.echo(csv_bytes(SCALED_COLUMNS, rows, output.csv_form), nl=False)
     elif on_anchors is not None and output.csv_table == "anchored":
-        rows = ([item[column] for column in ANCHORED_COLUMNS] for item in on_anchors)
+        rows = ([getattr(each, column) for column in ANCHORED_COLUMNS] for each in on_anchors.texts)
         typer.echo(csv_bytes(ANCHORED_COLUMNS, rows, output.csv_form), nl=False)
     elif output.csv_table is not None:
         from infrastructure.cli.judging_tables import judging_table
@@ -127,7 +129,7 @@ def bradley_terry(decisions: str, form: FileForm, output: Output, change: Change
         if scaled is not None:
             answer["scaled"] = scaled
         if on_anchors is not None:
-            answer["anchored"] = on_anchors
+            answer["anchored"] = [asdict(each) for each in on_anchors.texts]
         # Bytes, because standard output may be set to an encoding that cannot write every name.
         typer.echo(json.dumps(answer, ensure_ascii=False, allow_nan=False).encode())
     else:

@@ -14,7 +14,7 @@ import typer
 from domain.wording import Count
 from infrastructure.cli.drawing import draw, labelled
 from infrastructure.cli.judging_csv import FileForm, comparisons_of, read_decisions
-from infrastructure.cli.judging_scales import ScaleOptions, scale_errors, wishes
+from infrastructure.cli.judging_scales import ScaleArguments, scale_errors, scale_options
 from infrastructure.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def judging_report(
     figure: str | None,
     with_figures: bool,
     title: str | None,
-    scales: ScaleOptions,
+    scales: ScaleArguments,
 ) -> None:
     """Write the report of a file of decisions, or of a job that RAS has recorded, to `output`."""
     from application.judging_report.texts import TEXTS, Language
@@ -81,7 +81,7 @@ def judging_report(
 
 
 def _contents(
-    source: str, form: FileForm, title: str | None, scales: ScaleOptions, language: Language
+    source: str, form: FileForm, title: str | None, scales: ScaleArguments, language: Language
 ) -> ReportContents:
     from application.judging_report.contents import contents_of
     from application.judging_report.texts import TEXTS
@@ -101,11 +101,11 @@ def _contents(
     return contents_of(
         title or TEXTS[language]["untitled"].format(items=Count(len(comparisons.items))),
         comparisons,
-        scales=None if scales.are_none else wishes(scales),
+        scales=None if scales.are_none else scale_options(scales),
     )
 
 
-async def _job(job_id: str, title: str, scales: ScaleOptions) -> ReportContents:
+async def _job(job_id: str, title: str, scales: ScaleArguments) -> ReportContents:
     """What RAS has recorded of a job, at one moment."""
     from application.assessments import Outcome, PageRequest
     from application.judging_report.contents import contents_of
@@ -147,11 +147,11 @@ async def _job(job_id: str, title: str, scales: ScaleOptions) -> ReportContents:
     anchors = {line["essay_id"]: line["letter_grade"] for line in lines if line["is_anchor"]}
     wanted = None
     if scales.anchors == PUBLISHED:
-        wanted = wishes(scales._replace(anchors=None))._replace(
+        wanted = scale_options(scales._replace(anchors=None))._replace(
             grades={name: grade for name, grade in anchors.items() if name in judged}
         )
     elif not scales.are_none:
-        wanted = wishes(scales)
+        wanted = scale_options(scales)
     return contents_of(
         title,
         job.comparisons,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from infrastructure.cli.judging_plan import named_rows, numbers_in
 from infrastructure.errors import OperatorError
 
 if TYPE_CHECKING:
-    from application.judging_scales import ScaleWishes
+    from application.judging_scales import ScaleOptions
     from domain.bradley_terry import Estimate
+    from domain.fixed_anchors import AnchoredScores
 
 ANCHORED_COLUMNS: Final = (
     *("item", "theta", "se", "is_fixed", "displacement", "displacement_se", "flagged"),
@@ -25,8 +25,8 @@ class ScaleOptionsError(OperatorError):
     exit_code = 2
 
 
-class ScaleOptions(NamedTuple):
-    """A scale (`0-100` or `mean=500,spread=100`), a file of anchors, the order of grades, a text that is the standard."""
+class ScaleArguments(NamedTuple):
+    """What a command line asks for: a scale (`0-100` or `mean=500,spread=100`), a file of anchors, the order of grades, a text that is the standard."""
 
     scale: str | None = None
     anchors: str | None = None
@@ -36,17 +36,17 @@ class ScaleOptions(NamedTuple):
     @property
     def are_none(self) -> bool:
         """Whether nothing is asked for."""
-        return self == ScaleOptions()
+        return self == ScaleArguments()
 
 
-def wishes(wanted: ScaleOptions) -> ScaleWishes:
+def scale_options(given: ScaleArguments) -> ScaleOptions:
     """Return what is asked for, the file of anchors read. Raises ScaleOptionsError."""
-    from application.judging_scales import ScaleWishes, grade_order
+    from application.judging_scales import ScaleOptions, grade_order
 
     grades = None
-    if wanted.anchors is not None:
-        grades = {row["item"]: row["grade"].strip() for row in named_rows(wanted.anchors, "item", "grade")}
-    return ScaleWishes(wanted.scale, grades, grade_order(wanted.grades), wanted.standard)
+    if given.anchors is not None:
+        grades = {row["item"]: row["grade"].strip() for row in named_rows(given.anchors, "item", "grade")}
+    return ScaleOptions(given.scale, grades, grade_order(given.grades), given.standard)
 
 
 @contextmanager
@@ -60,8 +60,8 @@ def scale_errors() -> Iterator[None]:
         raise ScaleOptionsError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
 
 
-def anchored(names: Sequence[str], estimate: Estimate, file: str) -> list[dict[str, Any]]:
-    """The items on the scale of anchors with fixed values, as JSON values. Raises ScaleOptionsError."""
+def anchored(names: Sequence[str], estimate: Estimate, file: str) -> AnchoredScores:
+    """The items on the scale of anchors with fixed values. Raises ScaleOptionsError."""
     from domain.fixed_anchors import AnchorValuesError, anchored_scores
 
     rows = named_rows(file, "item", "value")
@@ -70,31 +70,29 @@ def anchored(names: Sequence[str], estimate: Estimate, file: str) -> list[dict[s
     if len(fixed) < len(rows):
         raise ScaleOptionsError(f"{file}: an anchor is there twice.")
     try:
-        return [asdict(score) for score in anchored_scores(names, estimate, fixed)]
+        return anchored_scores(names, estimate, fixed)
     except AnchorValuesError as error:
         raise ScaleOptionsError(f"{file}: {error}.") from error
 
 
-def print_anchored(found: Sequence[dict[str, Any]]) -> None:
+def print_anchored(found: AnchoredScores) -> None:
     """Print the items, and which anchors the decisions would move."""
-    from domain.proportions import errors_of_the_furthest
     from infrastructure.cli.judging_tables import print_plain_table
 
     rows = [
         (
-            item["item"],
-            _text(item["theta"]),
-            "fixed" if item["is_fixed"] else _text(item["se"]),
-            _text(item["displacement"]),
-            _text(item["displacement_se"]),
-            "yes" if item["flagged"] else "-",
+            each.item,
+            _text(each.theta),
+            "fixed" if each.is_fixed else _text(each.se),
+            _text(each.displacement),
+            _text(each.displacement_se),
+            "yes" if each.flagged else "-",
         )
-        for item in found
+        for each in found.texts
     ]
-    limit = errors_of_the_furthest(sum(item["is_fixed"] for item in found))
     print_plain_table(
         "On the scale of the fixed anchors (displacement: how far the decisions would move an anchor; flagged beyond "
-        f"{limit:.2f} of its se)",
+        f"{found.limit:.2f} of its se)",
         ("item", "theta", "se", "displacement", "its se", "flagged"),
         rows,
     )

@@ -38,7 +38,7 @@ def _by_general_solver(estimate: Estimate, names: tuple[str, ...], fixed: dict[s
 
 
 def test_free_scores_are_the_most_likely_ones_given_the_anchors() -> None:
-    found = _theta(anchored_scores(NAMES, ESTIMATE, FIXED))
+    found = _theta(anchored_scores(NAMES, ESTIMATE, FIXED).texts)
 
     expected = _by_general_solver(ESTIMATE, NAMES, FIXED)
     assert [found[name] for name in NAMES] == pytest.approx(list(expected), abs=2e-4)
@@ -46,7 +46,7 @@ def test_free_scores_are_the_most_likely_ones_given_the_anchors() -> None:
 
 
 def test_errors_come_from_the_information_about_the_free_texts() -> None:
-    found = {score.item: score for score in anchored_scores(NAMES, ESTIMATE, FIXED)}
+    found = {score.item: score for score in anchored_scores(NAMES, ESTIMATE, FIXED).texts}
 
     counts = ESTIMATE.counts
     theta = np.array([found[name].theta for name in NAMES])
@@ -62,8 +62,8 @@ def test_errors_come_from_the_information_about_the_free_texts() -> None:
 
 
 def test_one_anchor_only_moves_the_scale() -> None:
-    one = _theta(anchored_scores(NAMES, ESTIMATE, {NAMES[0]: 0.0}))
-    moved = _theta(anchored_scores(NAMES, ESTIMATE, {NAMES[0]: 10.0}))
+    one = _theta(anchored_scores(NAMES, ESTIMATE, {NAMES[0]: 0.0}).texts)
+    moved = _theta(anchored_scores(NAMES, ESTIMATE, {NAMES[0]: 10.0}).texts)
 
     assert [moved[name] - one[name] for name in NAMES] == pytest.approx([10.0] * len(NAMES))
 
@@ -71,10 +71,10 @@ def test_one_anchor_only_moves_the_scale() -> None:
 def test_an_anchor_that_the_decisions_contradict_is_flagged_and_one_they_agree_with_is_not() -> None:
     own = dict(zip(NAMES, ESTIMATE.theta.tolist(), strict=True))
     values = {name: own[name] for name in NAMES[:6]}
-    agreeing = anchored_scores(NAMES, ESTIMATE, values)
+    agreeing = anchored_scores(NAMES, ESTIMATE, values).texts
     assert not any(score.flagged for score in agreeing)
 
-    found = anchored_scores(NAMES, ESTIMATE, values | {NAMES[0]: own[NAMES[0]] + 4.0})
+    found = anchored_scores(NAMES, ESTIMATE, values | {NAMES[0]: own[NAMES[0]] + 4.0}).texts
 
     [flagged] = [score for score in found if score.flagged and score.item == NAMES[0]]
     assert flagged.displacement is not None
@@ -84,7 +84,7 @@ def test_an_anchor_that_the_decisions_contradict_is_flagged_and_one_they_agree_w
 def test_all_fixed_keeps_all_values() -> None:
     values = dict.fromkeys(NAMES, 1.0)
 
-    assert _theta(anchored_scores(NAMES, ESTIMATE, values)) == values
+    assert _theta(anchored_scores(NAMES, ESTIMATE, values).texts) == values
 
 
 def test_undecided_comparisons_count_half_for_either_side() -> None:
@@ -93,7 +93,7 @@ def test_undecided_comparisons_count_half_for_either_side() -> None:
     )
     estimate = estimate_scores(PairCounts.of(comparisons))
 
-    found = _theta(anchored_scores(comparisons.items, estimate, {"b": 0.0}))
+    found = _theta(anchored_scores(comparisons.items, estimate, {"b": 0.0}).texts)
 
     assert found["b"] == 0.0
     assert found["a"] == pytest.approx(-found["c"])
@@ -104,7 +104,7 @@ def test_a_text_that_lost_everything_has_a_finite_score() -> None:
     comparisons = Comparisons.from_names(["judge-1"] * 3, ["a", "b", "c"], ["b", "c", "d"])
     estimate = estimate_scores(PairCounts.of(comparisons))
 
-    found = _theta(anchored_scores(comparisons.items, estimate, {"a": 0.0}))
+    found = _theta(anchored_scores(comparisons.items, estimate, {"a": 0.0}).texts)
 
     assert 0 > found["b"] > found["c"] > found["d"] > -10
 
@@ -131,7 +131,7 @@ def test_a_large_session_is_solved_without_a_dense_matrix() -> None:
     own = dict(zip(session.items, estimate.theta.tolist(), strict=True))
     fixed = {name: own[name] + 5.0 for name in session.items[:20]}
 
-    found = anchored_scores(session.items, estimate, fixed)
+    found = anchored_scores(session.items, estimate, fixed).texts
 
     moved = np.array([score.theta - own[score.item] for score in found if not score.is_fixed])
     assert abs(float(moved.mean()) - 5.0) < 0.2

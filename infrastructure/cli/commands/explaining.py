@@ -213,7 +213,7 @@ def bradley_terry(
     """
     from infrastructure.cli import bradley_terry as work
     from infrastructure.cli.judging_csv import FileForm, parse_columns
-    from infrastructure.cli.judging_scales import ScaleOptions
+    from infrastructure.cli.judging_scales import ScaleArguments
     from infrastructure.spreadsheet_csv import CsvForm
 
     if grades is not None and anchors is None:
@@ -236,7 +236,7 @@ def bradley_terry(
         CsvForm(raw, bom),
         locale or work.locale_of_terminal(),
         random_share,
-        ScaleOptions(scale, anchors, grades, standard),
+        ScaleArguments(scale, anchors, grades, standard),
         anchor_values,
     )
     change = work.ChangeOptions(
@@ -307,7 +307,7 @@ def judging_report(
     """
     from infrastructure.cli import judging_report as work
     from infrastructure.cli.judging_csv import FileForm, parse_columns
-    from infrastructure.cli.judging_scales import ScaleOptions
+    from infrastructure.cli.judging_scales import ScaleArguments
 
     if grades is not None and anchors is None:
         raise typer.BadParameter("goes with --anchors", param_hint="--grades")
@@ -320,5 +320,5 @@ def judging_report(
         figure=figure,
         with_figures=not no_figures,
         title=title,
-        scales=ScaleOptions(scale, anchors, grades, standard),
+        scales=ScaleArguments(scale, anchors, grades, standard),
     )

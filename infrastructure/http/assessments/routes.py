@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from application.assessments import Outcome, PageRequest
-from application.judging_scales import grade_order
-from application.judging_scores import Wanted, WantedScales
+from application.judging_scales import ScaleOptions, grade_order
+from application.judging_scores import Wanted
 from application.responses.judging import DecisionPage, Detailed, Summary
 from domain.comparison_graph import JudgingDataError
 from domain.next_pairs import RANDOM_SHARE
@@ -230,9 +230,9 @@ def assessment_routes(
 
 
 def _refuse_table_without_scale(table: Table | None, wanted: Wanted) -> None:
-    if table is Table.SCALED and wanted.scales is None:
+    if table is Table.SCALED and not wanted.is_scaled:
         raise Problem(400, "The table scaled goes with scale, grades or standard.")
-    if table is Table.BOUNDARIES and not (wanted.scales and wanted.scales.by_anchors):
+    if table is Table.BOUNDARIES and not wanted.by_anchors:
         raise Problem(400, "The table boundaries goes with grades.")
 
 
@@ -246,17 +246,13 @@ def _wanted_statistics(request: Request, random_share: float, locale: str) -> Wa
         PRIOR_SD.of(request),
     )
     share = SHARE.of(request)
-    scales = WantedScales(
-        SCALE.text(request),
-        GRADES.of(request),
-        grade_order(GRADE_ORDER.text(request)),
-        STANDARD.text(request),
-    )
+    order = grade_order(GRADE_ORDER.text(request))
     return Wanted(
         change,
         random_share if share is None else share,
         (LOCALE.text(request) or locale)[:35],
-        None if scales == WantedScales() else scales,
+        ScaleOptions(SCALE.text(request), order=order, standard=STANDARD.text(request)),
+        GRADES.of(request),
     )
 
 
