@@ -27,6 +27,7 @@ _FIXED: Final[Mapping[str, str]] = {
 }
 _CONFIG: Final[Spec] = {
     "background": None,
+    "aria": False,  # its labels are English; the drawing has a name, and a table the numbers
     "font": "sans-serif",
     "view": {"stroke": None},
     "axis": {

@@ -47,9 +47,12 @@ def draw(specs: Mapping[str, Any], form: str = "svg") -> dict[str, str]:
 
 
 def labelled(name: str, title: str, drawing: str) -> str:
-    """An SVG element for a page with others: ids of its own, and a name for screen readers."""
+    """An SVG element for a page with others: ids of its own, and for screen readers a name instead of its marks."""
     own = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', drawing)
     own = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", own)
+    head, _, rest = own.partition(">")
+    inner, _, _ = rest.rpartition("</svg>")
+    own = f'{head}><g aria-hidden="true">{inner}</g></svg>'
     label = title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return own.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 

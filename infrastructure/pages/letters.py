@@ -110,11 +110,14 @@ class LetterPages:
 
     async def parked(self, request: Request, identity: Identity) -> Response:
         """Streams in which messages wait for a fix."""
+        stuck = None
         if request.method == "POST":
             form = await form_of(request)
-            await self._actions.drain(str(form.get("stream_id", "")), by=identity.subject)
+            drained = await self._actions.drain(str(form.get("stream_id", "")), by=identity.subject)
             await self._shown()
-            return RedirectResponse("/operator/parked", status_code=303)
+            if not drained.left:
+                return RedirectResponse("/operator/parked", status_code=303)
+            stuck = drained
         body = await self._letters.parked()
         return self._renderer.page(
             request,
@@ -123,6 +126,7 @@ class LetterPages:
             title="Parked messages",
             parked=body["parked"],
             unsent=body["unsent"],
+            stuck=stuck,
         )
 
     async def _settle(self, letter: DeadLetter, form: FormData, correction: bytes | None, *, by: str) -> None:

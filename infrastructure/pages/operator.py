@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -13,7 +14,6 @@ from starlette.routing import Route
 from infrastructure.check.background_runs import CheckRuns, RunUnderWayError
 from infrastructure.http.identity import OPERATOR, Identity
 from infrastructure.http.operators.accounts import ReadOutbox
-from infrastructure.http.problems import Problem
 from infrastructure.pages.forms import form_of
 from infrastructure.pages.rendering import Renderer, text_in
 from infrastructure.pages.sparklines import Lags
@@ -76,10 +76,10 @@ class OperatorPages:
             if form.get("action") == "cancel":
                 await self._checks.cancel(str(form.get("run_id", "")))
             else:
-                try:
+                with suppress(
+                    RunUnderWayError
+                ):  # pressed twice, or by two operators: the page shows that check
                     await self._checks.begin()
-                except RunUnderWayError as error:
-                    raise Problem(409, str(error)) from error
             return RedirectResponse("/operator/checks", status_code=303)
         return self._renderer.page(
             request,

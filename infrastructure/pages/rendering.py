@@ -26,6 +26,7 @@ from infrastructure.http.identity import Identity, InvalidTokenError
 from infrastructure.http.problems import Problem
 from infrastructure.http.sessions import Sessions
 from infrastructure.live.access import is_same_origin
+from infrastructure.pages.forms import form_of
 from infrastructure.pages.swedish import SWEDISH
 from infrastructure.pages.swedish_sentences import in_swedish
 from infrastructure.postgres.read_models import ReadModelUnavailableError
@@ -38,6 +39,9 @@ LANGUAGES: Final = ("en", "sv")
 _DIGITS: Final = 18
 _NOTHING: Final = "\N{EN DASH}"
 _ZONE: Final = get_timezone("Europe/Stockholm")
+_SIGNED_OUT: Final = "You were signed out"
+_LARGEST_KEPT: Final = 1_200_000
+"""Of a form that is kept: what a field for a message may hold, and what is around it."""
 _UNAVAILABLE: Final = (psycopg.Error, *TRANSIENT_ERRORS, ReadModelUnavailableError)
 
 Page = Callable[[Request, Identity], Awaitable[Response]]
@@ -169,6 +173,8 @@ class Renderer:
         async def endpoint(request: Request) -> Response:
             identity = self._sessions.identity(request)
             if identity is None:
+                if request.method == "POST" and is_same_origin(request):
+                    return await self._signed_out(request)
                 return RedirectResponse("/sign-in", status_code=303)
             if role not in identity.roles:
                 return self.fault(request, 404, identity)
@@ -177,6 +183,23 @@ class Renderer:
             return await self.answered(request, identity, lambda: page(request, identity))
 
         return endpoint
+
+    async def _signed_out(self, request: Request) -> Response:
+        """Return a page that keeps a form whose sender's session has ended meanwhile."""
+
+        async def work() -> Response:
+            try:
+                form = await form_of(request, most=_LARGEST_KEPT)
+            except Problem:
+                return self.page(request, "session_over.html", status=401, title=_SIGNED_OUT, fields=())
+            given = form.multi_items()
+            await form.close()
+            # Without the file that was chosen the form would say something else.
+            whole = all(isinstance(value, str) or not value.filename for _, value in given)
+            fields = [each for each in given if isinstance(each[1], str)] if whole else ()
+            return self.page(request, "session_over.html", status=401, title=_SIGNED_OUT, fields=fields)
+
+        return await self.answered(request, None, work)
 
     async def answered(
         self, request: Request, identity: Identity | None, work: Callable[[], Awaitable[Response]]

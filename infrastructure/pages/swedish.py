@@ -208,8 +208,6 @@ SWEDISH: Final[Mapping[str, str]] = {
         "Meddelanden för omgången som väntar på driftpersonalen: {count}."
     ),
     "RAS cannot tell. Ask the operators.": "RAS kan inte säga det. Fråga driftpersonalen.",
-    "Phase": "Steg",
-    "Missing": "Saknas",
     "Language analysis": "Språkanalys",
     "Feedback": "Återkoppling",
     "Figures": "Figurer",
@@ -237,6 +235,14 @@ SWEDISH: Final[Mapping[str, str]] = {
     "Last change": "Senaste ändring",
     "No read model has been rebuilt yet. `ras rebuild` does it.": "Ingen läsmodell har byggts om än. `ras rebuild` gör det.",
     "Score by RAS, 95 % interval": "Poäng enligt RAS, 95 %-intervall",
+    "You were signed out": "Du har loggats ut",
+    "Nothing was changed, and what you sent is kept on this page. Sign in again in another window, then send it again here.": (
+        "Inget ändrades, och det du skickade finns kvar på den här sidan. Logga in igen i ett annat fönster och skicka "
+        "det sedan igen här."
+    ),
+    "Nothing was changed. Sign in again and repeat it.": "Inget ändrades. Logga in igen och gör om det.",
+    "Send it again": "Skicka igen",
+    "Draining stopped: {count} messages still wait.": "Tömningen stannade: {count} meddelanden väntar fortfarande.",
     "Essays per phase": "Texter per fas",
     "Registration": "Registrering",
     "Student matching": "Elevmatchning",

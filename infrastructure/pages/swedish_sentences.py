@@ -114,6 +114,11 @@ SENTENCES: Final[Mapping[str, str]] = {
     # Status, outbox, checks
     "There is nothing to compare it with.": "Det finns inget att jämföra med.",
     "{} of {} rows differ from the live side's.": "{} av {} rader skiljer sig från dem som visas nu.",
+    "It was for version {}; this release has version {}.": "Den gällde version {}; den här utgåvan har version {}.",
+    "Its tables are not those of this release.": "Dess tabeller är inte den här utgåvans.",
+    "It was at {}, beyond the live side, with which it is to be compared.": (
+        "Den var vid {}, förbi de rader som visas och som den ska jämföras med."
+    ),
     "no partition yet": "ingen partition än",
     "RAS_KAFKA_BOOTSTRAP_SERVERS is not set: the ends of the topics are not known.": (
         "RAS_KAFKA_BOOTSTRAP_SERVERS är inte inställd: ämnenas slut är inte kända."
@@ -122,7 +127,6 @@ SENTENCES: Final[Mapping[str, str]] = {
     "{} messages before the position are parked: `ras parked list` names them.": (
         "{} meddelanden före positionen är parkerade: `ras parked list` visar dem."
     ),
-    "A check is under way already; look at that one, or cancel it.": "En kontroll pågår redan; titta på den, eller avbryt den.",
     "The process of the check ended with exit code {}.": "Kontrollens process avslutades med felkod {}.",
     "Something went wrong here; the log of this process says what.": "Något gick fel här; processens logg säger vad.",
     "messages and their events": "meddelanden och deras händelser",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from domain.batch import BatchAggregate, batch_stream_id
 from tests.support.browsing import chromium
+from tests.support.ingesting import messages_of, small_batch
 from tests.support.live import Live, judging_messages, live_on
 from tests.support.postgres_probe import probe
 from tests.support.postgres_server import PostgresServerUnderTest
@@ -58,3 +60,25 @@ def judged(live: Live) -> str:
             deadline_s=90,
         )
     return "4711"
+
+
+def parked_stream(live: Live, name: str) -> str:
+    """Take in a batch on whose spellchecks our own code fails; return the stream in which they wait."""
+
+    def fail(_batch: BatchAggregate, **_facts: Any) -> None:
+        raise KeyError("bug")
+
+    script = small_batch(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BatchAggregate, "record_spellcheck", fail)
+        live.tell(messages_of(script))
+    stream = batch_stream_id(script.batch_id)
+    with probe(live.ras.database_url) as database:
+        wait_until(
+            lambda: database.value(
+                f"SELECT count(*) FROM ras_dead_letters.letters WHERE stream_id = '{stream}' AND reason = 'parked'"
+            ),
+            what="the parked messages are in the read model",
+            deadline_s=90,
+        )
+    return stream

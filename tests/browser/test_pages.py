@@ -12,8 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import MARKUP
-from tests.support.browsing import listening, no_serious_violation, signed_in, ticket_link
-from tests.support.english_text import english_in
+from tests.support.browsing import listening, signed_in, ticket_link
 from tests.support.ingesting import messages_of, small_batch
 from tests.support.live import TEACHER, Live
 from tests.support.page_headers import check_headers
@@ -239,43 +238,3 @@ def test_the_keyboard_alone_marks_notifications_signs_out_and_begins_a_check(
         focused_by_keyboard(page, "Sign out")
         page.keyboard.press("Enter")
         expect(page).to_have_url(f"{live.api.url}/sign-in")
-
-
-PAGES = (
-    "/batches",
-    "/batches?q=nothing",
-    "/batches/{}",
-    "/notifications",
-    "/operator",
-    "/operator/letters",
-    "/operator/parked",
-    "/operator/outbox",
-    "/operator/checks",
-    "/operator/search?q={}",
-    "/examiner",
-    "/no-such-page-of-ours",
-)
-
-
-@pytest.mark.parametrize("language", ["en", "sv"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(
-    live: Live, browser: Browser, batch_id: str, language: str, scheme: str
-) -> None:
-    with signed_in(
-        browser,
-        live.api.url,
-        TEACHER,
-        "operator",
-        "examiner",
-        color_scheme=scheme,
-        locale=language,
-        bypass_csp=True,
-    ) as (_, page):
-        for path in PAGES[:-1]:
-            answer = page.goto(path.format(batch_id))
-            assert answer is not None
-            assert answer.status == 200, path
-            assert page.locator("html").get_attribute("lang") == language
-            assert language == "en" or english_in(page.content()) == []
-            no_serious_violation(page)

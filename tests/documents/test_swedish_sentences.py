@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from string import Formatter
 
@@ -42,13 +42,31 @@ _MODULES = [
 
 def _sentences(module: Path) -> Iterator[str]:
     """Yield the texts of the errors that a module raises, with an example for each part that differs."""
-    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
-            continue
-        place = _RAISED.get(node.func.id)
-        if place is None or len(node.args) <= place:
-            continue
-        match node.args[place]:
+    yield from _texts(
+        node.args[_RAISED[node.func.id]]
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and len(node.args) > _RAISED.get(node.func.id, len(node.args))
+    )
+
+
+def _details_of_rebuilds() -> Iterator[str]:
+    """Yield what a rebuild notes about how it went: why it was abandoned, and what it was compared with."""
+    folder = _ROOT / "infrastructure" / "rebuild"
+    for node in ast.walk(ast.parse((folder / "journal.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef) and node.name == "_misfit":
+            yield from _texts(
+                each.value for each in ast.walk(node) if isinstance(each, ast.Return) and each.value
+            )
+    for node in ast.walk(ast.parse((folder / "rebuild.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "detail":
+            yield from _texts([node.value])
+
+
+def _texts(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        match node:
             case ast.Constant(value=str(text)):
                 yield text
             case ast.JoinedStr(values=parts):
@@ -69,6 +87,12 @@ def test_the_search_finds_sentences_with_and_without_parts_that_differ() -> None
 def test_every_sentence_that_a_page_can_show_is_there_in_swedish(module: Path) -> None:
     composed = {"x7: x7."}  # of a request and its rule; both are translated as a whole
     assert [text for text in _sentences(module) if text not in composed and in_swedish(text) is None] == []
+
+
+def test_every_detail_of_a_rebuild_is_there_in_swedish() -> None:
+    details = list(_details_of_rebuilds())
+    assert len(details) == 5
+    assert [text for text in details if in_swedish(text) is None] == []
 
 
 def test_a_translation_has_a_place_for_each_part_that_differs() -> None:

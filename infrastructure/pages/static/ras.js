@@ -19,6 +19,8 @@
     if (!state) return;
     state.textContent = isOn ? state.dataset.on : state.dataset.off;
     state.className = "live " + (isOn ? "on" : "off");
+    // A screen reader says that the connection was lost or is back, and not on each page that it is there.
+    setTimeout(() => state.setAttribute("role", "status"), 1000);
   };
 
   // What is being typed or chosen stays: its region is left for the next time.
