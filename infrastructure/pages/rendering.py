@@ -39,7 +39,6 @@ LANGUAGES: Final = ("en", "sv")
 _DIGITS: Final = 18
 _NOTHING: Final = "\N{EN DASH}"
 _ZONE: Final = get_timezone("Europe/Stockholm")
-_SIGNED_OUT: Final = "You were signed out"
 _LARGEST_KEPT: Final = 1_200_000
 """Of a form that is kept: what a field for a message may hold, and what is around it."""
 _UNAVAILABLE: Final = (psycopg.Error, *TRANSIENT_ERRORS, ReadModelUnavailableError)
@@ -188,16 +187,10 @@ class Renderer:
         """Return a page that keeps a form whose sender's session has ended meanwhile."""
 
         async def work() -> Response:
-            try:
-                form = await form_of(request, most=_LARGEST_KEPT)
-            except Problem:
-                return self.page(request, "session_over.html", status=401, title=_SIGNED_OUT, fields=())
-            given = form.multi_items()
-            await form.close()
-            # Without the file that was chosen the form would say something else.
-            whole = all(isinstance(value, str) or not value.filename for _, value in given)
-            fields = [each for each in given if isinstance(each[1], str)] if whole else ()
-            return self.page(request, "session_over.html", status=401, title=_SIGNED_OUT, fields=fields)
+            fields = await _whole_form(request)
+            return self.page(
+                request, "session_over.html", status=401, title="You were signed out", fields=fields
+            )
 
         return await self.answered(request, None, work)
 
@@ -254,6 +247,18 @@ _FAULTS: Final = {
         "Nothing is lost. Results are recorded and appear here as soon as the database answers.",
     ),
 }
+
+
+async def _whole_form(request: Request) -> list[tuple[str, str]]:
+    """Return the fields of a form, none where they are too long, or not all: without its file a form says something else."""
+    try:
+        form = await form_of(request, most=_LARGEST_KEPT)
+    except Problem:
+        return []
+    given = form.multi_items()
+    await form.close()
+    fields = [(name, value) for name, value in given if isinstance(value, str)]
+    return fields if all(isinstance(value, str) or not value.filename for _, value in given) else []
 
 
 def _policy(nonce: str) -> str:
