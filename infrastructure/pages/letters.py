@@ -28,6 +28,8 @@ _LARGEST_IN_A_FIELD: Final = 1_000_000
 _LARGEST_FORM: Final = 2 * LARGEST_CORRECTION + 100_000
 """A corrected message in a file, the one that was offered in the field beside it, and what is around them."""
 
+_DONE: Final[Mapping[str, str]] = {"retry": "retried", "discard": "discarded"}
+"""The state to which an action leads that says the same each time; a correction may be another one."""
 _NOTHING_TYPED: Final[Mapping[str, str]] = {"why_replaced": "", "why_discarded": ""}
 
 
@@ -91,10 +93,16 @@ class LetterPages:
         try:
             await self._settle(a_letter(letter), form, correction, by=identity.subject)
         except Problem as problem:
+            if problem.status == 409:
+                await self._shown()
+            letter = await self._named(request)
+            asked = _DONE.get(str(form.get("action")))
+            if problem.status == 409 and (letter["state"], letter["changed_by"]) == (asked, identity.subject):
+                return RedirectResponse(request.url.path, status_code=303)  # pressed twice: done by the first
             typed = {name: str(form.get(name, "")) for name in _NOTHING_TYPED}
             if correction is not None and (text := _editable(correction)) is not None:
                 typed["message"] = text
-            return self._one(request, identity, await self._named(request), problem, typed)
+            return self._one(request, identity, letter, problem, typed)
         await self._shown()
         return RedirectResponse(request.url.path, status_code=303)
 

@@ -1,0 +1,120 @@
+"""People who press twice, go back, come late, or have names that no page was drawn for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.test_letters import OPERATOR, letter_of, shows
+from tests.support.browsing import signed_in, ticket_link
+from tests.support.english_text import english_in
+from tests.support.ingesting import messages_of, small_batch
+from tests.support.live import TEACHER, Live
+
+_ODD_NAMES: Final = {
+    "long": "an-essay-with-a-name-that-nothing-breaks-" * 5 + ".docx",
+    "right-to-left": "\u05d7\u05d9\u05d1\u05d5\u05e8 7 \u202eabc.docx",
+    "combining": "a" + "\u0301\u0323\u0308" * 30 + "-e\u0301le\u0300ve.docx",
+}
+
+
+@pytest.mark.parametrize("has_scripts", [True, False])
+@pytest.mark.parametrize("language", ["en", "sv"])
+def test_what_was_typed_outlives_the_session(
+    live: Live, browser: Browser, language: str, *, has_scripts: bool
+) -> None:
+    letter = letter_of(live, f"session over {language} {has_scripts}")
+    with signed_in(
+        browser, live.api.url, OPERATOR, "operator", locale=language, java_script_enabled=has_scripts
+    ) as (context, page):
+        page.goto(letter.path)
+        page.locator("textarea").fill(letter.meant.decode())
+        page.locator('[name="why_replaced"]').fill('the "user" & <b>more</b>')
+        context.clear_cookies(name="ras_session")
+        page.locator('[value="replace"]').click()
+
+        expect(page.locator("h1")).to_have_text(
+            {"en": "You were signed out", "sv": "Du har loggats ut"}[language]
+        )
+        assert language == "en" or english_in(page.content()) == []
+        other = context.new_page()
+        other.goto(ticket_link(live.api.url, OPERATOR, "operator"))
+        other.close()
+        page.locator("form button").click()
+        shows(page, {"en": "Replaced", "sv": "Ersatt"}[language])
+        expect(page.get_by_text('the "user" & <b>more</b>')).to_be_visible()
+
+
+def test_a_form_with_a_file_is_not_sent_again_without_it(live: Live, browser: Browser) -> None:
+    letter = letter_of(live, "session over with a file")
+    with signed_in(browser, live.api.url, OPERATOR, "operator") as (context, page):
+        page.goto(letter.path)
+        page.locator('[name="why_replaced"]').fill("from a file")
+        page.locator('[name="file"]').set_input_files(
+            {"name": "corrected.json", "mimeType": "application/json", "buffer": letter.meant}
+        )
+        context.clear_cookies(name="ras_session")
+        page.locator('[value="replace"]').click()
+        expect(page.get_by_text("Nothing was changed. Sign in again and repeat it.")).to_be_visible()
+        assert page.locator("main form").count() == 0
+
+
+def test_a_form_from_elsewhere_is_not_kept(live: Live, browser: Browser) -> None:
+    context = browser.new_context(base_url=live.api.url)
+    answer = context.request.post(
+        "/operator/letters/1",
+        form={"why_discarded": "planted"},
+        headers={"Origin": "https://elsewhere.example"},
+    )
+    assert "planted" not in answer.text()
+    context.close()
+
+
+def pressed_twice(page: Page, name: str) -> None:
+    """Press a button twice before the first press is answered."""
+    page.get_by_role("button", name=name).evaluate("button => { button.click(); button.click(); }")
+
+
+def test_two_presses_do_what_one_does(live: Live, browser: Browser) -> None:
+    letter = letter_of(live, "pressed twice")
+    with signed_in(browser, live.api.url, OPERATOR, "operator") as (context, page):
+        page.goto(letter.path)
+        page.get_by_label("Why it is discarded").fill("a test")
+        pressed_twice(page, "Discard")
+        shows(page, "Discarded")
+        again = context.request.post(letter.path, form={"action": "discard", "why_discarded": "a test"})
+        assert again.status == 200
+        page.goto("/operator/checks")
+        pressed_twice(page, "Check everything")
+        expect(page.locator("#checks .badge").first).to_be_visible()
+        assert page.locator("h1").text_content() == "Checks and rebuilds"
+        second = context.request.post("/operator/checks", form={"action": "begin"})
+        assert second.ok
+        assert second.url.endswith("/operator/checks")
+
+
+@pytest.mark.parametrize("name", _ODD_NAMES.values(), ids=_ODD_NAMES.keys())
+def test_odd_names_stay_in_their_place(live: Live, browser: Browser, name: str) -> None:
+    script = small_batch(f"odd {name[:40]}")
+    named = name.encode()
+    live.tell(
+        [
+            replace(each, value=(each.value or b"").replace(b"essay-01.docx", named))
+            for each in messages_of(script)
+        ]
+    )
+    live.inbox()
+    for width in (320, 1100):
+        with signed_in(browser, live.api.url, TEACHER, viewport={"width": width, "height": 700}) as (_, page):
+            page.goto(f"/batches/{script.batch_id}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            row = page.locator("#essays tbody tr", has=page.get_by_text(name, exact=True))
+            expect(row).to_have_count(1)
+            # A name in another direction does not turn what is around it.
+            assert row.locator("bdi").evaluate("each => getComputedStyle(each).unicodeBidi") == "isolate"
+            row.get_by_role("link").click()
+            expect(page.locator("h1")).to_have_text(name)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
