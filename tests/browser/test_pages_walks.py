@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.conftest import parked_stream
 from tests.browser.test_letters import OPERATOR, letter_of, shows
 from tests.support.browsing import listening, signed_in
 from tests.support.live import TEACHER, Live
@@ -134,3 +137,71 @@ def test_the_focus_stays_on_its_button_when_the_page_changes(live: Live, browser
         newer = live.batch("arrives meanwhile")
         expect(page.locator(f'a[href="/batches/{newer}"]').first).to_be_visible(timeout=60_000)
         assert page.evaluate("document.activeElement.value") == value
+
+
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_an_operator_with_the_keyboard_alone_drains_a_stream(
+    live: Live, browser: Browser, *, has_scripts: bool
+) -> None:
+    stream = parked_stream(live, f"drained by keyboard {has_scripts}")
+    with signed_in(browser, live.api.url, OPERATOR, "operator", java_script_enabled=has_scripts) as (_, page):
+        page.goto("/operator/parked")
+        reached_by_keyboard(page, f'button[value="{stream}"]')
+        expect(page.get_by_role("button", name=f"Drain {stream}")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_text(stream)).to_have_count(0)
+        expect(page).to_have_url(f"{live.api.url}/operator/parked")
+    assert live.ras.get(live.api, f"/batches/{stream.removeprefix('batch-')}/status").status_code == 200
+
+
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_an_operator_with_the_keyboard_alone_cancels_a_check(
+    live: Live, browser: Browser, *, has_scripts: bool
+) -> None:
+    with (
+        psycopg.connect(live.ras.database_url) as holding,
+        signed_in(
+            browser, live.api.url, OPERATOR, "operator", locale="sv", java_script_enabled=has_scripts
+        ) as (_, page),
+    ):
+        holding.execute("LOCK TABLE ras.stored_events IN ACCESS EXCLUSIVE MODE")  # the check waits for it
+        page.goto("/operator/checks")
+        reached_by_keyboard(page, 'button[value="begin"]')
+        page.keyboard.press("Enter")
+        newest = page.locator("#checks li.card").first
+        expect(newest.locator(".badge")).to_have_text("Pågår")
+        reached_by_keyboard(page, 'button[value="cancel"]')
+        page.keyboard.press("Enter")
+        expect(newest.locator(".badge")).to_have_text("Avbruten")
+        expect(page.get_by_role("status").filter(has_text="Avbruten")).to_have_count(1)
+
+
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_an_operator_with_the_keyboard_alone_searches_by_any_id_and_filters_dead_letters(
+    live: Live, browser: Browser, *, has_scripts: bool
+) -> None:
+    letter = letter_of(live, f"filtered by keyboard {has_scripts}")
+    with signed_in(browser, live.api.url, OPERATOR, "operator", java_script_enabled=has_scripts) as (_, page):
+        page.goto("/operator/search")
+        reached_by_keyboard(page, 'input[name="q"]')
+        page.keyboard.type(letter.path.rpartition("/")[2])
+        page.keyboard.press("Enter")
+        reached_by_keyboard(page, f'a[href="{letter.path}"]')
+        page.keyboard.press("Enter")
+        expect(page.locator("dt", has_text="Reason")).to_be_visible()
+        reason = page.locator("dd code").first.text_content() or ""
+
+        page.goto("/operator/letters")
+        reached_by_keyboard(page, 'input[name="reason"]')
+        page.keyboard.type("nothing_like_this")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("No dead letter fits.")).to_be_visible()
+        reached_by_keyboard(page, 'input[name="reason"]')
+        page.keyboard.press("Control+A")
+        page.keyboard.type(reason)
+        reached_by_keyboard(page, 'select[name="state"]')
+        page.keyboard.press("ArrowUp")  # from the open ones to all
+        reached_by_keyboard(page, "form.filters button")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**reason={reason}&topic=&state=")
+        expect(page.locator(f'a[href="{letter.path}"]')).to_be_visible()
