@@ -186,6 +186,7 @@ def test_an_operator_with_the_keyboard_alone_searches_by_any_id_and_filters_dead
         reached_by_keyboard(page, 'input[name="q"]')
         page.keyboard.type(letter.path.rpartition("/")[2])
         page.keyboard.press("Enter")
+        expect(page.locator(f'a[href="{letter.path}"]')).to_be_visible()
         reached_by_keyboard(page, f'a[href="{letter.path}"]')
         page.keyboard.press("Enter")
         expect(page.locator("dt", has_text="Reason")).to_be_visible()
