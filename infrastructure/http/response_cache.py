@@ -2,8 +2,8 @@
 
 Front ends poll. Whether a batch changed is a matter of two numbers, the position of its newest event and the
 generation of the read model, so an answer already written out is sent again after one select by primary
-key: half the work of a new one. Nothing expires by time, and nothing stale is sent: both are read for
-each request.
+key, which many requests share (`infrastructure/queries/editions.py`). Nothing expires by time, and nothing stale is
+sent: both are read for each request.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from infrastructure.queries.bodies import (
     unsent,
     written,
 )
+from infrastructure.queries.editions import GENERATION, Editions
 from infrastructure.queries.essays import (
     ANALYSED_QUERY,
     ANALYSIS_QUERY,
@@ -37,7 +38,7 @@ from infrastructure.queries.essays import (
 )
 from infrastructure.queries.letters_by_id import Found, carriers
 from infrastructure.queries.organisations import ALIKE, summary_of
-from infrastructure.queries.read_model_queries import ReadModelQueries
+from infrastructure.queries.read_model_queries import Ask, ReadModelQueries
 from infrastructure.queries.standings import LETTER, counted, standing_among
 
 
@@ -77,10 +78,9 @@ _ESSAYS: Final = f"""
     FROM {_RANKED_ESSAYS} WHERE x.batch_id = b.batch_id AND x.ordinal IS NOT NULL
 """
 _HEAD: Final = "SELECT coalesce(max(notification_id), 0) AS head FROM ras.stored_events"
-_GENERATION: Final = "(SELECT generation FROM ras.read_models WHERE name = 'batch_results')"
 
 _STATUS_QUERY: Final = f"""
-    SELECT b.*, {_GENERATION} AS generation, {_OUTCOMES}, s.*
+    SELECT b.*, {GENERATION} AS generation, {_OUTCOMES}, s.*
     FROM ras_batch_results.batches b CROSS JOIN LATERAL ({_ESSAYS}) s
     WHERE b.batch_id = %(batch_id)s AND b.user_id IS NOT NULL
 """
@@ -93,10 +93,6 @@ _OUTLINES: Final = f"""
         FROM {_RANKED_ESSAYS} WHERE x.batch_id = b.batch_id AND x.ordinal IS NOT NULL
     ) s
     WHERE b.batch_id = ANY (%(batch_ids)s ::text[]) AND b.user_id IS NOT NULL
-"""
-_EDITION: Final = f"""
-    SELECT {_GENERATION} AS generation, position FROM ras_batch_results.batches
-    WHERE batch_id = %(batch_id)s AND user_id IS NOT NULL
 """
 _WANTED: Final = """
     b.{owner} = %(owner)s AND (%(statuses)s ::text[] IS NULL OR b.status = ANY (%(statuses)s))
@@ -169,6 +165,10 @@ _LETTER: Final = "SELECT * FROM ras_dead_letters.letters WHERE position = %(posi
 class PostgresQueries(ReadModelQueries):
     """All queries, on the read models. Raises psycopg's errors when the database is unavailable."""
 
+    def __init__(self, ask: Ask) -> None:
+        super().__init__(ask)
+        self._editions = Editions(self._rows)
+
     async def head(self) -> int:
         """Return the highest notification id of the log, 0 where nothing is recorded."""
         return int((await self._rows(_HEAD))[0]["head"])
@@ -208,8 +208,7 @@ class PostgresQueries(ReadModelQueries):
 
     async def edition(self, batch_id: str) -> Edition | None:
         """Return the edition of what `status` would answer, None if the batch is not known."""
-        rows = await self._rows(_EDITION, batch_id=batch_id)
-        return Edition(rows[0]["generation"], rows[0]["position"]) if rows else None
+        return await self._editions.of(batch_id)
 
     async def batches_of(
         self, user_id: str, *, limit: int, offset: int, statuses: Sequence[Status], after: ListCursor | None
