@@ -7,6 +7,7 @@ RAS_TEST_CACHE (what is kept between runs), RAS_TEST_REQUIRE (what must not be l
 the names of RAS's topics are fixed; `make test` does so.
 """
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -27,6 +28,8 @@ pytest.register_assert_rewrite("tests.support.accounts")  # before the first of 
 
 # As the roles and commands set it; numpy reads it when it is imported. More threads take more CPU and gain no time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+gc.disable()  # until all is imported and collected, see pytest_collection_finish
 
 _ON_SERVERS = frozenset({"browser", "e2e", "integration"})
 _KAFKA_FIXTURES = frozenset({"kafka_server", "kafka_bootstrap", "restartable_kafka"})
@@ -69,6 +72,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _KAFKA_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)
     items.sort(key=lambda item: longest_first(item.path))
+
+
+def pytest_collection_finish() -> None:
+    """Leave out of each later walk of the garbage collector what imports and the collection have left, for it stays."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """End without a walk over all that has gathered."""
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -229,6 +229,8 @@ class Renderer:
             # What is not there is named by the detail; the general text would contradict that of a report to come.
             text=text if status != 404 or detail is None else "",
             detail=detail,
+            was_sent=request.method == "POST" and status >= 500,
+            **({"refresh_s": 5} if status == 503 and request.method == "GET" else {}),
         )
         if status == 503:
             response.headers["Retry-After"] = "5"

@@ -241,6 +241,9 @@ SWEDISH: Final[Mapping[str, str]] = {
         "det sedan igen här."
     ),
     "Nothing was changed. Sign in again and repeat it.": "Inget ändrades. Logga in igen och gör om det.",
+    "What you sent was not done. Load this page again to send it once more.": (
+        "Det du skickade utfördes inte. Ladda om sidan för att skicka det en gång till."
+    ),
     "Send it again": "Skicka igen",
     "Draining stopped: {count} messages still wait.": "Tömningen stannade: {count} meddelanden väntar fortfarande.",
     "Essays per phase": "Texter per fas",

@@ -118,3 +118,21 @@ def test_odd_names_stay_in_their_place(live: Live, browser: Browser, name: str) 
             row.get_by_role("link").click()
             expect(page.locator("h1")).to_have_text(name)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_page_that_fails_asks_again_at_an_even_pace(live: Live, browser: Browser) -> None:
+    with signed_in(browser, live.api.url, OPERATOR, "operator") as (context, page):
+        page.clock.install(time=0)
+        page.goto("/operator")
+        page.clock.pause_at(1_000_000)
+        asked: list[str] = []
+        page.on(
+            "request",
+            lambda request: asked.append(request.url) if request.url.endswith("/operator") else None,
+        )
+        context.set_offline(True)
+        for _ in range(160):  # 40 s of the page's clock
+            page.clock.run_for(250)
+            page.evaluate("fetch('/healthz').catch(() => null)")  # by then what was asked for has failed too
+        context.set_offline(False)
+    assert 10 < len(asked) <= 21  # each 2 s

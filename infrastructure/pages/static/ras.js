@@ -11,6 +11,7 @@
   let lastId = body.dataset.liveId;
   let loading = false;
   let again = false;
+  let next = null;
   let wait = 1000;
   let giveUp = null;
   const heartbeat = 1000 * Number(body.dataset.heartbeatS || 15);
@@ -59,6 +60,8 @@
       if (answer.redirected && new URL(answer.url).pathname === "/sign-in") { location.reload(); return; }
       if (answer.ok) {
         const page = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
+        // The page of a fault goes as soon as the page that was asked for is there.
+        if (document.getElementById("fault") && !page.getElementById("fault")) { location.reload(); return; }
         document.title = page.title;
         for (const region of document.querySelectorAll("[data-live]")) {
           const fresh = page.getElementById(region.id);
@@ -68,7 +71,10 @@
       failed = answer.status >= 500;
     } catch { failed = true; }
     loading = false;
-    if (again || failed) { again = false; setTimeout(refresh, failed ? 3000 : 250); }
+    if (!again && !failed) return;
+    again = false;
+    clearTimeout(next); // one try is to come, however many were asked for: a server that fails is not pressed
+    next = setTimeout(refresh, failed ? 3000 : 250);
   };
 
   const tell = (text) => {
