@@ -19,18 +19,15 @@ which is as old as the store, and leaves out whatever the out-topics show to hav
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import KafkaError
 
 from application.envelopes import OutgoingMessage, outgoing_messages
 from application.topics import OUTPUT_TOPICS, PUBLISHER_POSITION
-from infrastructure.errors import OperatorError
 from infrastructure.eventstore.log import NotificationLog
 from infrastructure.eventstore.publisher_position import PositionCopy
 from infrastructure.followers.follower import TransientSinkError
@@ -43,19 +40,18 @@ from infrastructure.publishing.parked_messages import (
     Refusals,
     complaint,
     divided,
-    from_marks,
     to_marks,
     too_many,
 )
 from infrastructure.publishing.position_topic import (
     PublishedPosition,
     PublisherPositionError,
-    check_memory,
-    check_resumable,
     read_position,
     restored,
 )
-from infrastructure.publishing.record_batches import MessageTooLargeError, RecordBatches
+from infrastructure.publishing.record_batches import MessageTooLargeError
+from infrastructure.publishing.starting_position import StartingPosition
+from infrastructure.publishing.transactional_producer import TransactionalProducer
 from infrastructure.role_status import RoleStatus
 from projections.recorded import Recorded
 
@@ -64,7 +60,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_STOP_TIMEOUT_S: Final = 5.0
 _HEARTBEAT_S: Final = 10.0
 """How often an idle publisher writes its position again, to learn that it has been fenced."""
 
@@ -75,13 +70,6 @@ _PROBE_S: Final = 300.0
 
 _EVENTS_AT_A_TIME: Final = 100
 """How many events are made into messages before the event loop gets its turn."""
-
-_MESSAGES_AT_A_TIME: Final = 500
-"""How many records are put into batches before the event loop gets its turn."""
-
-
-class PublisherFencedError(OperatorError):
-    """Another publisher with the same transactional id has started: this one must end, not retry."""
 
 
 class KafkaSink:
@@ -106,13 +94,14 @@ class KafkaSink:
         self._copy = copy
         self._status = status
         self._timeout_s = timeout_s
-        self._resume_at = resume_at
-        self._after_restore = after_restore
-        self._sayings = AnnouncedIndex(bootstrap_servers, copy, log)
+        self._announced = AnnouncedIndex(bootstrap_servers, copy, log)
+        self._starting = StartingPosition(
+            log, copy, self._announced, status, resume_at=resume_at, after_restore=after_restore
+        )
         self._reached = 0
         self._mark: str | None = None
         self._tracer = tracer
-        self._producer: AIOKafkaProducer | None = None
+        self._producer = TransactionalProducer(bootstrap_servers, transactional_id, timeout_s=timeout_s)
         self._limits: dict[str, int] = {}
         self._refusals = Refusals(clients.compression())
         self._parked: Parked = ()
@@ -124,32 +113,20 @@ class KafkaSink:
 
         Raises PublisherPositionError when Kafka and PostgreSQL contradict each other.
         """
-        await self._discard_producer()
-        await self._may_take_over()
-        producer = clients.producer(
-            self._bootstrap_servers,
-            transactional_id=self._transactional_id,
-            compression_type=clients.compression(),
-            max_batch_size=256 * 1024,
-            max_request_size=16 * 1024 * 1024,
-            linger_ms=0,
-            transaction_timeout_ms=int((self._timeout_s + clients.REQUEST_TIMEOUT_S) * 1000),
-        )
+        await self._producer.discard()
+        await self._check_start()
         try:
             async with asyncio.timeout(self._timeout_s):
                 self._status.waits_for(f"Kafka, to take over as {self._transactional_id!r}")
-                await producer.start()
-                self._producer = producer
-                self._status.waits_for(f"Kafka, to read its position in {PUBLISHER_POSITION}")
-                found = await read_position(self._bootstrap_servers, self._transactional_id)
+                await self._producer.start()
+                found = await self._read_position()
         except (KafkaError, TimeoutError, OSError) as error:
-            self._producer = producer
-            await self._discard_producer()
+            await self._producer.discard()
             raise TransientSinkError(faults.sentence(error)) from error
         self._status.waits_for("Kafka, to learn the settings of the topics")
         await self._learn_limits()
         self._status.waits_for("the database, to compare its position")
-        self._reached = await self._checked(found)
+        self._reached, self._parked = await self._starting.after(found, self._move)
         [self._mark] = await self._copy.marks(self._reached)
         return self._reached
 
@@ -161,7 +138,7 @@ class KafkaSink:
                 await asyncio.sleep(0)  # the transaction before this one has its turn
             for recorded in events[start : start + _EVENTS_AT_A_TIME]:
                 outgoing = outgoing_messages(recorded.event)
-                not_yet_announced = self._sayings.not_yet_announced(outgoing)
+                not_yet_announced = self._announced.not_yet_announced(outgoing)
                 if not not_yet_announced:
                     _log.info("publisher.said_before_the_restore", position=recorded.notification_id)
                 prepared.append(
@@ -196,7 +173,7 @@ class KafkaSink:
 
     async def close(self) -> None:
         """End the producer and its connections."""
-        await self._discard_producer()
+        await self._producer.discard()
         await self._copy.close()
 
     async def _learn_limits(self) -> None:
@@ -244,32 +221,22 @@ class KafkaSink:
             await self._transact(traced, to, parked)
 
     async def _transact(self, messages: Sequence[OutgoingMessage], to: int, parked: Parked) -> None:
-        producer = self._producer
-        assert producer is not None, "position() comes first"
         mark = await self._continued(to)
-        compared_to = await self._sayings.compared_to(to)
+        position = PublishedPosition(to, mark, await self._announced.compared_to(to), parked)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await producer.begin_transaction()
-                position = PublishedPosition(to, mark, compared_to, parked)
-                await self._send(producer, messages, position)
-                await producer.commit_transaction()
-        except ProducerFenced as error:
-            await self._discard_producer()
-            raise PublisherFencedError(
-                f"Another publisher with the transactional id {self._transactional_id!r} has taken over. "
-                "This one ends; nothing is lost and nothing is sent twice."
-            ) from error
+            await self._producer.transact(
+                messages,
+                position.message(self._transactional_id),
+                self._limits,
+                # What was parked may be refused again, and then nothing else is there in vain.
+                position_last=len(parked) < len(self._parked),
+            )
         except MessageTooLargeError as error:
-            await self._discard_producer()
             if error.smaller_batches:  # many messages that fit one by one
                 self._limits[error.topic] = error.size // 2
             else:
                 self._refusals.note(error.largest, error.size)
             raise TransientSinkError(str(error)) from error
-        except (KafkaError, TimeoutError, OSError) as error:
-            await self._discard_producer()
-            raise TransientSinkError(faults.sentence(error, needs="WRITE")) from error
         self._written_at = monotonic()
         self._reached, self._mark = to, mark
         await self._copy.write(to)
@@ -285,108 +252,25 @@ class KafkaSink:
             raise PublisherPositionError(await restored(reached, self._copy, await self._log.head()))
         return mark
 
-    async def _send(
-        self,
-        producer: AIOKafkaProducer,
-        messages: Sequence[OutgoingMessage],
-        reached: PublishedPosition,
-    ) -> None:
-        """Send `messages` and the position with its mark; return when the broker has acknowledged all."""
-        records = RecordBatches(producer, self._limits)
-        for start in range(0, len(messages), _MESSAGES_AT_A_TIME):
-            if start:
-                await asyncio.sleep(0)  # full batches travel while the next are filled
-            await records.put(messages[start : start + _MESSAGES_AT_A_TIME])
-        if len(reached.parked) < len(self._parked):
-            await (
-                records.acknowledged()
-            )  # what was parked may be refused again, and nothing else is there in vain
-        await records.put_at(reached.message(self._transactional_id), 0)
-        await records.acknowledged()
-
-    async def _may_take_over(self) -> None:
-        """Refuse, or raise that a server is unavailable, before an older publisher that works is fenced.
-
-        It goes on meanwhile, so its copy is read before its position, and the end of the store last.
-        """
+    async def _check_start(self) -> None:
+        """Refuse, or raise that a server is unavailable, before an older publisher that works is fenced."""
         self._status.waits_for("the database, to read the copy of its position")
         copy = await self._copy.read()
-        self._status.waits_for(f"Kafka, to read its position in {PUBLISHER_POSITION}")
         try:
             async with asyncio.timeout(self._timeout_s):
-                found = await read_position(self._bootstrap_servers, self._transactional_id)
+                found = await self._read_position()
         except (KafkaError, TimeoutError, OSError) as error:
             raise TransientSinkError(faults.sentence(error, needs="READ")) from error
-        head = await self._log.head()
-        if self._resume_at is not None:
-            check_resumable(self._resume_at, head)
-            return
-        check_memory(found, copy)
-        if not self._after_restore and (complaint := await restored(found, self._copy, head)) is not None:
-            raise PublisherPositionError(complaint)
+        await self._starting.check(found, copy)
 
-    async def _checked(self, found: PublishedPosition | None) -> int:
-        head = await self._log.head()
-        if self._resume_at is not None:
-            return await self._resumed(found, self._resume_at, head)
-        position = found.position if found else 0
-        copy = await self._copy.read()
-        check_memory(found, copy)
-        if found is None:
-            return 0
-        self._parked = found.parked
-        if from_marks(await self._copy.parked()) != found.parked:
-            await self._copy.write_parked(to_marks(found.parked))
-        if self._after_restore:
-            return await self._gone_back(position, copy, head)
-        if (complaint := await restored(found, self._copy, head)) is not None:
-            raise PublisherPositionError(complaint)
-        if found.compared_to > position:
-            await self._compare(found.compared_to)
-        return position
+    async def _read_position(self) -> PublishedPosition | None:
+        self._status.waits_for(f"Kafka, to read its position in {PUBLISHER_POSITION}")
+        return await read_position(self._bootstrap_servers, self._transactional_id)
 
-    async def _resumed(self, found: PublishedPosition | None, resumed: int, head: int) -> int:
-        """Go on where a person says."""
-        check_resumable(resumed, head)
-        parked = from_marks(await self._copy.parked()) if found is None else found.parked
-        await self._write_anew(resumed, parked)
-        await self._copy.set_not_sent(OUTPUT_TOPICS, resumed)
-        self._resume_at = None
-        _log.warning("publisher.position_set", position=resumed, was=found and found.position)
-        return resumed
-
-    async def _gone_back(self, position: int, copy: int, head: int) -> int:
-        """Go back to the copy, which was restored with the store, and leave out what has been said since."""
-        await self._compare(max(position, head))
-        await self._write_anew(copy, from_marks(await self._copy.parked()))
-        self._after_restore = False
-        _log.warning("publisher.after_restore", position=copy, was=position, said=len(self._sayings))
-        return copy
-
-    async def _compare(self, until: int) -> None:
-        """Learn what has been said; a publisher that takes over before all is compared does so too."""
-        self._status.waits_for("Kafka, to read what was published before the restore")
-        try:
-            await self._sayings.learn(until)
-        except (KafkaError, OSError) as error:
-            raise TransientSinkError(faults.sentence(error)) from error
-
-    async def _write_anew(self, position: int, parked: Parked) -> None:
+    async def _move(self, position: int, parked: Parked) -> Parked:
         """Write a position that does not follow from the one before. What lies behind it is not parked."""
         self._mark = None
         kept = tuple(each for each in parked if each.notification_id <= position)
         await self._transact((), position, kept)
         await self._copy.write_parked(to_marks(kept))  # what it held may be of another day
-
-    async def _discard_producer(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        # stop() first sends what is buffered, for as long as that takes. Whatever is buffered here belongs
-        # to a transaction that nobody will commit, so the sending task is ended first.
-        sender_task = producer._sender.sender_task  # noqa: SLF001 - aiokafka has no way to drop a producer
-        if sender_task is not None:
-            sender_task.cancel()
-        with contextlib.suppress(KafkaError, TimeoutError, OSError, asyncio.InvalidStateError):
-            async with asyncio.timeout(_STOP_TIMEOUT_S):
-                await producer.stop()
+        return kept
