@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -18,6 +19,9 @@ def main() -> None:
         code, text = _told(error)
         sys.stderr.write(text)
         sys.exit(code)
+    finally:
+        # The interpreter would walk all that imports have left once more before it ends: 0.3 s of CPU for a role.
+        gc.freeze()
 
 
 def _run() -> int:

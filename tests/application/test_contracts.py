@@ -15,7 +15,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema_rs import Draft202012Validator
 from pydantic import ValidationError
 
 from application.contracts import enums, error_codes
@@ -39,7 +39,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     topic: json.loads((FOLDER / f"{topic}.schema.json").read_bytes()) for topic in INPUT_TOPICS
 }
 VALIDATORS = {
-    topic: Draft202012Validator(schema, format_checker=FormatChecker()) for topic, schema in SCHEMAS.items()
+    topic: Draft202012Validator(schema, validate_formats=True) for topic, schema in SCHEMAS.items()
 }
 MODELS: dict[str, type[wire.Envelope[Any]]] = {
     BATCH_ESSAYS_REGISTERED: wire.Envelope[wire.BatchEssaysRegistered],

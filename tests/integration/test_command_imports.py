@@ -160,6 +160,17 @@ def test_a_command_that_a_setting_stops_has_loaded_nothing_of_others(
     assert "is not set" in stopped.errors
 
 
+def test_a_command_ends_without_a_walk_over_all_that_it_has_loaded() -> None:
+    program = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 0))"
+    program += "; from infrastructure.cli.main import main; main()"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "--version"], capture_output=True, text=True, check=True, timeout=120
+    )
+
+    assert ended.stdout.splitlines()[1:] == ["True"]
+
+
 def test_the_health_of_a_role_loads_nothing_that_only_an_api_needs() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", "import infrastructure.roles.http_server, sys; print(*sys.modules)"],
