@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test-fast test fuzz conformance bench curves screenshots lock clean
+.PHONY: help setup demo lint check test-fast test fuzz conformance bench curves screenshots lock clean
 
 PYTHON ?= python3
 # Installs the locked packages; itself pinned here.
@@ -59,17 +59,18 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## Play a few hundred batches through embedded servers and check every result
 	$(BIN)/ras demo
 
-check: $(READY) ## Lint, formatting, types, import rules and the tests that need no server: under a minute
+lint: $(READY) ## Lint, formatting, types and import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	@$(MAKE) --no-print-directory test-fast
+
+check: lint test-fast ## Lint, and the tests that need no server: under a minute
 
 test-fast: $(READY) ## The tests that need no server that you would have to install, with fewer examples
 	$(BIN)/pytest -q -n 2 --dist worksteal --hypothesis-profile fast $(FAST_TESTS)
 
-test: check ## Everything in check, then all tests (RAS_TEST_REQUIRE=kafka: fail where there is no real broker)
+test: lint ## Lint, then all tests (RAS_TEST_REQUIRE=kafka: fail where there is no real broker)
 	$(BIN)/pytest -n auto $(PARALLEL)
 
 FUZZ ?= --messages 20000 --seed 1 --fields

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import jsonschema
+import jsonschema_rs
 import pytest
 
 from application.ports import intake_position
@@ -214,7 +214,7 @@ def test_the_teacher_is_notified_once_of_each_announcement(outcome: Outcome, bat
 )
 def test_every_record_keeps_the_contract(outcome: Outcome, topic: str) -> None:
     schema = json.loads((_SCHEMAS / f"{topic}.schema.json").read_bytes())
-    validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+    validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
     records = [r for of_batch in outcome.records.values() for r in of_batch if r.topic == topic]
     assert records
 
@@ -234,7 +234,7 @@ def test_the_api_tells_how_the_batch_and_each_essay_stand(outcome: Outcome, batc
     _, batch = _EXPECTED[batch_id]
     expected = dict(batch["rest"])
     status = outcome.statuses[batch_id]
-    jsonschema.Draft202012Validator(
+    jsonschema_rs.Draft202012Validator(
         json.loads((_SCHEMAS / "rest-batch-status.schema.json").read_bytes())
     ).validate(status)
 
