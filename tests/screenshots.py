@@ -10,6 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from playwright.sync_api import expect
+
+from application.topics import ESSAY_NLP_COMPLETED
 from infrastructure.kafka.topics import create_missing_topics
 from infrastructure.local.embedded_postgres import EmbeddedPostgres
 from tests.support.accounts import wait_until_settled
@@ -61,8 +64,12 @@ def main() -> None:
             done = small_batch("class-9b", essays=24, failed=2)
             whole = small_batch("class-8c", essays=12)
             begun = messages_of(small_batch("class-9a", essays=8))
+            analysed = messages_of(replace(small_batch("class-7a", essays=10, failed=1), analysed=True))
+            fifth = [n for n, each in enumerate(analysed) if each.topic == ESSAY_NLP_COMPLETED][5]
             topics = Topics(broker.bootstrap_servers)
-            topics.send([*messages_of(done), *begun[: len(begun) // 2], *messages_of(whole)])
+            topics.send(
+                [*messages_of(done), *begun[: len(begun) // 2], *messages_of(whole), *analysed[:fifth]]
+            )
             topics.send(
                 [replace(begun[0], value=b"{"), *judging_messages("4711", note="Closer to the text.")]
             )
@@ -91,6 +98,11 @@ def main() -> None:
                     color_scheme=scheme,
                     locale=locale,
                 ) as (_, page):
+                    page.goto("/operator/checks")
+                    page.locator('button[value="begin"]').click()
+                    expect(page.locator("#checks .badge.done, #checks .badge.failed").first).to_be_visible(
+                        timeout=120_000
+                    )
                     for name, path in _PAGES.items():
                         page.goto(path.format(**ids), timeout=120_000)
                         page.wait_for_load_state("load")

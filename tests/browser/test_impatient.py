@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.test_letters import OPERATOR, letter_of, shows
-from tests.support.browsing import signed_in, ticket_link
+from tests.support.browsing import no_serious_violation, signed_in, ticket_link
 from tests.support.english_text import english_in
 from tests.support.ingesting import messages_of, small_batch
 from tests.support.live import TEACHER, Live
@@ -28,7 +28,13 @@ def test_what_was_typed_outlives_the_session(
 ) -> None:
     letter = letter_of(live, f"session over {language} {has_scripts}")
     with signed_in(
-        browser, live.api.url, OPERATOR, "operator", locale=language, java_script_enabled=has_scripts
+        browser,
+        live.api.url,
+        OPERATOR,
+        "operator",
+        locale=language,
+        java_script_enabled=has_scripts,
+        bypass_csp=True,
     ) as (context, page):
         page.goto(letter.path)
         page.locator("textarea").fill(letter.meant.decode())
@@ -40,6 +46,8 @@ def test_what_was_typed_outlives_the_session(
             {"en": "You were signed out", "sv": "Du har loggats ut"}[language]
         )
         assert language == "en" or english_in(page.content()) == []
+        if has_scripts:
+            no_serious_violation(page)
         other = context.new_page()
         other.goto(ticket_link(live.api.url, OPERATOR, "operator"))
         other.close()
@@ -94,6 +102,39 @@ def test_two_presses_do_what_one_does(live: Live, browser: Browser) -> None:
         second = context.request.post("/operator/checks", form={"action": "begin"})
         assert second.ok
         assert second.url.endswith("/operator/checks")
+
+
+def test_after_signing_out_the_back_button_shows_nothing(live: Live, browser: Browser) -> None:
+    with signed_in(browser, live.api.url, TEACHER) as (_, page):
+        page.goto("/notifications")
+        page.get_by_role("button", name="Sign out").click()
+        expect(page).to_have_url(f"{live.api.url}/sign-in")
+        page.go_back()
+        expect(page).to_have_url(f"{live.api.url}/sign-in")
+        expect(page.locator("h1")).to_have_text("Sign in")
+
+
+def test_a_class_with_a_long_name_fits_wherever_it_is_shown(live: Live, browser: Browser) -> None:
+    script = replace(small_batch("long class"), class_id="a-class-with-a-name-that-nothing-breaks" * 6)
+    live.tell(messages_of(replace(script, user_id="teacher-0042")))
+    live.inbox()
+    for width in (320, 1100):
+        viewport = {"width": width, "height": 700}
+        with signed_in(browser, live.api.url, "teacher-0042", viewport=viewport) as (_, page):
+            for path in (
+                "/batches",
+                f"/batches/{script.batch_id}",
+                f"/essays/{script.essay_ids[0]}",
+                "/notifications",
+            ):
+                page.goto(path)
+                expect(page.get_by_text(script.class_id or "").last).to_be_attached()
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, (width, path)
+                beside = page.locator("main *").evaluate_all(
+                    "(all, width) => all.filter(each => each.getBoundingClientRect().right > width).length",
+                    width,
+                )
+                assert beside == 0, (width, path)
 
 
 @pytest.mark.parametrize("name", _ODD_NAMES.values(), ids=_ODD_NAMES.keys())
