@@ -27,12 +27,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from threading import Lock
 from typing import Final
 from uuid import uuid4
 
 from application.aggregates import AggregateCache, Streams, catch_up
 from application.deciding import Decided, IngestResult, Intake, decide, letter_ids, streams_of
+from application.intake_positions import IntakePosition, Partition, Ranges, intake_position, later, lowest
 from application.messages import IncomingMessage
 from application.ports import (
     Advance,
@@ -41,10 +43,10 @@ from application.ports import (
     StreamConflictError,
     UnstorableError,
     ingester_position,
-    intake_position,
 )
 from application.translate import Rejection
 from domain.dead_letters import Reason
+from domain.slices import ALL_SLICES, SliceRange
 
 Place = tuple[str, int, int]
 """Topic, partition and offset."""
@@ -64,6 +66,8 @@ class IngestMicroBatch:
         self._was_outrun = False
         self._position = ingester_position(str(uuid4()))
         self._written: int | None = None
+        self._slices = ALL_SLICES
+        self._ranges: dict[Partition, Ranges] = {}
 
     @property
     def cache(self) -> AggregateCache:
@@ -85,30 +89,54 @@ class IngestMicroBatch:
         self._cache.clear()
         self._written = None  # together with the cache, never alone: it vouches for what is in there
 
-    def skip(
-        self, topic: str, partition: int, expected: int, to: int, *, in_the_same_log: bool = False
+    def own(self, slices: SliceRange) -> None:
+        """Ingest messages of `slices` alone from here on. The caller reads the positions next, and hands in no others."""
+        self._slices = slices
+        self._ranges.clear()
+
+    def ranges(self, partitions: Sequence[Partition]) -> Mapping[Partition, Ranges]:
+        """Return where our slices stand in each topic-partition."""
+        with self._store.transaction() as transaction:
+            found = transaction.claim(partitions, self._slices)
+        self._ranges.update(found)
+        return found
+
+    def positions(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """Return the offset up to which all is ingested of each topic-partition, -1 where nothing was yet."""
+        return {partition: lowest(ranges) for partition, ranges in self.ranges(partitions).items()}
+
+    def is_where_it_was(self, partitions: Sequence[Partition]) -> bool:
+        """Whether the store has the positions that we know; if not, another owner moved one or it was restored."""
+        known = {partition: self._ranges.get(partition) for partition in partitions}
+        return self.ranges(partitions) == known
+
+    def skip(self, topic: str, partition: int, expected: int, to: int, *, another_log: bool = False) -> None:
+        """Move a position over offsets that Kafka has lost, or into another log. Raises StalePositionError."""
+        before = self._ranges_of((topic, partition), expected)
+        everywhere = another_log or to < expected
+        after = tuple(
+            IntakePosition(each.slices, to) if everywhere or each.offset < to else each for each in before
+        )
+        self._move({(topic, partition): (before, after)})
+
+    def pass_over(
+        self, seen: Mapping[Partition, tuple[int, str | None]], positions: dict[Partition, int]
     ) -> None:
-        """Move a position over offsets that hold no message. Raises StalePositionError.
+        """Move `positions` over offsets that hold no message of ours.
 
-        In the same log the mark of the last message before them stays.
+        `seen` says up to where, and the mark of the last message there if it is known.
+        Raises StalePositionError.
         """
-        name = intake_position(topic, partition)
-        with self._store.transaction() as transaction:
-            mark = transaction.marks([name]).get(name) if in_the_same_log else None
-            transaction.append([], [Advance(name, expected, to, mark)])
-
-    def positions(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Return the offset last ingested of each topic-partition, -1 where there was none yet."""
-        names = {intake_position(*partition): partition for partition in partitions}
-        with self._store.transaction() as transaction:
-            found = transaction.claim(list(names), start=-1)
-        return {names[name]: position for name, position in found.items()}
-
-    def marks(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
-        """Return the mark of the message last ingested from each topic-partition, where it is known."""
-        names = {intake_position(*partition): partition for partition in partitions}
-        with self._store.transaction() as transaction:
-            return {names[name]: mark for name, mark in transaction.marks(list(names)).items()}
+        changes: dict[Partition, tuple[Ranges, Ranges]] = {}
+        for partition, (to, mark) in seen.items():
+            before = self._ranges_of(partition, positions[partition])
+            after = tuple(
+                replace(each, offset=to, mark=later(mark, each.mark)) if each.offset < to else each
+                for each in before
+            )
+            changes[partition] = (before, after)
+        self._move(changes)
+        positions.update((partition, lowest(after)) for partition, (_, after) in changes.items())
 
     def take_in(
         self,
@@ -152,7 +180,7 @@ class IngestMicroBatch:
         written to one of the streams and UnstorableError if the store refuses an event: nothing was written then,
         and `take_in` can handle both. Raises StalePositionError, and the store's errors, as `take_in` does.
         """
-        moves, ends = _moves(last, positions, reached)
+        moves, after = self._moves(last, positions, reached)
         written = self._written
         if written is None:
             raise StreamConflictError("What was known of the store has been forgotten since.")
@@ -169,7 +197,7 @@ class IngestMicroBatch:
             raise
         self._cache.clear()  # what it holds is older now
         self._written = written + 1
-        positions.update(ends)
+        self._note(after, positions)
 
     def _take_in(
         self,
@@ -215,7 +243,7 @@ class IngestMicroBatch:
         exclusive: bool,
     ) -> IngestResult:
         last = {(intake.message.topic, intake.message.partition): intake.message for intake in intakes}
-        moves, ends = _moves(last, positions, reached)
+        moves, after = self._moves(last, positions, reached)
         with self._store.transaction() as transaction:
             written = transaction.enrol(self._position) if self._written is None else self._written
             moves.append(Advance(self._position, written, written + 1))
@@ -233,7 +261,7 @@ class IngestMicroBatch:
             transaction.count(taken.counts)
         self._cache.keep(aggregates)
         self._written = written + 1
-        positions.update(ends)
+        self._note(after, positions)
         return taken
 
     def _isolate(
@@ -254,19 +282,51 @@ class IngestMicroBatch:
         taken.add(self._take_in(intakes[half:], positions, reached))
         return taken
 
+    def _ranges_of(self, partition: Partition, position: int) -> Ranges:
+        """Return where our slices stand. The caller knows where the last of them does."""
+        known = self._ranges.get(partition)
+        if known is None:
+            return (IntakePosition(self._slices, position),)
+        last = lowest(known)
+        if last == position:
+            return known
+        return tuple(replace(each, offset=position) if each.offset == last else each for each in known)
 
-def _moves(
-    last: Mapping[tuple[str, int], IncomingMessage],
-    positions: Mapping[tuple[str, int], int],
-    reached: Mapping[Place, int],
-) -> tuple[list[Advance], dict[tuple[str, int], int]]:
-    """Return how the positions move behind the last message of each partition, and where they are then."""
-    ends = {
-        partition: reached.get((*partition, message.offset), message.offset)
-        for partition, message in last.items()
-    }
-    moves = [
-        Advance(intake_position(*partition), positions[partition], ends[partition], message.mark)
-        for partition, message in last.items()
+    def _moves(
+        self,
+        last: Mapping[Partition, IncomingMessage],
+        positions: Mapping[Partition, int],
+        reached: Mapping[Place, int],
+    ) -> tuple[list[Advance], dict[Partition, Ranges]]:
+        """Return how the positions move behind the last message of each partition, and where they are then."""
+        moves: list[Advance] = []
+        moved: dict[Partition, Ranges] = {}
+        for partition, message in last.items():
+            end = reached.get((*partition, message.offset), message.offset)
+            before = self._ranges_of(partition, positions[partition])
+            moved[partition] = tuple(
+                IntakePosition(each.slices, end, message.mark) if each.offset < end else each
+                for each in before
+            )
+            moves += _advances(partition, before, moved[partition])
+        return moves, moved
+
+    def _note(self, moved: Mapping[Partition, Ranges], positions: dict[Partition, int]) -> None:
+        self._ranges.update(moved)
+        positions.update((partition, lowest(ranges)) for partition, ranges in moved.items())
+
+    def _move(self, changes: Mapping[Partition, tuple[Ranges, Ranges]]) -> None:
+        """Move positions without any event."""
+        moves = [move for partition, change in changes.items() for move in _advances(partition, *change)]
+        if moves:
+            with self._store.transaction() as transaction:
+                transaction.append([], moves)
+        self._ranges.update((partition, after) for partition, (_, after) in changes.items())
+
+
+def _advances(partition: Partition, before: Ranges, after: Ranges) -> list[Advance]:
+    return [
+        Advance(intake_position(*partition, old.slices), old.offset, new.offset, new.mark)
+        for old, new in zip(before, after, strict=True)
+        if old.offset != new.offset
     ]
-    return moves, ends

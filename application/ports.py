@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from application.intake_positions import Partition, Ranges
 from domain.aggregate import DomainEvent
+from domain.slices import SliceRange
 
 
 class StalePositionError(Exception):
@@ -68,11 +70,11 @@ class StoreTransaction(Protocol):
         At most `most` of a stream: anyone who gets so many asks again for more. Streams without are left out.
         """
 
-    def claim(self, names: Sequence[str], *, start: int) -> Mapping[str, int]:
-        """Return the positions of `names`, those that never were set to `start` first."""
+    def claim(self, partitions: Sequence[Partition], slices: SliceRange) -> Mapping[Partition, Ranges]:
+        """Return the positions of `slices` in each partition, and make them positions of these slices alone.
 
-    def marks(self, names: Sequence[str]) -> Mapping[str, str]:
-        """Return the marks of the positions `names`, of those that have one."""
+        Where another owner held some of them, its positions are no longer there.
+        """
 
     def enrol(self, name: str) -> int:
         """Return the position `name` of an ingester, how many transactions it has made; a new one begins at 0.
@@ -98,11 +100,6 @@ class EventStorePort(Protocol):
 
     def transaction(self) -> AbstractContextManager[StoreTransaction]:
         """Run a block in one transaction: committed at its end, void if it raises."""
-
-
-def intake_position(topic: str, partition: int) -> str:
-    """Return the name of the position in a Kafka topic-partition: the offset last ingested."""
-    return f"intake/{topic}/{partition}"
 
 
 def ingester_position(ingester: str) -> str:

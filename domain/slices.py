@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
 SLICES: Final = 1024
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SliceRange:
+    """The slices from `first` to before `end`."""
+
+    first: int
+    end: int
+
+    def holds(self, number: int) -> bool:
+        """Whether the slice is one of these."""
+        return self.first <= number < self.end
+
+    def part(self, number: int, of: int) -> SliceRange:
+        """Return the part `number`, from 0, when these slices are divided into parts that are as good as equal."""
+        width = self.end - self.first
+        return SliceRange(self.first + width * number // of, self.first + width * (number + 1) // of)
+
+    def within(self, other: SliceRange) -> SliceRange | None:
+        """Return the slices that are also in `other`, None where there are none."""
+        first, end = max(self.first, other.first), min(self.end, other.end)
+        return SliceRange(first, end) if first < end else None
+
+
+ALL_SLICES: Final = SliceRange(0, SLICES)
 
 
 def slice_of(batch_id: str) -> int:

@@ -27,7 +27,7 @@ from domain.dead_letters import (
 )
 from domain.inbox import NotificationRead
 from infrastructure.eventstore.event_registry import EVENT_CLASSES, event_codec
-from infrastructure.eventstore.positions import joined
+from infrastructure.eventstore.positions import FURTHEST_INTAKE
 
 _OUR_OWN: Final = (
     *NOTIFIED_EVENTS,
@@ -114,12 +114,16 @@ _TWICE: Final = (
     ) t JOIN ras.stored_events e ON e.notification_id = t.latest
 """
 )
-_INTAKE_POSITION: Final = joined("'intake/' || told.topic || '/' || told.partition")
+_FURTHEST: Final = (
+    f"LEFT JOIN ({FURTHEST_INTAKE}) p ON p.name = 'intake/' || told.topic || '/' || told.partition".replace(
+        "%", "%%"
+    )
+)
 _BEYOND: Final = (
     MESSAGES
     + f"""
     SELECT originator_id, originator_version, told.topic, told.partition, told."offset"
-    FROM told {_INTAKE_POSITION}
+    FROM told {_FURTHEST}
     WHERE log = last_log AND (last_log = 0 OR NOT afterwards) AND told."offset" > coalesce(p.position, -1) LIMIT 1001
 """
 )

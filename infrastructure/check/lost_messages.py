@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 
 from application.conservation import Finding
 from infrastructure.check.intake import MESSAGES, Counted, Counts, parameters_of
-from infrastructure.eventstore.positions import position_of
+from infrastructure.eventstore.positions import all_ingested_of
 
 _MOST_NAMED: Final = 20
 _COUNTED: Final = (
@@ -25,7 +25,7 @@ _COUNTED: Final = (
 _WITHOUT_EVENT: Final = (
     MESSAGES
     + f"""
-    SELECT here FROM generate_series(0, {position_of("%(name)s")}) AS here
+    SELECT here FROM generate_series(0, {all_ingested_of("%(name)s")}) AS here
     WHERE NOT EXISTS (SELECT FROM told t
             WHERE t.topic = %(topic)s AND t.partition = %(partition)s AND t."offset" = here)
         AND NOT EXISTS (SELECT FROM ras.log_beginnings WHERE name = %(name)s)

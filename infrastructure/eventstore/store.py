@@ -12,8 +12,8 @@ Theory of operation. A transaction that writes takes three things, always in thi
 3. The rows. Notification ids are given out here, under the lock, so ids are committed in their order. An insert
    before the lock would have an id that a later one may overtake.
 
-`claim` and `enrol` insert positions before the lock, but never wait for a writer of the log: what they insert is
-theirs alone, or is there already.
+`claim` takes the lock, too, before it divides or joins positions. `enrol` inserts one before the lock, but never waits
+for a writer of the log: what it inserts is its ingester's alone, or is there already.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ from eventsourcing.postgres import PostgresDatastore
 from psycopg import Cursor
 from psycopg.errors import DataError, ProgramLimitExceeded, UniqueViolation
 
+from application.intake_positions import Partition, Ranges
 from application.ports import Advance, IntakeCounts, StreamConflictError, UnreadableEvents, UnstorableError
 from domain.aggregate import DomainEvent
+from domain.slices import SliceRange
 from infrastructure.eventstore.codec import EventCodec, UndecodableEventError
-from infrastructure.eventstore.positions import advance, claim, enrol, marks
+from infrastructure.eventstore.positions import advance, claim, enrol
 from infrastructure.eventstore.recorder import EventRecorder
 
 TRANSIENT_ERRORS = (OperationalError, InterfaceError, InternalError)
@@ -71,13 +73,9 @@ class Transaction:
             stored.setdefault(str(event.originator_id), []).append(event)
         return {stream_id: self._decoded(events) for stream_id, events in stored.items()}
 
-    def claim(self, names: Sequence[str], *, start: int) -> Mapping[str, int]:
-        """Return positions, new ones set to `start`."""
-        return claim(self._cursor, names, start=start)
-
-    def marks(self, names: Sequence[str]) -> Mapping[str, str]:
-        """Return the marks of positions that have one."""
-        return marks(self._cursor, names)
+    def claim(self, partitions: Sequence[Partition], slices: SliceRange) -> Mapping[Partition, Ranges]:
+        """Return the positions of `slices`, made positions of these slices alone."""
+        return claim(self._cursor, partitions, slices, lock=self.lock)
 
     def enrol(self, name: str) -> int:
         """Return an ingester's own position, 0 for a new one."""

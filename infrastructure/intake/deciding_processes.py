@@ -32,6 +32,7 @@ import structlog
 from application.aggregates import AggregateCache
 from application.deciding import DecideAhead, Decided, PutAside, add_counts
 from application.ports import IntakeCounts, UnstorableError
+from domain.slices import ALL_SLICES, SliceRange
 from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.store import EventStore
 from infrastructure.gc_pacing import GcPacer
@@ -89,6 +90,12 @@ class DecidingProcesses:
         self._asked = 0
         self._recorded = 0
         self._lock = threading.Lock()
+        self._slices = ALL_SLICES
+
+    def own(self, slices: SliceRange) -> None:
+        """Divide what is of `slices` from here on; all that was decided and not recorded is void."""
+        self._slices = slices
+        self.forget()
 
     @property
     def are_ready(self) -> bool:
@@ -107,7 +114,7 @@ class DecidingProcesses:
 
     def ask(self, records: Sequence[Raw]) -> Ticket | None:
         """Let them decide on `records`, which follow those of the last ticket; None where they have ended."""
-        divided = shares(records, self._number)
+        divided = shares(records, self._number, self._slices)
         try:
             with self._lock:
                 if not self._pools:

@@ -1,9 +1,10 @@
 """The ingester's loop: from Kafka to the use case, with positions that PostgreSQL owns.
 
-Theory of operation. The group protocol only says which partitions are ours. Where we are in them stands
-in PostgreSQL, in the same transaction as the events; on every assignment the consumer seeks there. What
+Theory of operation. The group protocol only says which slices of all batches are ours: each ingester reads all
+partitions and leaves to the others what is of their slices (`slice_assignor.py`, `own_messages.py`). Where we are
+stands in PostgreSQL, in the same transaction as the events; on every assignment the consumer seeks there. What
 is committed to Kafka is late and only for tools that show lag: Kafka forgets it, and nothing here reads
-it. When a partition moves to another ingester while we still work on its messages, one of the two finds
+it. When slices move to another ingester while we still work on their messages, one of the two finds
 the position moved under it, drops what it holds, reads the positions again and seeks.
 
 A micro-batch is whatever has arrived since the last one, up to a bound in messages and bytes: one
@@ -32,6 +33,7 @@ from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionE
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from application.ingest import IngestMicroBatch, Place
+from application.intake_positions import Partition
 from application.ports import StalePositionError
 from application.topics import INPUT_TOPICS
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
@@ -42,6 +44,8 @@ from infrastructure.intake.incoming import raw
 from infrastructure.intake.log_identity import LogIdentity
 from infrastructure.intake.metrics import IntakeMeter
 from infrastructure.intake.micro_batches import micro_batches
+from infrastructure.intake.own_messages import OwnMessages
+from infrastructure.intake.slice_assignor import SliceAssignor
 from infrastructure.intake.time_order import TimeOrder
 from infrastructure.intake.writing import BACKLOG_MESSAGES, MicroBatchWriter, Portion, Written
 from infrastructure.kafka import clients, faults
@@ -64,7 +68,6 @@ _THREADS: Final = 2
 """One translates, one is in the database. More would not work more, but each keeps memory of its own."""
 _LOOK_INTERVAL_S: Final = 2.0
 """How often an ingester to which nothing comes looks whether the store is still where it left it."""
-Partition = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,7 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._fault: Exception | None = None
         self._looked_at = 0.0
         self._collector = GcPacer()
+        self._assignor = SliceAssignor()
         self._consumer = clients.consumer(
             bootstrap_servers,
             group_id=settings.consumer_group,
@@ -118,8 +122,12 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             max_partition_fetch_bytes=min(settings.batch_max_bytes, _PARTITION_BYTES),
             fetch_max_wait_ms=_POLL_TIMEOUT_MS,
             metadata_max_age_ms=5_000,
+            partition_assignment_strategy=(self._assignor,),
         )
-        self._order = TimeOrder(self._consumer, read_ahead_bytes=settings.batch_max_bytes)
+        self._own = OwnMessages()
+        self._order = TimeOrder(
+            self._consumer, read_ahead_bytes=settings.batch_max_bytes, among=self._own.among
+        )
         self._vigil = DisruptionDetector(self._consumer)
         self._same_log = LogIdentity(self._consumer, use_case, accept_gaps=settings.accept_offset_gaps)
 
@@ -258,11 +266,11 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         async with self._at_work:  # so what was fetched before is in the database
             known = dict(self._positions)
             try:
-                if not busy and await self._stored(list(known)) != known:
+                if not busy and not await self._is_where_it_was(list(known)):
                     # It was restored and has lost what nobody is going to send again: go back as it has.
                     await self._seek_to_stored(list(known))
                 elif epoch == self._epoch:
-                    await self._move_over_markers(busy)
+                    await self._pass_over(busy)
             except TRANSIENT_ERRORS as error:
                 await self._wait_out(database_faults.sentence(error))
             except StalePositionError:
@@ -270,23 +278,24 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             else:
                 self._backoff.reset()
 
-    async def _stored(self, partitions: list[Partition]) -> Mapping[Partition, int]:
+    async def _is_where_it_was(self, partitions: list[Partition]) -> bool:
         with self._status.step():
-            return await asyncio.to_thread(self._use_case.positions, partitions)
+            return await asyncio.to_thread(self._use_case.is_where_it_was, partitions)
 
-    async def _move_over_markers(self, busy: Collection[TopicPartition]) -> None:
-        """Note that nothing lies between a position and the consumer's, in partitions with nothing on its way.
+    async def _pass_over(self, busy: Collection[TopicPartition]) -> None:
+        """Note that nothing for us lies between a position and the consumer's, in partitions with nothing on its way.
 
-        Markers of transactions, aborted messages and what compaction removed take up offsets. They may expire
-        unseen, and must then not look like lost messages.
+        What is of others' slices, markers of transactions, aborted messages and what compaction removed take up offsets.
+        They may expire unseen, and must then not look like lost messages.
         """
-        for partition, position in list(self._positions.items()):
+        seen: dict[Partition, tuple[int, str | None]] = {}
+        for partition, position in self._positions.items():
             known = TopicPartition(*partition)
-            if known in busy or (last := await self._last_read(known)) <= position:
-                continue
+            if known not in busy and (last := await self._last_read(known)) > position:
+                seen[partition] = last, self._own.mark_up_to(partition, last)
+        if seen:
             with self._status.step():
-                await asyncio.to_thread(self._use_case.skip, *partition, position, last, in_the_same_log=True)
-            self._positions[partition] = last
+                await asyncio.to_thread(self._use_case.pass_over, seen, self._positions)
 
     async def _take_in(self, portion: Portion, reached: Mapping[Place, int]) -> bool:
         """Take in one micro-batch; False when that failed and the consumer has gone back to the stored positions."""
@@ -330,7 +339,9 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Seek to the stored positions; others may have written to our batches meanwhile."""
         async with self._at_work:
-            self._writer.forget()
+            self._own.own(self._assignor.slices)
+            self._writer.own(self._assignor.slices)
+            _log.info("ingest.slices", first=self._assignor.slices.first, end=self._assignor.slices.end)
             await self._seek_to_stored([(p.topic, p.partition) for p in assigned])
 
     async def _seek_to_stored(self, partitions: list[Partition]) -> None:
@@ -359,6 +370,10 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 with contextlib.suppress(IllegalStateError):  # no longer ours: the next assignment seeks
                     self._consumer.seek(TopicPartition(topic, partition), place.read_from)
             self._order.forget()
+            self._own.seek(
+                {partition: place.ranges for partition, place in places.items()},
+                {partition: place.read_from for partition, place in places.items() if place.awaits},
+            )
             return
 
     def _note_if_older(self, topic: str, partition: int, stored: int) -> None:

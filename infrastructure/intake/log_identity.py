@@ -21,12 +21,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from application.ingest import IngestMicroBatch
+from application.intake_positions import Partition, Ranges, lowest
 from infrastructure.errors import OperatorError
 from infrastructure.intake.incoming import incoming, raw
 
 _log = structlog.get_logger(__name__)
-
-Partition = tuple[str, int]
 
 MESSAGES_GONE: Final = "are gone from Kafka"
 """What is said of messages that Kafka has dropped before they were ingested."""
@@ -42,10 +41,15 @@ class OffsetGapError(OperatorError):
 
 
 class Place(NamedTuple):
-    """Where a partition is: the offset last ingested, and the offset to read from: the message last ingested, or behind it."""
+    """Where a partition is: up to which offset all is ingested, where each range of slices stands, and the offset to read from.
+
+    That is the message last seen there (`awaits` then), or the one behind it.
+    """
 
     position: int
+    ranges: Ranges
     read_from: int
+    awaits: bool = False
 
 
 class LogIdentity:
@@ -65,25 +69,25 @@ class LogIdentity:
         Raises OffsetGapError, StalePositionError if another owner moves a position meanwhile, and the errors
         of either server when it is unavailable.
         """
-        stored = await asyncio.to_thread(self._use_case.positions, partitions)
-        marks = await asyncio.to_thread(self._use_case.marks, partitions)
+        stored = await asyncio.to_thread(self._use_case.ranges, partitions)
         asked = [TopicPartition(*partition) for partition in stored]
         first = await self._consumer.beginning_offsets(asked)
         end = await self._consumer.end_offsets(asked)
         places: dict[Partition, Place] = {}
-        for partition, position in stored.items():
+        for partition, ranges in stored.items():
             known = TopicPartition(*partition)
-            if (to := await self._moved(partition, position, first[known], end[known])) != position:
-                places[partition] = Place(to, to + 1)
+            if await self._is_moved(partition, ranges, first[known], end[known]):
+                ranges = (await asyncio.to_thread(self._use_case.ranges, [partition]))[partition]
+                places[partition] = Place(lowest(ranges), ranges, lowest(ranges) + 1)
                 continue
-            mark = marks.get(partition)
-            marked = -1 if mark is None else int(mark.partition("/")[0])
-            if mark is not None and first[known] <= marked <= position:
-                self._awaited[partition] = mark
-                places[partition] = Place(position, marked)
+            last = min(ranges, key=lambda each: each.offset)
+            marked = -1 if last.mark is None else int(last.mark.partition("/")[0])
+            if last.mark is not None and first[known] <= marked <= last.offset:
+                self._awaited[partition] = last.mark
+                places[partition] = Place(last.offset, ranges, marked, awaits=True)
             else:
                 self._awaited.pop(partition, None)
-                places[partition] = Place(position, position + 1)
+                places[partition] = Place(last.offset, ranges, last.offset + 1)
         return places
 
     def is_different_log(self, fetched: Mapping[TopicPartition, list[ConsumerRecord]]) -> bool:
@@ -110,24 +114,25 @@ class LogIdentity:
             self._first_seen.pop(partition, None)
             self._other_logs.discard(partition)
 
-    async def _moved(self, partition: Partition, position: int, first: int, end: int) -> int:
-        """Return where the position is in the log that Kafka has; raise OffsetGapError if it is in none."""
-        wanted = position + 1
+    async def _is_moved(self, partition: Partition, ranges: Ranges, first: int, end: int) -> bool:
+        """Whether positions had to move into the log that Kafka has; raise OffsetGapError if they are in none."""
+        position, furthest = lowest(ranges), max(each.offset for each in ranges)
         another = partition in self._other_logs
         self._other_logs.discard(partition)
-        if first <= wanted <= end and not another:
+        if first <= position + 1 and furthest < end and not another:
             self._first_seen.setdefault(partition, first)
-            return position
-        if position == -1 and self._first_seen.setdefault(partition, first) >= first:
+            return False
+        if position == -1 and furthest < end and self._first_seen.setdefault(partition, first) >= first:
             # Nobody has read it yet: what retention took before was never ours.
             await asyncio.to_thread(self._use_case.skip, *partition, -1, first - 1)
-            return first - 1
+            return True
         if another:
             what = _ANOTHER.format(position=position)
-        elif wanted < first:
-            what = f"offsets {wanted} to {first - 1} {MESSAGES_GONE}"
+        elif furthest < end:
+            what = f"offsets {position + 1} to {first - 1} {MESSAGES_GONE}"
         else:
-            what = f"Kafka ends at offset {end - 1}, before the stored position {position}"
+            another = True
+            what = f"Kafka ends at offset {end - 1}, before the stored position {furthest}"
         topic, number = partition
         if not self._accept_gaps:
             raise OffsetGapError(
@@ -135,6 +140,6 @@ class LogIdentity:
                 "start with RAS_ACCEPT_OFFSET_GAPS=true to go on from what Kafka has."
             )
         _log.warning("ingest.gap_accepted", topic=topic, partition=number, detail=what)
-        to = first - 1  # a topic that was recreated is read from its beginning
-        await asyncio.to_thread(self._use_case.skip, topic, number, position, to)
-        return to
+        # A topic that was recreated is read from its beginning.
+        await asyncio.to_thread(self._use_case.skip, topic, number, position, first - 1, another_log=another)
+        return True

@@ -1,8 +1,9 @@
 """Divides the records of a micro-batch among processes, so that those of one batch go to the same one.
 
 Only the id is read here. Where a message has none, or names another batch than those before it of the same judging
-job, two processes decide on one stream. The store then refuses the second decision, and the ingester does it again
-by itself: that costs time, and nothing else.
+job, two processes (or two ingesters) decide on one stream. The store then refuses the second decision, and the ingester
+does it again by itself: that costs time, and nothing else. But which id is read must never change: an ingester leaves
+to others what is not of its slices (`own_messages.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from domain.slices import SLICES, slice_of
+from domain.slices import ALL_SLICES, SliceRange, slice_of
 from infrastructure.intake.incoming import Raw
 
 
@@ -47,11 +48,12 @@ def owner_of(value: bytes | None) -> str:
     return data.essay_id or data.entity_id or ""
 
 
-def shares(records: Sequence[Raw], number: int) -> list[list[Raw]]:
-    """Divide `records` into `number` shares by the slices of their batches; the order within each stays."""
+def shares(records: Sequence[Raw], number: int, slices: SliceRange = ALL_SLICES) -> list[list[Raw]]:
+    """Divide `records` of `slices` into `number` shares by the slices of their batches; the order within each stays."""
     if number == 1:
         return [list(records)]
     divided: list[list[Raw]] = [[] for _ in range(number)]
+    width = slices.end - slices.first
     for record in records:
-        divided[slice_of(owner_of(record[5])) * number // SLICES].append(record)
+        divided[(slice_of(owner_of(record[5])) - slices.first) * number // width].append(record)
     return divided

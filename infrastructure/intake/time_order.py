@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from heapq import merge
 from itertools import islice
 from math import ceil
@@ -93,14 +93,16 @@ class HeldRecords:
         """Return about how much memory the partition's records take."""
         return self._bytes[partition]
 
-    def add(self, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
-        """Hold the partition's next records, at least one."""
+    def add(
+        self, partition: TopicPartition, records: Sequence[ConsumerRecord], own: Sequence[ConsumerRecord]
+    ) -> None:
+        """Hold those that are `own` of the partition's next records, which are at least one."""
         known = self._newest.get(partition, _EARLIEST) if partition in self._held else _EARLIEST
-        moments = [moment_of(record) for record in records]
-        newest = max((*moments, known))
+        newest = max(max(map(moment_of, records)), known)
         self._newest[partition] = _LATEST if newest <= _AT_ONCE else newest
-        self._held.setdefault(partition, deque()).extend(zip(moments, records, strict=True))
-        self._bytes[partition] += sum(map(_size, records))
+        if own:
+            self._held.setdefault(partition, deque()).extend((moment_of(record), record) for record in own)
+            self._bytes[partition] += sum(map(_size, own))
 
     def release(self, most: int, *, behind: Collection[TopicPartition]) -> Records:
         """Hand out up to `most` records, each partition's in order; none that a later one of `behind` could precede.
@@ -124,10 +126,22 @@ class HeldRecords:
 
 
 class TimeOrder:
-    """Reads from a consumer for one task. `read_ahead_bytes` bounds about what is held of all partitions together."""
+    """Reads from a consumer for one task. `read_ahead_bytes` bounds about what is held of all partitions together.
 
-    def __init__(self, consumer: AIOKafkaConsumer, *, read_ahead_bytes: int) -> None:
+    `among` says which of a partition's records are handed out at all.
+    """
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        *,
+        read_ahead_bytes: int,
+        among: Callable[[TopicPartition, list[ConsumerRecord]], list[ConsumerRecord]] = lambda _, records: (
+            records
+        ),
+    ) -> None:
         self._consumer = consumer
+        self._among = among
         self._read_ahead_bytes = read_ahead_bytes
         self._held = HeldRecords()
         self._patience_s = _LONGEST_WAIT_S
@@ -167,12 +181,15 @@ class TimeOrder:
                 self._fault, fetched = error, {}
             if seeks != self._seeks:
                 return fetched
+            more = False
             for partition, records in fetched.items():
-                self._held.add(partition, records)
+                own = self._among(partition, records)
+                self._held.add(partition, records, own)
+                more = more or bool(own)
             if waits:
                 self._patience_s = max(0.0, self._patience_s - (monotonic() - begun))
             behind = self._behind()
-            if fetched and behind:
+            if more and behind:
                 timeout = 0
                 await asyncio.sleep(0)  # the client may have more at hand; unpacking all of it takes a while
                 continue

@@ -18,6 +18,7 @@ from typing import Final
 from application.deciding import IngestResult, Intake
 from application.ingest import IngestMicroBatch, Place
 from application.ports import StreamConflictError, UnstorableError
+from domain.slices import SliceRange
 from infrastructure.eventstore.store import TRANSIENT_ERRORS
 from infrastructure.intake.deciding_processes import DecidingProcesses, Ticket
 from infrastructure.intake.incoming import Raw, incoming, translated
@@ -71,6 +72,13 @@ class MicroBatchWriter:
         self.cached = 0
         self.hits = 0
         self.misses = 0
+
+    def own(self, slices: SliceRange) -> None:
+        """Write what is of `slices` from here on, and forget what is known: others may have written to these streams."""
+        self._use_case.forget()
+        self._use_case.own(slices)
+        if self._deciding is not None:
+            self._deciding.own(slices)
 
     def note_fetched(self, messages: int) -> None:
         """Note how many messages came at once."""

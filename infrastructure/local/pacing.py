@@ -17,7 +17,7 @@ from typing import Final
 
 import psycopg
 
-from application.ports import intake_position
+from application.intake_positions import intake_position
 from application.topics import INPUT_TOPICS
 from infrastructure.errors import OperatorError
 from infrastructure.eventstore.publisher_position import PositionCopy

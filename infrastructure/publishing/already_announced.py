@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 
 from application.envelopes import OutgoingMessage
-from application.ports import intake_position
+from application.intake_positions import intake_position
 from application.restore import announcement_digest, with_unused_id
 from application.topics import (
     BATCH_ASSESSMENT_COMPLETED,

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pytest
 from eventsourcing.persistence import StoredEvent
 
+from application.intake_positions import IntakePosition, Partition, Ranges, intake_position, lowest
 from application.ports import (
     Advance,
     EventStorePort,
@@ -22,11 +23,15 @@ from application.ports import (
 )
 from domain.aggregate import DomainEvent
 from domain.batch import BatchAggregate, batch_stream_id
+from domain.slices import ALL_SLICES, SliceRange
 from infrastructure.eventstore.event_registry import event_codec
 from tests.support.fake_store import random_text
 from tests.support.given import Message, play, registered, slot_assigned, spellcheck_failed, spellchecked
 
-PLACE = "intake/some-topic/0"
+PARTITION = ("some-topic", 0)
+PLACE = intake_position(*PARTITION)
+OTHER = ("other", 0)
+HALF, REST = ALL_SLICES.part(0, 2), ALL_SLICES.part(1, 2)
 
 
 class StoreUnderTest(Protocol):
@@ -56,16 +61,17 @@ def append(store: EventStorePort, events: Iterable[DomainEvent], *moves: Advance
         transaction.append(list(events), list(moves))
 
 
-def position(store: EventStorePort, name: str = PLACE) -> int:
+def ranges(
+    store: EventStorePort, partition: Partition = PARTITION, slices: SliceRange = ALL_SLICES
+) -> Ranges:
+    """Claim `slices` of one partition, and return where they stand."""
+    with store.transaction() as transaction:
+        return transaction.claim([partition], slices)[partition]
+
+
+def position(store: EventStorePort, partition: Partition = PARTITION) -> int:
     """Return one position, -1 where there is none."""
-    with store.transaction() as transaction:
-        return transaction.claim([name], start=-1)[name]
-
-
-def marks(store: EventStorePort, *names: str) -> Mapping[str, str]:
-    """Return the marks of positions."""
-    with store.transaction() as transaction:
-        return transaction.marks(names)
+    return lowest(ranges(store, partition))
 
 
 def loaded(store: EventStorePort, *stream_ids: str) -> Mapping[str, list[DomainEvent] | UnreadableEvents]:
@@ -81,7 +87,7 @@ class CrashError(Exception):
 def crash(store: EventStorePort, *moves: Advance) -> None:
     """Do all that a transaction can do, and end before it is committed."""
     with store.transaction() as transaction:
-        transaction.claim(["other"], start=5)
+        transaction.claim([OTHER], ALL_SLICES)
         transaction.append(recorded_by(registered("e1"), batch_id="lost"), moves)
         transaction.count({("some-topic", 0): IntakeCounts(taken_in=1, recorded=1)})
         raise CrashError
@@ -159,9 +165,10 @@ class EventStoreContract:
 
     def test_a_new_position_begins_at_the_start_and_stays(self, subject: StoreUnderTest) -> None:
         with subject.store.transaction() as transaction:
-            assert transaction.claim([PLACE, "other"], start=-1) == {PLACE: -1, "other": -1}
-        with subject.store.transaction() as transaction:
-            assert transaction.claim([PLACE], start=7) == {PLACE: -1}
+            new = (IntakePosition(ALL_SLICES, -1),)
+            assert transaction.claim([PARTITION, OTHER], ALL_SLICES) == {PARTITION: new, OTHER: new}
+        append(subject.store, [], Advance(PLACE, -1, 7))
+        assert (position(subject.store), position(subject.store, OTHER)) == (7, -1)
 
     def test_events_and_positions_move_together(self, subject: StoreUnderTest) -> None:
         position(subject.store)
@@ -178,7 +185,7 @@ class EventStoreContract:
         assert subject.log() == []
         assert subject.counts() == {}
         assert position(subject.store) == -1
-        assert position(subject.store, "other") == -1
+        assert position(subject.store, OTHER) == -1
 
     def test_what_was_rolled_back_leaves_a_gap_in_the_log(self, subject: StoreUnderTest) -> None:
         with pytest.raises(CrashError):
@@ -215,14 +222,62 @@ class EventStoreContract:
     def test_a_mark_goes_with_its_position(self, subject: StoreUnderTest) -> None:
         position(subject.store)
         append(subject.store, [], Advance(PLACE, -1, 10, "10/one"))
-        assert marks(subject.store, PLACE, "never-claimed") == {PLACE: "10/one"}
+        assert ranges(subject.store) == (IntakePosition(ALL_SLICES, 10, "10/one"),)
 
         with pytest.raises(StalePositionError):
             append(subject.store, [], Advance(PLACE, -1, 12, "12/another"))
-        assert marks(subject.store, PLACE) == {PLACE: "10/one"}
+        assert ranges(subject.store) == (IntakePosition(ALL_SLICES, 10, "10/one"),)
 
         append(subject.store, [], Advance(PLACE, 10, 20))
-        assert marks(subject.store, PLACE) == {}
+        assert ranges(subject.store) == (IntakePosition(ALL_SLICES, 20),)
+
+    def test_slices_of_one_partition_are_divided_move_apart_and_are_joined(
+        self, subject: StoreUnderTest
+    ) -> None:
+        position(subject.store)
+        append(subject.store, [], Advance(PLACE, -1, 10, "10/one"))
+        half, rest = intake_position(*PARTITION, HALF), intake_position(*PARTITION, REST)
+
+        assert ranges(subject.store, slices=HALF) == (IntakePosition(HALF, 10, "10/one"),)
+        assert ranges(subject.store, slices=REST) == (IntakePosition(REST, 10, "10/one"),)
+        with pytest.raises(StalePositionError, match=f"{PLACE} is gone"):
+            append(subject.store, [], Advance(PLACE, 10, 11))
+        append(subject.store, [], Advance(half, 10, 14, "13/two"))
+        assert ranges(subject.store) == (
+            IntakePosition(HALF, 14, "13/two"),
+            IntakePosition(REST, 10, "10/one"),
+        )
+        assert position(subject.store) == 10
+        append(subject.store, [], Advance(rest, 10, 14, "11/three"))
+        assert ranges(subject.store) == (IntakePosition(ALL_SLICES, 14, "13/two"),)
+        append(subject.store, [], Advance(PLACE, 14, 15))
+
+    def test_slices_are_divided_anywhere_and_none_is_lost(self, subject: StoreUnderTest) -> None:
+        for number in range(5):
+            [part] = ranges(subject.store, slices=ALL_SLICES.part(number, 5))
+            append(
+                subject.store,
+                [],
+                Advance(intake_position(*PARTITION, part.slices), -1, number, f"{number}/x"),
+            )
+        middle = ranges(subject.store, slices=SliceRange(300, 700))
+
+        assert [(each.slices.first, each.slices.end, each.offset) for each in middle] == [
+            (300, 409, 1),
+            (409, 614, 2),
+            (614, 700, 3),
+        ]
+        assert [each.offset for each in ranges(subject.store)] == [0, 1, 2, 3, 4]  # joined again
+
+    def test_a_log_that_begins_anew_does_so_for_the_slices_of_all(self, subject: StoreUnderTest) -> None:
+        for slices in (HALF, REST):
+            ranges(subject.store, slices=slices)
+            append(subject.store, [], Advance(intake_position(*PARTITION, slices), -1, 10, "10/one"))
+        append(subject.store, [], Advance(intake_position(*PARTITION, HALF), 10, -1))
+
+        with pytest.raises(StalePositionError, match="is at -1, not 10"):
+            append(subject.store, [], Advance(intake_position(*PARTITION, REST), 10, 11))
+        assert ranges(subject.store) == (IntakePosition(ALL_SLICES, -1),)
 
     def test_an_ingester_enrols_once_and_moves_its_own_position(self, subject: StoreUnderTest) -> None:
         with subject.store.transaction() as transaction:
@@ -234,13 +289,14 @@ class EventStoreContract:
 
     def test_one_stale_position_holds_back_the_others(self, subject: StoreUnderTest) -> None:
         with subject.store.transaction() as transaction:
-            transaction.claim(["a", "b", "c"], start=-1)
-        append(subject.store, [], Advance("b", -1, 1))
+            transaction.claim([("a", 0), ("b", 0), ("c", 0)], ALL_SLICES)
+        a, b, c = (intake_position(topic, 0) for topic in "abc")
+        append(subject.store, [], Advance(b, -1, 1))
 
-        with pytest.raises(StalePositionError, match="b is at 1, not -1"):
-            append(subject.store, [], Advance("c", -1, 5), Advance("b", -1, 5), Advance("a", -1, 5))
+        with pytest.raises(StalePositionError, match="b/0 is at 1, not -1"):
+            append(subject.store, [], Advance(c, -1, 5), Advance(b, -1, 5), Advance(a, -1, 5))
 
-        assert [position(subject.store, name) for name in "abc"] == [-1, 1, -1]
+        assert [position(subject.store, (topic, 0)) for topic in "abc"] == [-1, 1, -1]
 
     def test_a_position_that_was_never_claimed_is_stale(self, subject: StoreUnderTest) -> None:
         with pytest.raises(StalePositionError):

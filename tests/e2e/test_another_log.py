@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 from confluent_kafka import KafkaException
 
-from application.ports import intake_position
+from application.intake_positions import intake_position
 from application.topics import ESSAY_SLOT_ASSIGNED, INPUT_TOPICS
 from infrastructure.demo.message import UpstreamMessage
 from infrastructure.demo.stream import stream

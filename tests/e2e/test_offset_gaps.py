@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from application.ports import intake_position
+from application.intake_positions import intake_position
 from application.topics import ESSAY_SLOT_ASSIGNED, INPUT_TOPICS
 from infrastructure.demo.message import UpstreamMessage
 from infrastructure.demo.stream import stream

@@ -17,7 +17,7 @@ from typing import Any, Final
 import jsonschema_rs
 import pytest
 
-from application.ports import intake_position
+from application.intake_positions import intake_position
 from application.topics import (
     ANNOUNCEMENT_TOPICS,
     BATCH_ASSESSMENT_COMPLETED,

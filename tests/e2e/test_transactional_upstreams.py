@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from application.ports import intake_position
+from application.intake_positions import intake_position
 from application.topics import ESSAY_SLOT_ASSIGNED, INPUT_TOPICS
 from infrastructure.demo.stream import stream
 from tests.support.accounts import taken_in

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
-from application.ports import intake_position
+from application.intake_positions import intake_position, partition_in, slices_in
 from application.topics import INPUT_TOPICS
 from infrastructure.demo.message import UpstreamMessage
 from infrastructure.demo.stream import stream
@@ -85,6 +85,48 @@ def test_nothing_is_lost_or_doubled_when_ingesters_join_are_killed_and_are_stopp
     check_as_undisturbed(store, load.messages)
 
 
+def test_four_ingesters_have_a_quarter_of_the_batches_each_and_one_that_was_away_finds_its_own_taken(
+    ras: Installation, ras_topics: Topics, store: PostgresProbe
+) -> None:
+    with Sender(ras.bootstrap_servers) as sender:
+        load = Load(sender, store)
+        ingesters = [_start(ras) for _ in range(4)]
+        load.until(lambda: len(_ranges(store)) == 4, "each has its slices")
+        for number, ingester in enumerate(ingesters):
+            load.until(_works(ingester), f"number {number} works")
+        # The same streams in two hands would be refused again and again.
+        assert sum(ingester.metric("ras_ingest_conflicts_total") for ingester in ingesters) == 0
+
+        killed, away, *_ = ingesters
+        killed.kill()
+        with away.paused():
+            lying = ras_topics.ends(INPUT_TOPICS)
+            # Where it was stopped in a transaction, PostgreSQL ends that first: it holds the writers' lock.
+            load.until(
+                lambda: _are_in(lying, store) and len(_ranges(store)) == 2,
+                "the other two have done the work of four",
+                deadline_s=120,
+            )
+        load.until(lambda: len(_ranges(store)) == 3, "the one that was away has slices again")
+        load.until(_works(away), "it works")
+        for ingester in ingesters[1:]:
+            assert ingester.terminate() == 0, ingester.output
+        last = _start(ras)
+        load.until(_works(last), "one does the work of all")
+        load.until_all_is_in()
+        wait_until(lambda: _ranges(store) == [(0, 1024)], what="their positions are one again")
+
+    check_taken_in_once(store, ras_topics, load.places)
+    check_as_undisturbed(store, load.messages)
+
+
+def _ranges(store: PostgresProbe) -> list[tuple[int, int]]:
+    """Return the slices of which there are positions in the first partition, in their order."""
+    topic = next(topic for topic, number in sorted(store.ingested()) if number == 0)
+    names = [n for n in store.positions("intake/") if partition_in(n) == intake_position(topic, 0)]
+    return sorted((slices_in(name).first, slices_in(name).end) for name in names)
+
+
 def _start(ras: Installation) -> RoleProcess:
     return ras.start("ingest", batch_max_messages="20").wait_until_ready()
 
@@ -97,5 +139,5 @@ def _works(ingester: RoleProcess) -> Callable[[], bool]:
 
 def _are_in(ends: Mapping[Partition, int], store: PostgresProbe) -> bool:
     """Whether everything before `ends` is ingested."""
-    positions = store.positions()
-    return all(positions.get(intake_position(*p), -1) >= end - 1 for p, end in ends.items())
+    ingested = store.ingested()
+    return all(ingested.get(partition, -1) >= end - 1 for partition, end in ends.items())

@@ -12,7 +12,7 @@ import pytest
 
 from application.conservation import Report
 from application.deciding import Intake, letter_id
-from application.ports import intake_position
+from application.intake_positions import intake_position
 from application.settle import SettleDeadLetters
 from application.translate import translate
 from domain.batch_events import EssaySpellchecked

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from application.ports import intake_position
+from application.intake_positions import intake_position
 from application.topics import SPELLCHECK_RESULTS
 from infrastructure.eventstore.publisher_position import PositionCopy
 from infrastructure.local import pacing

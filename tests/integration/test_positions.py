@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Barrier
 
 import pytest
 
 from application.aggregates import AggregateCache
 from application.ingest import IngestMicroBatch
+from application.intake_positions import IntakePosition, Partition, Ranges, intake_position, slices_in
 from application.ports import Advance, StalePositionError
+from domain.slices import ALL_SLICES, SLICES
 from infrastructure.eventstore.positions import projection_position
 from infrastructure.eventstore.store import EventStore
 from tests.application.event_store_contract import append, position, recorded_by
@@ -47,18 +50,45 @@ def test_of_two_owners_at_once_one_moves_the_position(store: EventStore, databas
 def test_new_positions_claimed_by_many_at_once_are_made_once(
     store: EventStore, database: PostgresProbe
 ) -> None:
-    names = [f"intake/some-topic/{partition}" for partition in range(20)]
+    partitions = [("some-topic", number) for number in range(20)]
     claimers = 4
     together = Barrier(claimers)
 
-    def claim(_claimer: int) -> dict[str, int]:
+    def claim(_claimer: int) -> dict[Partition, Ranges]:
         together.wait()
         with store.transaction() as transaction:
-            return dict(transaction.claim(names, start=-1))
+            return dict(transaction.claim(partitions, ALL_SLICES))
 
     with ThreadPoolExecutor(claimers) as pool:
-        assert list(pool.map(claim, range(claimers))) == [dict.fromkeys(names, -1)] * claimers
-    assert database.positions() == dict.fromkeys(names, -1)
+        new = dict.fromkeys(partitions, (IntakePosition(ALL_SLICES, -1),))
+        assert list(pool.map(claim, range(claimers))) == [new] * claimers
+    assert database.positions() == {intake_position(*partition): -1 for partition in partitions}
+
+
+def test_slices_claimed_by_many_at_once_are_divided_without_gap_or_overlap(
+    store: EventStore, database: PostgresProbe
+) -> None:
+    partitions = [("some-topic", number) for number in range(5)]
+    claimers, rounds = 4, 10
+    together = Barrier(claimers)
+
+    def claim(claimer: int) -> None:
+        use_case = IngestMicroBatch(store, AggregateCache(0))
+        for turn in range(rounds):
+            use_case.own(ALL_SLICES.part((claimer + turn) % claimers, claimers + turn % 2))
+            together.wait()
+            positions = use_case.positions(partitions)
+            with suppress(StalePositionError):  # the last of them may be nobody's in odd rounds
+                use_case.pass_over(dict.fromkeys(partitions, (turn * 10 + claimer, None)), positions)
+
+    with ThreadPoolExecutor(claimers) as pool:
+        list(pool.map(claim, range(claimers)))
+
+    for partition in partitions:
+        names = [name for name in database.positions() if name.startswith(f"{intake_position(*partition)}/")]
+        found = sorted(slices_in(name) for name in names)
+        assert [each.first for each in found] == [0, *(each.end for each in found[:-1])]
+        assert found[-1].end == SLICES
 
 
 def test_a_move_is_dated(store: EventStore, database: PostgresProbe) -> None:

@@ -50,7 +50,7 @@ class Reader:
             return
         partition = behind[number % len(behind)]
         portion, self._unread[partition] = self._unread[partition][:count], self._unread[partition][count:]
-        self._held.add(partition, portion)
+        self._held.add(partition, portion, portion)
 
     def hand_out(self, most: int) -> None:
         """Hand out, and check that only a partition of which nothing is held can prevent it."""

@@ -17,6 +17,15 @@ from typing import Final
 
 from eventsourcing.persistence import OperationalError, StoredEvent
 
+from application.intake_positions import (
+    IntakePosition,
+    Partition,
+    Ranges,
+    claimed,
+    intake_position,
+    partition_in,
+    slices_in,
+)
 from application.ports import (
     Advance,
     IntakeCounts,
@@ -26,6 +35,7 @@ from application.ports import (
     UnstorableError,
 )
 from domain.aggregate import DomainEvent
+from domain.slices import SliceRange
 from infrastructure.eventstore.codec import EventCodec, UndecodableEventError
 from infrastructure.eventstore.event_registry import event_codec
 
@@ -112,7 +122,7 @@ class FakeTransaction:
     def __init__(self, store: FakeEventStore) -> None:
         self._store = store
         self._events: list[tuple[int, StoredEvent]] = []
-        self._positions: dict[str, int] = {}
+        self._positions: dict[str, int | None] = {}
         self._marks: dict[str, str | None] = {}
         self._counts: dict[tuple[str, int], IntakeCounts] = {}
 
@@ -133,22 +143,28 @@ class FakeTransaction:
         self._store.on_step(Step.LOAD)  # after reading: what others write from here on is not in it
         return loaded
 
-    def claim(self, names: Sequence[str], *, start: int) -> Mapping[str, int]:
-        """Return positions, new ones set to `start`."""
+    def claim(self, partitions: Sequence[Partition], slices: SliceRange) -> Mapping[Partition, Ranges]:
+        """Return the positions of `slices`, made positions of these slices alone."""
         self._store.on_step(Step.CLAIM)
-        for name in names:
-            if self._position(name) is None:
-                self._positions[name] = start
-        return {name: self._position(name) or 0 for name in names}
-
-    def marks(self, names: Sequence[str]) -> Mapping[str, str]:
-        """Return the marks of positions that have one."""
-        known = self._store.marks | self._marks
-        return {name: mark for name in names if (mark := known.get(name)) is not None}
+        owned: dict[Partition, Ranges] = {}
+        for partition in partitions:
+            names = self._names_in(intake_position(*partition))
+            known = [
+                IntakePosition(slices_in(name), self._position(name) or 0, self._mark(name)) for name in names
+            ]
+            own, others = claimed(known, slices)
+            after = {intake_position(*partition, each.slices): each for each in (*own, *others)}
+            if after.keys() != names or {*own, *others} != set(known):
+                self._positions |= dict.fromkeys(names, None)
+                self._positions |= {name: each.offset for name, each in after.items()}
+                self._marks |= {name: each.mark for name, each in after.items()}
+            owned[partition] = own
+        return owned
 
     def enrol(self, name: str) -> int:
         """Return an ingester's own position, 0 for a new one."""
-        return self._positions.setdefault(name, self._position(name) or 0)
+        self._positions[name] = position = self._position(name) or 0
+        return position
 
     def append(self, events: Sequence[DomainEvent], moves: Sequence[Advance]) -> None:
         """Append and move, or raise what the real store raises."""
@@ -163,10 +179,18 @@ class FakeTransaction:
         self._store.take_lock(self)
         stale = [move for move in moves if self._position(move.name) != move.expected]
         if stale:
-            moved = [f"{m.name} is at {self._position(m.name)}, not {m.expected}" for m in stale]
+            moved = [
+                f"{m.name} is gone" if at is None else f"{m.name} is at {at}, not {m.expected}"
+                for m in stale
+                for at in [self._position(m.name)]
+            ]
             raise StalePositionError(f"Another owner is at work: {'; '.join(moved)}.")
         self._positions.update((move.name, move.to) for move in moves)
         self._marks.update((move.name, move.mark) for move in moves)
+        for move in moves:
+            if move.to < move.expected:
+                for name in self._names_in(partition_in(move.name)) - {move.name}:
+                    self._positions[name], self._marks[name] = move.to, None
         for stored in events:
             stream_id, version = str(stored.originator_id), stored.originator_version
             if any(known.originator_version == version for known in self._stored(stream_id)):
@@ -184,12 +208,27 @@ class FakeTransaction:
         """Make everything durable at once."""
         for notification_id, stored in self._events:
             self._store.put(notification_id, stored)
-        self._store.positions.update(self._positions)
+        for name, position in self._positions.items():
+            if position is None:
+                self._store.positions.pop(name, None)
+            else:
+                self._store.positions[name] = position
         self._store.marks.update(self._marks)
         self._store.counts.update(self._counts)
 
     def _position(self, name: str) -> int | None:
-        return self._positions.get(name, self._store.positions.get(name))
+        return self._positions[name] if name in self._positions else self._store.positions.get(name)
+
+    def _mark(self, name: str) -> str | None:
+        return self._marks[name] if name in self._marks else self._store.marks.get(name)
+
+    def _names_in(self, partition: str) -> set[str]:
+        """Return the names of all positions of the partition that are known."""
+        return {
+            name
+            for name in self._store.positions.keys() | self._positions.keys()
+            if partition_in(name) == partition and self._position(name) is not None
+        }
 
     def _stored(self, stream_id: str) -> list[StoredEvent]:
         own = [stored for _, stored in self._events if stored.originator_id == stream_id]

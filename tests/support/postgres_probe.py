@@ -10,6 +10,7 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 from psycopg.rows import TupleRow
 
+from application.intake_positions import Partition
 from application.ports import IntakeCounts
 from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.eventstore.recorder import WRITERS_LOCK_KEY
@@ -84,6 +85,15 @@ class PostgresProbe:
     def positions(self, prefix: str = "") -> dict[str, int]:
         """Return every position, or those whose names begin with `prefix`, by name."""
         return dict(self.rows("SELECT name, position FROM ras.positions WHERE starts_with(name, %s)", prefix))
+
+    def ingested(self) -> dict[Partition, int]:
+        """Return the offset up to which everything is ingested, by topic-partition: of all slices."""
+        found: dict[Partition, int] = {}
+        for name, position in self.positions("intake/").items():
+            _, topic, number, *_ = name.split("/")
+            partition = (topic, int(number))
+            found[partition] = min(position, found.get(partition, position))
+        return found
 
     def counts(self) -> Mapping[tuple[str, int], IntakeCounts]:
         """Return the intake counts of every topic-partition."""

@@ -1,0 +1,71 @@
+"""Which records of a partition are for this ingester: those of its slices, behind the positions of these.
+
+Each ingester of a group reads all partitions and ingests the messages of its own slices. A message belongs to the
+slice of the batch that it names, else of the job or essay; one that names none, or cannot be read, is in the slice of
+the empty name. So each message is in one slice, whoever reads it: what ingesters of one group think of that must be
+the same (`slice_assignor.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aiokafka import TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from application.intake_positions import Partition, Ranges
+from domain.slices import ALL_SLICES, SliceRange, slice_of
+from infrastructure.intake.incoming import incoming, raw
+from infrastructure.intake.shares import owner_of
+
+
+class OwnMessages:
+    """Leaves out what others ingest, or what is ingested, and remembers the last record left out of each partition."""
+
+    def __init__(self) -> None:
+        self._slices = ALL_SLICES
+        self._ranges: dict[Partition, Ranges] = {}
+        self._awaited: dict[Partition, int] = {}
+        self._left_out: dict[Partition, ConsumerRecord] = {}
+
+    def own(self, slices: SliceRange) -> None:
+        """Hand on messages of `slices` alone from here on."""
+        self._slices = slices
+        self.seek({})
+
+    def seek(
+        self, ranges: Mapping[Partition, Ranges], awaited: Mapping[Partition, int] | None = None
+    ) -> None:
+        """Note where the slices stand, and the offsets of messages to hand on because they are to be recognised."""
+        self._ranges = dict(ranges)
+        self._awaited = dict(awaited or {})
+        self._left_out.clear()
+
+    def among(self, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> list[ConsumerRecord]:
+        """Return those of `records` that are to be ingested, and the one that is to be recognised."""
+        place = (partition.topic, partition.partition)
+        ranges = self._ranges.get(place, ())
+        awaited = self._awaited.pop(place, None)
+        if self._slices == ALL_SLICES and len(ranges) <= 1:
+            return list(records)
+        own = [
+            record
+            for record in records
+            if record.offset == awaited
+            or self._is_own(ranges, slice_of(owner_of(record.value)), record.offset)
+        ]
+        if not own or own[-1] is not records[-1]:
+            self._left_out[place] = records[-1]
+        if len(ranges) > 1 and records[-1].offset >= max(each.offset for each in ranges):
+            self._ranges[place] = ()  # from here on all of them are at the same place
+        return own
+
+    def mark_up_to(self, partition: Partition, offset: int) -> str | None:
+        """Return the mark of the last record that was left out, if it lies at `offset` or before it."""
+        record = self._left_out.get(partition)
+        return incoming(raw(record)).mark if record is not None and record.offset <= offset else None
+
+    def _is_own(self, ranges: Ranges, number: int, offset: int) -> bool:
+        if not self._slices.holds(number):
+            return False
+        return len(ranges) <= 1 or any(each.slices.holds(number) and offset > each.offset for each in ranges)
