@@ -339,9 +339,11 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Seek to the stored positions; others may have written to our batches meanwhile."""
         async with self._at_work:
-            self._own.own(self._assignor.slices)
-            self._writer.own(self._assignor.slices)
-            _log.info("ingest.slices", first=self._assignor.slices.first, end=self._assignor.slices.end)
+            slices = self._assignor.slices
+            self._own.own(slices)
+            self._writer.own(slices)
+            self._meter.own(slices)
+            _log.info("ingest.slices", first=slices.first, end=slices.end)
             await self._seek_to_stored([(p.topic, p.partition) for p in assigned])
 
     async def _seek_to_stored(self, partitions: list[Partition]) -> None:

@@ -15,6 +15,7 @@ import structlog
 
 from application.deciding import IngestResult, PutAside
 from domain.dead_letters import MessageDeadLettered
+from domain.slices import SliceRange
 from infrastructure.intake.lag import IntakeLag
 from infrastructure.role_status import RoleStatus
 from infrastructure.telemetry import RoleMetrics
@@ -32,6 +33,12 @@ class IntakeMeter:
         self.lag: Final = IntakeLag(metrics)
         self._metrics = metrics
         self._status = status
+        self._part = ""
+
+    def own(self, slices: SliceRange) -> None:
+        """Report for one of several ingesters, by the number of its part of all slices; for the first as for a single one."""
+        number = round(slices.first / (slices.end - slices.first))
+        self._part = f"/{number}" if number else ""
 
     def taken_in(self, taken: IngestResult, times: Sequence[tuple[str, int, int]], seconds: float) -> None:
         """Tell of a micro-batch that was committed after `seconds`; `times` are topic, partition and time of each message."""
@@ -41,7 +48,7 @@ class IntakeMeter:
         metrics.conflicts.inc(taken.conflicts)
         self.lag.taken_in(times)
         for (topic, partition), counts in taken.counts.items():
-            self._status.count(f"{topic}/{partition}", counts.taken_in)
+            self._status.count(f"{topic}/{partition}{self._part}", counts.taken_in)
             for outcome in ("recorded", "repeated", "dead_lettered", "parked"):
                 metrics.messages.labels(outcome).inc(getattr(counts, outcome))
         self._put_aside(taken.put_aside())
@@ -49,9 +56,9 @@ class IntakeMeter:
             _log.debug("ingest.conflict", conflicts=taken.conflicts, messages=len(times))
 
     def forget(self, topic: str, partition: int) -> None:
-        """Tell nothing more of a partition that another ingester has now."""
+        """Tell nothing more of a partition that others have now, or that is divided in another way."""
         self.lag.forget(topic, partition)
-        self._status.handled.pop(f"{topic}/{partition}", None)
+        self._status.handled.pop(f"{topic}/{partition}{self._part}", None)
 
     def _put_aside(self, found: Sequence[PutAside]) -> None:
         for event in found:

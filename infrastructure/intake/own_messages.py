@@ -9,6 +9,7 @@ the same (`slice_assignor.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
@@ -17,6 +18,9 @@ from application.intake_positions import Partition, Ranges
 from domain.slices import ALL_SLICES, SliceRange, slice_of
 from infrastructure.intake.incoming import incoming, raw
 from infrastructure.intake.shares import owner_of
+
+_slice_of = lru_cache(4096)(slice_of)
+"""The messages of a batch follow each other, and a hash costs more than to remember it."""
 
 
 class OwnMessages:
@@ -48,12 +52,14 @@ class OwnMessages:
         awaited = self._awaited.pop(place, None)
         if self._slices == ALL_SLICES and len(ranges) <= 1:
             return list(records)
+        first, end = self._slices.first, self._slices.end
         own = [
             record
             for record in records
-            if record.offset == awaited
-            or self._is_own(ranges, slice_of(owner_of(record.value)), record.offset)
+            if first <= _slice_of(owner_of(record.value)) < end or record.offset == awaited
         ]
+        if len(ranges) > 1:
+            own = [record for record in own if record.offset == awaited or _is_next(ranges, record)]
         if not own or own[-1] is not records[-1]:
             self._left_out[place] = records[-1]
         if len(ranges) > 1 and records[-1].offset >= max(each.offset for each in ranges):
@@ -65,7 +71,7 @@ class OwnMessages:
         record = self._left_out.get(partition)
         return incoming(raw(record)).mark if record is not None and record.offset <= offset else None
 
-    def _is_own(self, ranges: Ranges, number: int, offset: int) -> bool:
-        if not self._slices.holds(number):
-            return False
-        return len(ranges) <= 1 or any(each.slices.holds(number) and offset > each.offset for each in ranges)
+
+def _is_next(ranges: Ranges, record: ConsumerRecord) -> bool:
+    number = _slice_of(owner_of(record.value))
+    return any(each.slices.holds(number) and record.offset > each.offset for each in ranges)

@@ -98,10 +98,11 @@ class HeldRecords:
     ) -> None:
         """Hold those that are `own` of the partition's next records, which are at least one."""
         known = self._newest.get(partition, _EARLIEST) if partition in self._held else _EARLIEST
-        newest = max(max(map(moment_of, records)), known)
+        moments = [moment_of(record) for record in own]
+        newest = max((*moments, known, moment_of(records[-1])))
         self._newest[partition] = _LATEST if newest <= _AT_ONCE else newest
         if own:
-            self._held.setdefault(partition, deque()).extend((moment_of(record), record) for record in own)
+            self._held.setdefault(partition, deque()).extend(zip(moments, own, strict=True))
             self._bytes[partition] += sum(map(_size, own))
 
     def release(self, most: int, *, behind: Collection[TopicPartition]) -> Records:

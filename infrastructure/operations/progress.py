@@ -106,9 +106,18 @@ async def _of_rebuild(database_url: str, rebuild: RebuildUnderWay, head: int) ->
 
 
 def _of_partition(reports: Mapping[str, RoleReport], source: str) -> RoleReport | None:
-    """Return what its owner says of a partition; else what any ingester says, who may not get at Kafka."""
-    own = reports.get(source)
-    return own if own is not None and own.age <= SILENT_AFTER else reports.get("ingester", own)
+    """Return what its ingesters say of a partition; else what any ingester says, who may not get at Kafka."""
+    own = [r for reader, r in reports.items() if reader == source or reader.startswith(f"{source}/")]
+    speaking = [report for report in own if report.age <= SILENT_AFTER]
+    if not speaking:
+        return reports.get("ingester", reports.get(source))
+    # The one that is not well says most; else the one that has spoken last.
+    first = min(speaking, key=lambda report: (report.condition in {"ok", "stopped"}, report.age))
+    others = len({report.owner for report in speaking}) - 1
+    return first._replace(
+        owner=f"{first.owner} and {others} more" if others else first.owner,
+        per_second=sum(report.per_second for report in speaking),
+    )
 
 
 def _followers(transactional_id: str) -> Iterator[tuple[str, str, str, str, list[str]]]:
