@@ -12,10 +12,11 @@ last of its ranges stands, and leaves out what another one is past.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from domain.slices import ALL_SLICES, SliceRange
+from domain.slices import ALL_SLICES, SLICES, SliceRange
 
 Partition = tuple[str, int]
 
@@ -61,34 +62,38 @@ def lowest(ranges: Ranges) -> int:
     return min(each.offset for each in ranges)
 
 
-def claimed(found: Iterable[IntakePosition], slices: SliceRange) -> tuple[Ranges, Ranges]:
+def claimed(found: Sequence[IntakePosition], slices: SliceRange) -> tuple[Ranges, Ranges]:
     """Return the positions of `slices` alone, and those of all others, when `found` are all positions of a partition.
 
     None are found in a partition that is new.
     """
     own: list[IntakePosition] = []
     others: list[IntakePosition] = []
-    for each in sorted(found) or [IntakePosition(ALL_SLICES, NOT_BEGUN)]:
-        for part, kept in (
-            (SliceRange(0, slices.first), others),
-            (slices, own),
-            (SliceRange(slices.end, ALL_SLICES.end), others),
-        ):
-            if (common := each.slices.within(part)) is not None:
-                kept.append(replace(each, slices=common))
-    return tuple(_joined(own)), tuple(others)
-
-
-def _joined(own: Sequence[IntakePosition]) -> list[IntakePosition]:
-    joined: list[IntakePosition] = []
-    for each in own:
-        last = joined[-1] if joined else None
-        if last is not None and last.offset == each.offset and last.slices.end == each.slices.first:
-            both = SliceRange(last.slices.first, each.slices.end)
-            joined[-1] = IntakePosition(both, each.offset, later(last.mark, each.mark))
+    ends = {bound for each in found for bound in (each.slices.first, each.slices.end)}
+    for first, end in pairwise(sorted(ends | {0, SLICES, slices.first, slices.end})):
+        part = SliceRange(first, end)
+        # An early release knows positions of all slices only and may have added one. What it is past is ingested, too.
+        known = max(
+            (each for each in found if each.slices.contains(part)),
+            key=lambda each: each.offset,
+            default=IntakePosition(ALL_SLICES, NOT_BEGUN),
+        )
+        if slices.contains(part):
+            _add(own, replace(known, slices=part), joins=bool(own) and own[-1].offset == known.offset)
         else:
-            joined.append(each)
-    return joined
+            same = bool(others) and known == replace(others[-1], slices=known.slices)
+            _add(others, replace(known, slices=part), joins=same and known.slices.contains(others[-1].slices))
+    return tuple(own), tuple(others)
+
+
+def _add(ranges: list[IntakePosition], position: IntakePosition, *, joins: bool) -> None:
+    """Add a position behind the others, to the last of them where it `joins`."""
+    if not joins or ranges[-1].slices.end != position.slices.first:
+        ranges.append(position)
+        return
+    last = ranges[-1]
+    both = SliceRange(last.slices.first, position.slices.end)
+    ranges[-1] = IntakePosition(both, position.offset, later(last.mark, position.mark))
 
 
 def later(mark: str | None, other: str | None) -> str | None:

@@ -25,10 +25,9 @@ class SliceRange:
         width = self.end - self.first
         return SliceRange(self.first + width * number // of, self.first + width * (number + 1) // of)
 
-    def within(self, other: SliceRange) -> SliceRange | None:
-        """Return the slices that are also in `other`, None where there are none."""
-        first, end = max(self.first, other.first), min(self.end, other.end)
-        return SliceRange(first, end) if first < end else None
+    def contains(self, other: SliceRange) -> bool:
+        """Whether all of `other` are of these."""
+        return self.first <= other.first and other.end <= self.end
 
 
 ALL_SLICES: Final = SliceRange(0, SLICES)

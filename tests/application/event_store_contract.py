@@ -49,6 +49,9 @@ class StoreUnderTest(Protocol):
     def put(self, stored: StoredEvent) -> None:
         """Record an event in whatever form."""
 
+    def put_position(self, name: str, position: int) -> None:
+        """Add a position."""
+
 
 def recorded_by(*messages: Message, batch_id: str = "b1") -> list[DomainEvent]:
     """Return what a new batch records of `messages`."""
@@ -268,6 +271,17 @@ class EventStoreContract:
             (614, 700, 3),
         ]
         assert [each.offset for each in ranges(subject.store)] == [0, 1, 2, 3, 4]  # joined again
+
+    def test_a_position_of_all_slices_that_an_early_release_added_is_believed(
+        self, subject: StoreUnderTest
+    ) -> None:
+        for slices, to in ((HALF, 10), (REST, 4)):
+            ranges(subject.store, slices=slices)
+            append(subject.store, [], Advance(intake_position(*PARTITION, slices), -1, to))
+        subject.put_position(PLACE, 7)
+
+        assert ranges(subject.store) == (IntakePosition(HALF, 10), IntakePosition(REST, 7))
+        assert ranges(subject.store, slices=REST) == (IntakePosition(REST, 7),)
 
     def test_a_log_that_begins_anew_does_so_for_the_slices_of_all(self, subject: StoreUnderTest) -> None:
         for slices in (HALF, REST):

@@ -32,6 +32,9 @@ class FakeUnderTest:
     def put(self, stored: StoredEvent) -> None:
         self._fake.put(self._fake.next_notification_id(), stored)
 
+    def put_position(self, name: str, position: int) -> None:
+        self._fake.positions[name] = position
+
 
 class TestFakeEventStore(EventStoreContract):
     """The fake under the contract."""

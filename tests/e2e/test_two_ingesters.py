@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
+import anyio
+from aiokafka import AIOKafkaConsumer
+
 from application.intake_positions import intake_position, partition_in, slices_in
 from application.topics import INPUT_TOPICS
 from infrastructure.demo.message import UpstreamMessage
@@ -118,6 +121,37 @@ def test_four_ingesters_have_a_quarter_of_the_batches_each_and_one_that_was_away
 
     check_taken_in_once(store, ras_topics, load.places)
     check_as_undisturbed(store, load.messages)
+
+
+async def test_beside_an_ingester_of_an_early_release_partitions_are_divided_until_it_has_gone(
+    ras: Installation, ras_topics: Topics, store: PostgresProbe
+) -> None:
+    early = AIOKafkaConsumer(
+        bootstrap_servers=ras.bootstrap_servers,
+        group_id=ras.consumer_group,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
+    early.subscribe(INPUT_TOPICS)  # as early releases did: by partitions
+    await early.start()
+    try:
+        await early.getmany(timeout_ms=5_000)
+        ours = await anyio.to_thread.run_sync(_start, ras)
+        with anyio.fail_after(60):
+            while not store.ingested() or not early.assignment():
+                await early.getmany(timeout_ms=100)
+        mine = {(partition.topic, partition.partition) for partition in early.assignment()}
+        assert mine
+        assert not mine & store.ingested().keys()
+    finally:
+        await early.stop()
+    with Sender(ras.bootstrap_servers) as sender:
+        load = Load(sender, store)
+        load.until(lambda: mine <= store.ingested().keys(), "it has all partitions")
+        load.until_all_is_in()
+    assert ours.terminate() == 0, ours.output
+
+    check_taken_in_once(store, ras_topics, load.places)
 
 
 def _ranges(store: PostgresProbe) -> list[tuple[int, int]]:

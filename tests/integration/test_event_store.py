@@ -44,6 +44,9 @@ class PostgresUnderTest:
     def put(self, stored: StoredEvent) -> None:
         self._database.put(stored)
 
+    def put_position(self, name: str, position: int) -> None:
+        self._database.execute("INSERT INTO ras.positions (name, position) VALUES (%s, %s)", name, position)
+
 
 class TestEventStore(EventStoreContract):
     """The real store under the contract."""
