@@ -153,6 +153,12 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
         self._beginnings = 0
         self._resumes = Resumes(feed.missed)
+        self._is_cut_off = False
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the last attempt to read what is new has failed: streams are open, and nothing arrives."""
+        return self._is_cut_off
 
     @property
     def streams(self) -> int:
@@ -243,8 +249,10 @@ class Hub:
             moved = woken = False
             try:
                 moved = await look()
+                self._is_cut_off = False
                 woken = await growth
             except psycopg.Error as error:
+                self._is_cut_off = True
                 _log.info("live.waiting", error=type(error).__name__)
                 await asyncio.sleep(_LATEST_S)
             finally:

@@ -109,9 +109,10 @@ class IdentityExpired(TypedDict):
 
 
 class Pong(TypedDict):
-    """Answers a ping."""
+    """Answers a ping. `cut_off` is there while the server cannot read what is new: nothing arrives until it can."""
 
     type: Literal["pong"]
+    cut_off: NotRequired[Literal[True]]
 
 
 class Ping(TypedDict):

@@ -266,7 +266,10 @@ class _Socket:
 
     async def _heed(self, said: dict[str, Any]) -> None:
         if said.get("type") == "ping":
-            await self._websocket.send_text('{"type":"pong"}')
+            is_cut_off = self._hub.is_cut_off
+            await self._websocket.send_text(
+                '{"type":"pong","cut_off":true}' if is_cut_off else '{"type":"pong"}'
+            )
         elif said.get("type") == "resume":
             await self._resume(said.get("last_event_id"))
 

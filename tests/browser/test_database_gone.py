@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.test_letters import OPERATOR, letter_of, shows
-from tests.support.browsing import no_serious_violation, signed_in
+from tests.support.browsing import listening, no_serious_violation, signed_in
 from tests.support.english_text import english_in
 from tests.support.live import Live
 
@@ -64,6 +64,14 @@ def test_every_page_says_so_and_is_there_again_by_itself(
                 again = page.locator("#fault a.button").get_attribute("href") or ""
                 assert again == path.replace("lang=en", f"lang={language}")
         expect(page.locator("h1")).not_to_have_text(heading, timeout=60_000)
+
+
+def test_a_page_that_is_open_does_not_say_that_it_is_live(live: Live, browser: Browser) -> None:
+    with signed_in(browser, live.api.url, OPERATOR) as (_, page):
+        listening(page)
+        with no_database(live):
+            expect(page.locator("#live-state")).to_have_text("RAS cannot reach its database", timeout=60_000)
+        expect(page.locator("#live-state")).to_have_text("Live", timeout=60_000)
 
 
 def test_what_was_sent_meanwhile_is_sent_again_by_loading_the_page_again(

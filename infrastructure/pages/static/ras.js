@@ -16,10 +16,11 @@
   let giveUp = null;
   const heartbeat = 1000 * Number(body.dataset.heartbeatS || 15);
 
-  const show = (isOn) => {
+  const show = (now) => { // on, off, or cut-off: connected, and the server cannot reach its database
     if (!state) return;
-    state.textContent = isOn ? state.dataset.on : state.dataset.off;
-    state.className = "live " + (isOn ? "on" : "off");
+    const text = { on: state.dataset.on, off: state.dataset.off, "cut-off": state.dataset.cutOff }[now];
+    if (state.textContent !== text) state.textContent = text;
+    state.className = "live " + (now === "on" ? "on" : "off");
     // A screen reader says that the connection was lost or is back, and not on each page that it is there.
     setTimeout(() => state.setAttribute("role", "status"), 1000);
   };
@@ -95,7 +96,7 @@
       clearInterval(beat);
       socket.onmessage = null;
       socket.close();
-      show(false);
+      show("off");
       setTimeout(connect, pause ?? wait * (0.5 + Math.random()));
       wait = Math.min(wait * 2, 15000);
     };
@@ -111,9 +112,10 @@
       if (message.id) {
         lastId = message.id;
         wait = 1000;
-        show(true);
+        show("on");
       }
-      if (message.type === "pong" || message.notification_type === "stream_ready") return;
+      if (message.type === "pong") { show(message.cut_off ? "cut-off" : "on"); return; }
+      if (message.notification_type === "stream_ready") return;
       if (message.notification_type === "reconnect") { pause = message.after_ms; return; }
       body.dataset.heard = String(Number(body.dataset.heard || 0) + 1);
       const text = news.getAttribute(`data-${message.notification_type}`);
