@@ -36,4 +36,6 @@ def in_utc(time: datetime) -> datetime:
 
 def utc_text(time: datetime) -> str:
     """Return `time` as wire formats write it: UTC, with `Z`."""
-    return in_utc(time).isoformat().replace("+00:00", "Z")
+    if time.utcoffset() is None or time.utcoffset() or not _FIRST_YEAR < time.year < _LAST_YEAR:
+        time = in_utc(time)
+    return f"{time.isoformat()[: -len('+00:00')]}Z"

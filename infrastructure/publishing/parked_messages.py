@@ -149,8 +149,10 @@ class Refusals:
 
 def size_of(message: OutgoingMessage) -> int:
     """Return how large a record batch with `message` alone can become, in bytes."""
-    headers = sum(len(name) + len(value) + 4 for name, value in message.headers)
-    return _AROUND_RECORD + len(message.key) + len(message.value) + headers
+    size = _AROUND_RECORD + len(message.key) + len(message.value)
+    for name, value in message.headers:
+        size += len(name) + len(value) + 4
+    return size
 
 
 def refusal(message: OutgoingMessage, size: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
@@ -20,6 +20,9 @@ from application.envelopes import OutgoingMessage
 from infrastructure.errors import OperatorError
 from infrastructure.publishing.parked_messages import refusal, size_of
 from infrastructure.publishing.partitioner import partitions_of
+
+MOST_BYTES: Final = 256 * 1024
+"""Of a batch of several records; the setting of the producer."""
 
 
 class MessageTooLargeError(OperatorError):
@@ -74,7 +77,9 @@ class RecordBatches:
 
     def _is_full(self, batch: BatchBuilder, message: OutgoingMessage) -> bool:
         limit = self._limits.get(message.topic)
-        return limit is not None and batch.size() + size_of(message) > limit
+        if limit is None or limit >= MOST_BYTES:  # the batch itself sees to that
+            return False
+        return bool(batch.size() + size_of(message) > limit)
 
     async def _count(self, topic: str) -> int:
         count = self._partitions.get(topic)

@@ -18,7 +18,7 @@ from application.envelopes import OutgoingMessage
 from infrastructure.errors import OperatorError
 from infrastructure.followers.follower import TransientSinkError
 from infrastructure.kafka import clients, faults
-from infrastructure.publishing.record_batches import MessageTooLargeError, RecordBatches
+from infrastructure.publishing.record_batches import MOST_BYTES, MessageTooLargeError, RecordBatches
 
 _STOP_TIMEOUT_S: Final = 5.0
 
@@ -45,7 +45,7 @@ class TransactionalProducer:
             self._bootstrap_servers,
             transactional_id=self._transactional_id,
             compression_type=clients.compression(),
-            max_batch_size=256 * 1024,
+            max_batch_size=MOST_BYTES,
             max_request_size=16 * 1024 * 1024,
             linger_ms=0,
             transaction_timeout_ms=int((self._timeout_s + clients.REQUEST_TIMEOUT_S) * 1000),
