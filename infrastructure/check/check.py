@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import psycopg
@@ -72,7 +73,7 @@ async def check(servers: Servers, transactional_id: str, *, incremental: bool, p
             await asyncio.to_thread(_keep, connection, state, report)
         return report
     finally:
-        await asyncio.to_thread(connection.close)
+        await asyncio.to_thread(_end, connection)
 
 
 def _connected(database_url: str) -> Connection[TupleRow]:
@@ -83,6 +84,12 @@ def _connected(database_url: str) -> Connection[TupleRow]:
         )
     connection.execute(_END_WITH_CLIENT)
     return connection
+
+
+def _end(connection: Connection[TupleRow]) -> None:
+    """Close the connection. The lock is let go before: the server may notice the end only after the next check began."""
+    with connection, suppress(psycopg.Error):
+        connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK_KEY,))
 
 
 def _begin(connection: Connection[TupleRow], report: Report, *, incremental: bool) -> CheckState:
