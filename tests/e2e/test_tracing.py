@@ -34,7 +34,7 @@ def sent_in_a_trace(messages: Sequence[UpstreamMessage], trace_id: str, flags: s
     return [replace(message, headers=(*message.headers, header)) for message in messages]
 
 
-def run_roles(
+async def run_roles(
     ras: Installation, ras_topics: Topics, store: PostgresProbe, messages: int, spans: KeptSpans | None
 ) -> list[Record]:
     """Run ingester and publisher here until `messages` are in and told of; return what went out."""
@@ -51,32 +51,29 @@ def run_roles(
         head: int = store.value("SELECT max(notification_id) FROM ras.stored_events")
         return store.positions().get(f"publisher/{ras.transactional_id}") == head
 
-    async def work() -> None:
-        metrics = RoleMetrics(CollectorRegistry())
-        wakes = bootstrap.listener(servers, settings)
-        with opened_store(ras.database_url) as opened:
-            ingester = bootstrap.ingester(
-                servers, opened, settings, metrics, RoleStatus("ingester"), tracer=tracer
-            )
-            publisher = bootstrap.publisher(
-                servers, wakes, settings, metrics, RoleStatus("publisher"), tracer=tracer
-            )
-            listening = asyncio.create_task(wakes.run())
-            running = [asyncio.create_task(ingester.run()), asyncio.create_task(publisher.run())]
-            try:
-                await until(lambda: taken_in(store) == messages, what="all is in", state=store.counts)
-                await until(published, what="all is out", state=store.positions)
-            finally:
-                ingester.stop()
-                publisher.stop()
-                wakes.stop()
-                await asyncio.gather(*running, listening)
-
-    asyncio.run(work())
+    metrics = RoleMetrics(CollectorRegistry())
+    wakes = bootstrap.listener(servers, settings)
+    with opened_store(ras.database_url) as opened:
+        ingester = bootstrap.ingester(
+            servers, opened, settings, metrics, RoleStatus("ingester"), tracer=tracer
+        )
+        publisher = bootstrap.publisher(
+            servers, wakes, settings, metrics, RoleStatus("publisher"), tracer=tracer
+        )
+        listening = asyncio.create_task(wakes.run())
+        running = [asyncio.create_task(ingester.run()), asyncio.create_task(publisher.run())]
+        try:
+            await until(lambda: taken_in(store) == messages, what="all is in", state=store.counts)
+            await until(published, what="all is out", state=store.positions)
+        finally:
+            ingester.stop()
+            publisher.stop()
+            wakes.stop()
+            await asyncio.gather(*running, listening)
     return ras_topics.read()
 
 
-def test_one_trace_runs_from_upstreams_message_to_the_teachers_notification(
+async def test_one_trace_runs_from_upstreams_message_to_the_teachers_notification(
     ras: Installation, ras_topics: Topics, store: PostgresProbe
 ) -> None:
     spans = KeptSpans()
@@ -85,7 +82,7 @@ def test_one_trace_runs_from_upstreams_message_to_the_teachers_notification(
     broken = sent_in_a_trace([replace(recorded[0], value=b"not json")], SAMPLED, "01")
     ras_topics.send([*recorded, *quiet, *broken])
 
-    out = run_roles(ras, ras_topics, store, len(recorded) + len(quiet) + 1, spans)
+    out = await run_roles(ras, ras_topics, store, len(recorded) + len(quiet) + 1, spans)
 
     incoming = [span for span in spans.of(SAMPLED) if span.kind is SpanKind.CONSUMER]
     outgoing = [span for span in spans.of(SAMPLED) if span.kind is SpanKind.PRODUCER]
@@ -107,13 +104,13 @@ def test_one_trace_runs_from_upstreams_message_to_the_teachers_notification(
     assert all(context.endswith("-00") for context in carried)
 
 
-def test_without_tracing_the_context_passes_through_unchanged(
+async def test_without_tracing_the_context_passes_through_unchanged(
     ras: Installation, ras_topics: Topics, store: PostgresProbe
 ) -> None:
     messages = sent_in_a_trace(messages_of(small_batch()), SAMPLED, "01")
     ras_topics.send(messages)
 
-    out = run_roles(ras, ras_topics, store, len(messages), None)
+    out = await run_roles(ras, ras_topics, store, len(messages), None)
 
     assert {record.topic for record in out} == set(topics.ANNOUNCEMENT_TOPICS)
     assert {record.headers["traceparent"] for record in out} == {f"00-{SAMPLED}-{UPSTREAMS_SPAN}-01"}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import LiteralString
@@ -52,48 +51,46 @@ class Installation:
         self._first, self._later = intakes[: len(scenario)], intakes[len(scenario) :]
         self._ingestion = Ingestion(store)
 
-    def begin(self) -> None:
+    async def begin(self) -> None:
         """A few batches and a dead letter are ingested, a teacher reads a notification, all is projected."""
         for start in range(0, len(self._first), 40):
             self._ingestion.insist(self._first[start : start + 40])
         self._ingestion.insist([dead_letter(BATCH_PIPELINE_COMPLETED, partition=7)])
-        self.project()
+        await self.project()
         [[notification_id, teacher_id]] = self.database.rows(
             "SELECT notification_id, teacher_id FROM ras_teacher_inbox.notifications ORDER BY position LIMIT 1"
         )
         MarkNotificationRead(self.store)(notification_id, teacher_id, correlation_id=None)
-        self.project()
+        await self.project()
 
     def take_in_more(self) -> None:
         """One more batch is ingested."""
         self._ingestion.insist(self._later)
 
-    def project(self) -> None:
+    async def project(self) -> None:
         """Bring every read model up to date."""
-        project(self._url, self.database)
+        await project(self._url, self.database)
 
-    def checked(self, *, incremental: bool = False) -> Report:
+    async def checked(self, *, incremental: bool = False) -> Report:
         """Check without a broker: the out-topics are looked at in tests/e2e."""
         told: list[tuple[str, int, int]] = []
-        report = asyncio.run(
-            check(
-                Servers(self._url, ""),
-                "ras-publisher",
-                incremental=incremental,
-                progress=lambda *progress: told.append(progress),
-            )
+        report = await check(
+            Servers(self._url, ""),
+            "ras-publisher",
+            incremental=incremental,
+            progress=lambda *progress: told.append(progress),
         )
         assert told[-1][1] == told[-1][2]
         return report
 
 
 @pytest.fixture(scope="module")
-def honest_work(postgres_server: PostgresServerUnderTest) -> Iterator[str]:
+async def honest_work(postgres_server: PostgresServerUnderTest) -> AsyncIterator[str]:
     """The URL of a database in which an installation has done honest work, to be copied."""
     with fresh_database(postgres_server.url) as url:
         initialise(url)
         with opened_store(url) as store, probe(url) as database:
-            Installation(store, database, url).begin()
+            await Installation(store, database, url).begin()
         yield url
 
 
@@ -118,23 +115,19 @@ def ras(database: PostgresProbe, store_url: str) -> Iterator[Installation]:
         yield Installation(store, database, store_url)
 
 
-def project(store_url: str, database: PostgresProbe) -> None:
+async def project(store_url: str, database: PostgresProbe) -> None:
     """Bring every read model up to date."""
+    head = database.value("SELECT max(notification_id) FROM ras.stored_events")
 
-    async def follow() -> None:
-        head = database.value("SELECT max(notification_id) FROM ras.stored_events")
+    def up_to_date() -> bool:
+        positions = database.positions()
+        return all(positions.get(projection_position(p.name), 0) >= head for p in PROJECTIONS)
 
-        def up_to_date() -> bool:
-            positions = database.positions()
-            return all(positions.get(projection_position(p.name), 0) >= head for p in PROJECTIONS)
-
-        async with (
-            crew(store_url) as members,
-            at_work(members, *(members.follower(projection) for projection in PROJECTIONS)),
-        ):
-            await until(up_to_date, what="the read models are up to date")
-
-    asyncio.run(follow())
+    async with (
+        crew(store_url) as members,
+        at_work(members, *(members.follower(projection) for projection in PROJECTIONS)),
+    ):
+        await until(up_to_date, what="the read models are up to date")
 
 
 def names(findings: Sequence[Finding]) -> set[tuple[str, str]]:
@@ -142,8 +135,8 @@ def names(findings: Sequence[Finding]) -> set[tuple[str, str]]:
     return {(finding.account, finding.id) for finding in findings}
 
 
-def test_honest_work_agrees(ras: Installation, database: PostgresProbe) -> None:
-    report = ras.checked()
+async def test_honest_work_agrees(ras: Installation, database: PostgresProbe) -> None:
+    report = await ras.checked()
 
     assert report.findings == []
     assert report.consistent
@@ -155,7 +148,7 @@ def test_honest_work_agrees(ras: Installation, database: PostgresProbe) -> None:
     assert found["intake, in total"] == taken_in
 
 
-def test_messages_that_were_put_aside_and_taken_in_later_agree_whole_and_bit_by_bit(
+async def test_messages_that_were_put_aside_and_taken_in_later_agree_whole_and_bit_by_bit(
     ras: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What came in counts as what it was then; what operators did later is recorded and shown besides."""
@@ -170,19 +163,19 @@ def test_messages_that_were_put_aside_and_taken_in_later_agree_whole_and_bit_by_
     late = replace(late, partition=9)
     too_early = translate(late, received_at=late.timestamp - timedelta(days=800))
     Ingestion(ras.store).insist([Intake(late, too_early)])
-    ras.project()
-    assert ras.checked(incremental=True).consistent
+    await ras.project()
+    assert (await ras.checked(incremental=True)).consistent
 
     tolerance = timedelta(days=365)
     retried = SettleDeadLetters(ras.store, future_tolerance=tolerance).retry(letter_id(late), by="operator")
     stream = batch_stream_id(LATER.batch_id)
     drained = DrainParked(ras.store, future_tolerance=tolerance)(stream, by="operator")
-    ras.project()
+    await ras.project()
 
     assert retried.outcome is RetryOutcome.RECORDED
     assert (drained.outcomes[DrainOutcome.RECORDED] > 0, drained.left) == (True, 0)
     for incremental in (True, False):
-        report = ras.checked(incremental=incremental)
+        report = await ras.checked(incremental=incremental)
         assert (report.findings, report.consistent) == ([], True)
 
 
@@ -197,12 +190,14 @@ def test_messages_that_were_put_aside_and_taken_in_later_agree_whole_and_bit_by_
         ("ras_dead_letters.letters", ["position"]),
     ],
 )
-def test_a_lost_row_is_named(ras: Installation, database: PostgresProbe, table: str, key: list[str]) -> None:
+async def test_a_lost_row_is_named(
+    ras: Installation, database: PostgresProbe, table: str, key: list[str]
+) -> None:
     place = f"ctid = (SELECT ctid FROM {table} ORDER BY {', '.join(key)} DESC LIMIT 1)"
     [values] = database.rows(f"SELECT {', '.join(key)} FROM {table} WHERE {place}")
     database.execute(f"DELETE FROM {table} WHERE {place}")
 
-    report = ras.checked()
+    report = await ras.checked()
 
     name = ", ".join(f"{k}={v}" for k, v in zip(key, values, strict=True))
     assert names(report.findings) == {(f"read model {table.removeprefix('ras_')}", name)}
@@ -210,19 +205,19 @@ def test_a_lost_row_is_named(ras: Installation, database: PostgresProbe, table: 
     assert not report.consistent
 
 
-def test_an_altered_row_is_named_with_its_columns(ras: Installation, database: PostgresProbe) -> None:
+async def test_an_altered_row_is_named_with_its_columns(ras: Installation, database: PostgresProbe) -> None:
     [[batch_id, essay_id]] = database.rows(
         "UPDATE ras_batch_results.rankings SET rank = rank + 1, letter_grade = 'U' WHERE ctid ="
         " (SELECT min(ctid) FROM ras_batch_results.rankings) RETURNING batch_id, essay_id"
     )
 
-    [finding] = ras.checked().findings
+    [finding] = (await ras.checked()).findings
 
     assert finding.id == f"batch_id={batch_id}, essay_id={essay_id}"
     assert "rank, letter_grade" in finding.detail
 
 
-def test_rows_that_no_event_calls_for_are_named(ras: Installation, database: PostgresProbe) -> None:
+async def test_rows_that_no_event_calls_for_are_named(ras: Installation, database: PostgresProbe) -> None:
     database.execute(
         "INSERT INTO ras_batch_results.phases SELECT 'no-such-batch', phase, status, processed_count,"
         " failed_essay_ids, concluded_at FROM ras_batch_results.phases LIMIT 1"
@@ -232,40 +227,42 @@ def test_rows_that_no_event_calls_for_are_named(ras: Installation, database: Pos
         " failed_essay_ids, concluded_at FROM ras_batch_results.phases LIMIT 1"
     )
 
-    findings = ras.checked().findings
+    findings = (await ras.checked()).findings
 
     assert len(findings) == 2
     assert any("phase=invented" in finding.id for finding in findings)
     assert any("batch_id=no-such-batch" in finding.id for finding in findings)
 
 
-def test_a_lost_event_is_named_by_stream_and_version(ras: Installation, database: PostgresProbe) -> None:
+async def test_a_lost_event_is_named_by_stream_and_version(
+    ras: Installation, database: PostgresProbe
+) -> None:
     [[stream_id]] = database.rows(
         "DELETE FROM ras.stored_events WHERE originator_version = 2 AND originator_id ="
         " (SELECT min(originator_id) FROM ras.stored_events WHERE originator_version = 2)"
         " RETURNING originator_id"
     )
 
-    report = ras.checked()
+    report = await ras.checked()
 
     assert ("event store", f"{stream_id}/2") in names(report.findings)
     assert [account for account in report.accounts if not account.agrees]
 
 
-def test_a_lost_announcement_is_named(ras: Installation, database: PostgresProbe) -> None:
+async def test_a_lost_announcement_is_named(ras: Installation, database: PostgresProbe) -> None:
     [[stream_id, version]] = database.rows(
         "DELETE FROM ras.stored_events WHERE topic = 'ras.batch.results-ready.v2' AND originator_id ="
         " (SELECT min(originator_id) FROM ras.stored_events WHERE topic = 'ras.batch.results-ready.v2')"
         " RETURNING originator_id, originator_version"
     )
 
-    assert ("announcements", f"{stream_id}/{version}") in names(ras.checked().findings)
+    assert ("announcements", f"{stream_id}/{version}") in names((await ras.checked()).findings)
 
 
 @pytest.mark.parametrize(
     "lost", ["ras.assessment.result-recorded.v1", "ras.batch.assessment-completed.v1"], ids=["job", "batch"]
 )
-def test_a_result_that_was_lost_in_one_of_its_two_streams_is_named_even_after_a_rebuild(
+async def test_a_result_that_was_lost_in_one_of_its_two_streams_is_named_even_after_a_rebuild(
     ras: Installation, database: PostgresProbe, lost: str, store_url: str
 ) -> None:
     [[stream_id]] = database.rows(
@@ -281,12 +278,12 @@ def test_a_result_that_was_lost_in_one_of_its_two_streams_is_named_even_after_a_
     )
     Rebuilding(store_url, event_codec()).rebuild(PROJECTIONS, accept_differences=True)
 
-    named = {f.id: f.detail for f in ras.checked().findings if f.account == "event store"}
+    named = {f.id: f.detail for f in (await ras.checked()).findings if f.account == "event store"}
 
     assert "is missing here" in named[f"{stream_id}/{min(version for (version,) in gone)}"]
 
 
-def test_an_event_added_by_hand_is_named(ras: Installation, database: PostgresProbe) -> None:
+async def test_an_event_added_by_hand_is_named(ras: Installation, database: PostgresProbe) -> None:
     [[stream_id, version]] = database.rows(
         "INSERT INTO ras.stored_events (originator_id, originator_version, topic, state)"
         " SELECT originator_id, (SELECT max(originator_version) + 1 FROM ras.stored_events x"
@@ -295,7 +292,7 @@ def test_an_event_added_by_hand_is_named(ras: Installation, database: PostgresPr
         " RETURNING originator_id, originator_version"
     )
 
-    assert ("intake", f"{stream_id}/{version}") in names(ras.checked().findings)
+    assert ("intake", f"{stream_id}/{version}") in names((await ras.checked()).findings)
 
 
 DAMAGES = {
@@ -315,7 +312,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize(("topic", "state"), DAMAGES.values(), ids=DAMAGES)
 @pytest.mark.parametrize("stream_of", ["ras.batch.registered.v1", "ras.assessment.result-recorded.v1"])
-def test_an_event_that_cannot_be_read_is_named_and_the_rest_is_checked(
+async def test_an_event_that_cannot_be_read_is_named_and_the_rest_is_checked(
     ras: Installation, database: PostgresProbe, stream_of: str, topic: str, state: bytes
 ) -> None:
     [[stream_id, version]] = database.rows(
@@ -329,7 +326,7 @@ def test_an_event_that_cannot_be_read_is_named_and_the_rest_is_checked(
     )
     database.execute("DELETE FROM ras_batch_results.rankings WHERE ctid = '(0,1)'")
 
-    report = ras.checked()
+    report = await ras.checked()
 
     assert names(report.findings) - {("event store", f"{stream_id}/{version}")} == {
         (finding.account, finding.id)
@@ -339,7 +336,9 @@ def test_an_event_that_cannot_be_read_is_named_and_the_rest_is_checked(
     assert len(report.findings) == 2
 
 
-def test_a_stored_event_with_a_zero_in_its_text_counts(ras: Installation, database: PostgresProbe) -> None:
+async def test_a_stored_event_with_a_zero_in_its_text_counts(
+    ras: Installation, database: PostgresProbe
+) -> None:
     database.execute(
         "UPDATE ras.stored_events SET state = convert_to(replace(convert_from(state, 'UTF8'),"
         " '\"why\":\"', '\"why\":\"\\u0000'), 'UTF8')"
@@ -349,16 +348,16 @@ def test_a_stored_event_with_a_zero_in_its_text_counts(ras: Installation, databa
         """ '"detail":"', '"detail":"\\\\u0000'), 'UTF8') WHERE topic = 'ras.dead-letter.message-dead-lettered.v1'"""
     )
 
-    assert "intake" not in {finding.account for finding in ras.checked().findings}
+    assert "intake" not in {finding.account for finding in (await ras.checked()).findings}
 
 
-def test_pages_of_any_size_come_to_the_same(ras: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = ras.checked()
+async def test_pages_of_any_size_come_to_the_same(ras: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = await ras.checked()
     monkeypatch.setattr(streams, "PAGE_EVENTS", 7)
     monkeypatch.setattr(streams, "PAGE_BYTES", 4_000)
     monkeypatch.setattr(streams, "PORTION_EVENTS", 30)
 
-    cut = ras.checked()
+    cut = await ras.checked()
 
     assert (cut.findings, cut.accounts) == ([], whole.accounts)
 
@@ -393,10 +392,10 @@ def test_pages_of_any_size_come_to_the_same(ras: Installation, monkeypatch: pyte
         ),
     ],
 )
-def test_tables_that_are_gone_are_named_with_what_to_run_and_the_rest_is_checked(
+async def test_tables_that_are_gone_are_named_with_what_to_run_and_the_rest_is_checked(
     ras: Installation, database: PostgresProbe, damage: LiteralString, mend: LiteralString, named: str
 ) -> None:
-    assert ras.checked().consistent
+    assert (await ras.checked()).consistent
     database.execute(damage)
     [[stream_id]] = database.rows(
         "DELETE FROM ras.stored_events WHERE originator_version = 1 AND originator_id ="
@@ -405,7 +404,7 @@ def test_tables_that_are_gone_are_named_with_what_to_run_and_the_rest_is_checked
     )
     try:
         for incremental in (True, False):
-            findings = ras.checked(incremental=incremental).findings
+            findings = (await ras.checked(incremental=incremental)).findings
             [finding] = [finding for finding in findings if finding.account == "read models"]
             assert finding.id == named
             assert f"ras rebuild {named.partition('.')[0]}" in finding.detail
@@ -424,21 +423,21 @@ def test_tables_that_are_gone_are_named_with_what_to_run_and_the_rest_is_checked
         ('{"position": 99999999, "counts": [], "published": 0, "offsets": []}', "up to event 99999999"),
     ],
 )
-def test_an_incremental_check_that_cannot_go_on_from_the_last_looks_at_everything(
+async def test_an_incremental_check_that_cannot_go_on_from_the_last_looks_at_everything(
     ras: Installation, database: PostgresProbe, kept: str, note: str
 ) -> None:
-    first = ras.checked()
+    first = await ras.checked()
     database.execute("UPDATE ras.check_state SET state = %s::jsonb", kept)
     database.execute("DELETE FROM ras_batch_results.rankings WHERE ctid = '(0,1)'")
 
-    report = ras.checked(incremental=True)
+    report = await ras.checked(incremental=True)
 
     assert (report.since, report.position) == (0, first.position)
     assert any(note in each and "everything was looked at" in each for each in report.notes)
     assert [finding.account for finding in report.findings] == ["read model batch_results.rankings"]
 
 
-def test_an_event_copied_to_where_it_does_not_belong_is_named(
+async def test_an_event_copied_to_where_it_does_not_belong_is_named(
     ras: Installation, database: PostgresProbe
 ) -> None:
     """An event of every kind, copied to the end of a stream of every kind; of one kind to all four at once."""
@@ -464,7 +463,7 @@ def test_an_event_copied_to_where_it_does_not_belong_is_named(
             )
             for stream_of in streams_of
         }
-        report = ras.checked()
+        report = await ras.checked()
 
         found = {finding.id for finding in report.findings}
         for stream_of, [[stream_id, version, number]] in copies.items():
@@ -472,7 +471,7 @@ def test_an_event_copied_to_where_it_does_not_belong_is_named(
             assert f"{stream_id}/{version}" in found, (stream_of, kind, report.findings)
 
 
-def test_a_mark_on_a_notification_that_was_never_sent_is_named(
+async def test_a_mark_on_a_notification_that_was_never_sent_is_named(
     ras: Installation, database: PostgresProbe
 ) -> None:
     [[stream_id]] = database.rows(
@@ -483,15 +482,15 @@ def test_a_mark_on_a_notification_that_was_never_sent_is_named(
         "00000000-0000-4000-8000-000000000007",
         "00000000-0000-4000-8000-000000000007",
     )
-    assert ras.checked().consistent, "the inbox has not come to it yet"
+    assert (await ras.checked()).consistent, "the inbox has not come to it yet"
 
-    ras.project()
+    await ras.project()
 
-    assert names(ras.checked().findings) == {("event store", f"{stream_id}/1")}
+    assert names((await ras.checked()).findings) == {("event store", f"{stream_id}/1")}
 
 
 @pytest.mark.parametrize("kind", ["ras.batch.essay-spellchecked.v1", "ras.batch.pipeline-completed.v1"])
-def test_the_message_whose_event_is_gone_is_named_even_after_a_rebuild(
+async def test_the_message_whose_event_is_gone_is_named_even_after_a_rebuild(
     ras: Installation, database: PostgresProbe, kind: str, store_url: str
 ) -> None:
     [[stream_id, version, cause]] = database.rows(
@@ -507,61 +506,63 @@ def test_the_message_whose_event_is_gone_is_named_even_after_a_rebuild(
     )
     Rebuilding(store_url, event_codec()).rebuild(PROJECTIONS, accept_differences=True)
 
-    named = {finding.id for finding in ras.checked().findings if finding.account == "intake"}
+    named = {finding.id for finding in (await ras.checked()).findings if finding.account == "intake"}
 
     assert f"{cause['topic']}/{cause['partition']}/{cause['offset']}" in named
 
 
-def test_large_letters_agree_and_a_damaged_one_is_named(ras: Installation, database: PostgresProbe) -> None:
+async def test_large_letters_agree_and_a_damaged_one_is_named(
+    ras: Installation, database: PostgresProbe
+) -> None:
     large = [dead_letter(BATCH_PIPELINE_COMPLETED, partition=p, value=b"x" * 200_000) for p in (11, 12, 13)]
     Ingestion(ras.store).insist(large)
-    ras.project()
-    assert ras.checked().consistent
+    await ras.project()
+    assert (await ras.checked()).consistent
 
     database.execute(
         "UPDATE ras.stored_events SET state = substring(state FOR 150000) WHERE originator_id = %s",
         letter_id(large[1].message),
     )
 
-    assert ("event store", f"{letter_id(large[1].message)}/1") in names(ras.checked().findings)
+    assert ("event store", f"{letter_id(large[1].message)}/1") in names((await ras.checked()).findings)
 
 
-def test_a_lost_count_of_the_intake_is_named(ras: Installation, database: PostgresProbe) -> None:
+async def test_a_lost_count_of_the_intake_is_named(ras: Installation, database: PostgresProbe) -> None:
     [[topic, partition]] = database.rows(
         "DELETE FROM ras.intake_counts WHERE recorded > 0 AND ctid ="
         " (SELECT min(ctid) FROM ras.intake_counts WHERE recorded > 0) RETURNING topic, partition"
     )
 
-    assert ("intake", f"{topic}/{partition}") in names(ras.checked().findings)
+    assert ("intake", f"{topic}/{partition}") in names((await ras.checked()).findings)
 
 
-def test_an_incremental_check_looks_at_what_is_new(ras: Installation, database: PostgresProbe) -> None:
-    first = ras.checked()
+async def test_an_incremental_check_looks_at_what_is_new(ras: Installation, database: PostgresProbe) -> None:
+    first = await ras.checked()
     assert first.consistent
-    again = ras.checked(incremental=True)
+    again = await ras.checked(incremental=True)
     assert (again.since, again.consistent) == (first.position, True)
     assert [account for account in again.accounts if account.unit == "rows" and account.found] == []
 
     ras.take_in_more()
-    ras.project()
+    await ras.project()
     database.execute("DELETE FROM ras_batch_results.rankings WHERE batch_id = %s", LATER.batch_id)
 
-    later = ras.checked(incremental=True)
+    later = await ras.checked(incremental=True)
     assert {finding.account for finding in later.findings} == {"read model batch_results.rankings"}
-    assert ras.checked(incremental=True).since == first.position, "what does not fit is found again"
+    assert (await ras.checked(incremental=True)).since == first.position, "what does not fit is found again"
 
 
-def test_read_models_that_are_behind_are_no_fault(ras: Installation) -> None:
+async def test_read_models_that_are_behind_are_no_fault(ras: Installation) -> None:
     ras.take_in_more()
 
-    assert ras.checked().consistent
+    assert (await ras.checked()).consistent
 
 
-def test_one_check_at_a_time(ras: Installation, store_url: str) -> None:
+async def test_one_check_at_a_time(ras: Installation, store_url: str) -> None:
     with psycopg.connect(store_url, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(%s)", (0x52415302,))
         with pytest.raises(CheckUnderWayError, match="Another check"):
-            ras.checked()
+            await ras.checked()
 
 
 def test_every_projection_says_whose_its_rows_are() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -45,10 +44,10 @@ class Anew:
         self.database = database
         self.url = url
 
-    def take_in(self, intakes: Sequence[Intake]) -> None:
+    async def take_in(self, intakes: Sequence[Intake]) -> None:
         """Take in and project."""
         Ingestion(self.store).insist(intakes)
-        project(self.url, self.database)
+        await project(self.url, self.database)
 
     def make_anew(self) -> None:
         """Set every position back, as an ingester does that was told to accept the gap."""
@@ -62,80 +61,80 @@ class Anew:
         with psycopg.connect(self.url, autocommit=True) as connection:
             forget_intake(connection)
 
-    def checked(self, *, incremental: bool = False) -> Report:
+    async def checked(self, *, incremental: bool = False) -> Report:
         """Check without a broker."""
-        return asyncio.run(
-            check(
-                Servers(self.url, ""),
-                "ras-publisher",
-                incremental=incremental,
-                progress=lambda _what, _done, _total: None,
-            )
+        return await check(
+            Servers(self.url, ""),
+            "ras-publisher",
+            incremental=incremental,
+            progress=lambda _what, _done, _total: None,
         )
 
 
 @pytest.fixture
-def anew(store: EventStore, database: PostgresProbe, store_url: str) -> Anew:
+async def anew(store: EventStore, database: PostgresProbe, store_url: str) -> Anew:
     """A store in which a few batches are and one letter, the first message of its partition."""
     tables = ", ".join(t.fullname for p in PROJECTIONS for t in p.metadata.sorted_tables)
     with psycopg.connect(store_url, autocommit=True) as connection:
         connection.execute(f"TRUNCATE ras.check_state, {tables}".encode())
     anew = Anew(store, database, store_url)
-    anew.take_in([refused(_BEFORE[0]), *_BEFORE[1:]])
+    await anew.take_in([refused(_BEFORE[0]), *_BEFORE[1:]])
     return anew
 
 
 @pytest.mark.parametrize("way", [Anew.make_anew, Anew.begin_with_empty_broker])
 @pytest.mark.parametrize("incremental", [False, True])
-def test_topics_made_anew_agree(anew: Anew, way: object, incremental: bool) -> None:
-    assert anew.checked().consistent
+async def test_topics_made_anew_agree(anew: Anew, way: object, incremental: bool) -> None:
+    assert (await anew.checked()).consistent
     assert callable(way)
     way(anew)
-    anew.take_in(_AFTER)
+    await anew.take_in(_AFTER)
 
-    report = anew.checked(incremental=incremental)
+    report = await anew.checked(incremental=incremental)
 
     assert (report.findings, report.consistent) == ([], True)
     assert any("were started again in Kafka" in note for note in report.notes)
 
     way(anew)  # and once more: each log is told from each other
-    anew.take_in([refused(intake) for intake in _AFTER])
-    report = anew.checked(incremental=incremental)
+    await anew.take_in([refused(intake) for intake in _AFTER])
+    report = await anew.checked(incremental=incremental)
     assert (report.findings, report.consistent) == ([], True)
 
 
-def test_a_letter_of_before_is_taken_in_where_another_message_lies_now(anew: Anew) -> None:
+async def test_a_letter_of_before_is_taken_in_where_another_message_lies_now(anew: Anew) -> None:
     anew.make_anew()
     [intake] = intakes_of(m for m in messages_of(small_batch("after")) if m.topic == _BEFORE[0].message.topic)
-    anew.take_in([Intake(replace(intake.message, partition=_BEFORE[0].message.partition), intake.outcome)])
-    assert anew.checked(incremental=True).consistent
+    await anew.take_in(
+        [Intake(replace(intake.message, partition=_BEFORE[0].message.partition), intake.outcome)]
+    )
+    assert (await anew.checked(incremental=True)).consistent
 
     settle = SettleDeadLetters(anew.store, future_tolerance=_TOLERANCE)
     assert settle.retry(letter_id(_BEFORE[0].message), by="operator").outcome is RetryOutcome.RECORDED
-    project(anew.url, anew.database)
+    await project(anew.url, anew.database)
 
     for incremental in (True, False):
-        report = anew.checked(incremental=incremental)
+        report = await anew.checked(incremental=incremental)
         assert (report.findings, report.consistent) == ([], True)
 
 
-def test_what_does_not_fit_the_new_log_is_named(anew: Anew) -> None:
+async def test_what_does_not_fit_the_new_log_is_named(anew: Anew) -> None:
     anew.make_anew()
-    anew.take_in(_AFTER)
+    await anew.take_in(_AFTER)
     [[name, position]] = anew.database.rows(
         "SELECT name, position FROM ras.positions WHERE position > 0 AND name LIKE 'intake/%%' ORDER BY 1 LIMIT 1"
     )
     anew.database.execute("UPDATE ras.positions SET position = position - 1 WHERE name = %s", name)
 
-    details = [finding.detail for finding in anew.checked().findings]
+    details = [finding.detail for finding in (await anew.checked()).findings]
 
     coordinates = f"{name.removeprefix('intake/')}/{position}"
     assert details == [f"It comes from {coordinates}, which no ingester has ingested."]
 
 
-def test_a_message_that_is_taken_in_twice_in_the_new_log_is_named(anew: Anew) -> None:
+async def test_a_message_that_is_taken_in_twice_in_the_new_log_is_named(anew: Anew) -> None:
     anew.make_anew()
-    anew.take_in(_AFTER)
+    await anew.take_in(_AFTER)
     anew.database.execute(
         "INSERT INTO ras.stored_events (originator_id, originator_version, topic, state)"
         " SELECT originator_id, (SELECT max(originator_version) + 1 FROM ras.stored_events x"
@@ -144,10 +143,10 @@ def test_a_message_that_is_taken_in_twice_in_the_new_log_is_named(anew: Anew) ->
         EssaySpellchecked.topic,
     )
 
-    assert any("is recorded more than once" in finding.detail for finding in anew.checked().findings)
+    assert any("is recorded more than once" in finding.detail for finding in (await anew.checked()).findings)
 
 
-def test_only_a_position_that_moves_back_begins_another_log(anew: Anew) -> None:
+async def test_only_a_position_that_moves_back_begins_another_log(anew: Anew) -> None:
     beginnings = "SELECT name, after FROM ras.log_beginnings"
     assert anew.database.rows(beginnings) == []
     use_case = Ingestion(anew.store).use_case

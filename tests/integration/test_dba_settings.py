@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
+from inspect import isawaitable
 from typing import Any, Final
 
 import psycopg
@@ -71,12 +71,9 @@ def _blocking(url: str, query: str) -> Any:
         return connection.execute(query.encode()).fetchall()[0][0]
 
 
-def _awaited(url: str, query: str) -> Any:
-    async def ask() -> Any:
-        async with await connect(url) as connection:
-            return (await (await connection.execute(query.encode())).fetchall())[0][0]
-
-    return asyncio.run(ask())
+async def _awaited(url: str, query: str) -> Any:
+    async with await connect(url) as connection:
+        return (await (await connection.execute(query.encode())).fetchall())[0][0]
 
 
 def _store(url: str, query: str) -> Any:
@@ -85,16 +82,13 @@ def _store(url: str, query: str) -> Any:
         return value
 
 
-def _engine(url: str, query: str) -> Any:
-    async def ask() -> Any:
-        engine = read_model_engine(url)
-        try:
-            async with engine.begin() as connection:
-                return (await connection.execute(text(query))).scalar_one()
-        finally:
-            await engine.dispose()
-
-    return asyncio.run(ask())
+async def _engine(url: str, query: str) -> Any:
+    engine = read_model_engine(url)
+    try:
+        async with engine.begin() as connection:
+            return (await connection.execute(text(query))).scalar_one()
+    finally:
+        await engine.dispose()
 
 
 def _maintenance(url: str, query: str) -> Any:
@@ -104,13 +98,14 @@ def _maintenance(url: str, query: str) -> Any:
 
 @pytest.mark.parametrize("name", _SETTINGS)
 @pytest.mark.parametrize("way_in", [_blocking, _awaited, _store, _engine, _maintenance])
-def test_each_way_into_the_database_makes_its_own_settings(
+async def test_each_way_into_the_database_makes_its_own_settings(
     dba_url: str, way_in: Callable[[str, str], Any], name: str
 ) -> None:
     with psycopg.connect(dba_url, autocommit=True) as plain:
         [(theirs,)] = plain.execute(f"SHOW {name}".encode()).fetchall()
 
-    assert way_in(dba_url, f"SELECT current_setting('{name}')") != theirs
+    found = way_in(dba_url, f"SELECT current_setting('{name}')")
+    assert (await found if isawaitable(found) else found) != theirs
 
 
 def test_intake_rebuild_and_the_commands_that_look_work_with_all_of_them(dba_url: str) -> None:

@@ -14,11 +14,13 @@ from pydantic import SecretStr
 
 from application import topics
 from infrastructure.check.check import _LOCK_KEY
+from infrastructure.eventstore.event_registry import event_codec
 from infrastructure.local.processes import free_port
 from infrastructure.postgres.schema import initialise
+from infrastructure.rebuild.rebuild import Rebuilding
 from infrastructure.roles.query_api import query_app
 from infrastructure.settings import Servers, Settings
-from tests.integration.test_check import project
+from projections.catalogue import PROJECTIONS
 from tests.support.http import API_KEY, OPERATORS, Api, api, client_of
 from tests.support.ingesting import Ingestion, dead_letter, intakes_of, messages_of, small_batch
 from tests.support.postgres_probe import PostgresProbe, opened_store, probe
@@ -38,8 +40,7 @@ def url(postgres_server: PostgresServerUnderTest) -> Iterator[str]:
             ingestion = Ingestion(store)
             ingestion.insist(intakes_of(messages_of(BATCH)))
             ingestion.insist([dead_letter(topics.BATCH_PIPELINE_COMPLETED, partition=7)])
-        with probe(url) as database:
-            project(url, database)
+        Rebuilding(url, event_codec()).rebuild(PROJECTIONS)
         yield url
 
 

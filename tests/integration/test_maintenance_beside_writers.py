@@ -51,11 +51,11 @@ def test_a_session_with_the_lock_of_vacuum_stops_no_writer(
 
 
 @pytest.mark.parametrize("command", ["VACUUM", "VACUUM (FREEZE)", "ANALYZE"])
-def test_writers_go_on_during_maintenance_and_do_not_cancel_it(
+async def test_writers_go_on_during_maintenance_and_do_not_cancel_it(
     command: LiteralString, filled: PostgresProbe, store: EventStore, store_url: str
 ) -> None:
     with running(store_url, command, filled):
-        _write_from_several_sessions(store_url)
+        await _write_from_several_sessions(store_url)
         append(store, recorded_by(registered("e1"), batch_id="last"))
 
         assert filled.value(_MAINTAINING) == 1, "the command has ended before the writers: nothing was shown"
@@ -99,7 +99,7 @@ def running(store_url: str, command: LiteralString, looking: PostgresProbe) -> I
             assert isinstance(slow.exception(), psycopg.errors.QueryCanceled)
 
 
-def _write_from_several_sessions(store_url: str, *, writers: int = 4, each: int = 25) -> None:
+async def _write_from_several_sessions(store_url: str, *, writers: int = 4, each: int = 25) -> None:
     """Write from several sessions beside a reader, which must see each event once and in order."""
     with probe(store_url) as looking:
         reader = Reader(store_url, limit=7)
@@ -115,7 +115,7 @@ def _write_from_several_sessions(store_url: str, *, writers: int = 4, each: int 
         begun_at = reader.position
         with ThreadPoolExecutor(writers) as pool:
             writing = [pool.submit(write, writer) for writer in range(writers)]
-            reader.read_while(lambda: not all(done.done() for done in writing))
+            await reader.read_while(lambda: not all(done.done() for done in writing))
             for done in writing:
                 done.result()
         assert len(reader.seen) == writers * each * 2

@@ -7,7 +7,6 @@ that the test holds.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -50,17 +49,14 @@ class Reader:
         self.position = 0
         self.seen: list[tuple[int, str, int]] = []
 
-    def read_on(self) -> list[str]:
+    async def read_on(self) -> list[str]:
         """Read what is there now; return the streams of the new events."""
         known = len(self.seen)
-        self.read_while(lambda: False)
+        await self.read_while(lambda: False)
         return [stream for _, stream, _ in self.seen[known:]]
 
-    def read_while(self, writing: Callable[[], bool]) -> None:
+    async def read_while(self, writing: Callable[[], bool]) -> None:
         """Read without pause as long as others are `writing`, and then what is left."""
-        asyncio.run(self._read_while(writing))
-
-    async def _read_while(self, writing: Callable[[], bool]) -> None:
         log = NotificationLog(self._database_url, event_codec(), TOPICS)
         try:
             more_to_come = True
@@ -79,7 +75,7 @@ class Reader:
         return stretch.is_full
 
 
-def test_many_writers_and_a_reader_that_sees_each_event_once_in_order(
+async def test_many_writers_and_a_reader_that_sees_each_event_once_in_order(
     database: PostgresProbe, store_url: str
 ) -> None:
     reader = Reader(store_url, limit=7)
@@ -99,7 +95,7 @@ def test_many_writers_and_a_reader_that_sees_each_event_once_in_order(
 
     with ThreadPoolExecutor(WRITERS) as pool:
         writing = [pool.submit(write, writer) for writer in range(WRITERS)]
-        reader.read_while(lambda: not all(done.done() for done in writing))
+        await reader.read_while(lambda: not all(done.done() for done in writing))
         for done in writing:
             done.result()
 
@@ -116,7 +112,7 @@ def held(database: PostgresProbe) -> Iterator[PostgresProbe]:
     database.execute("DROP FUNCTION ras.hold() CASCADE")
 
 
-def test_a_reader_cannot_pass_an_insert_that_is_still_open(
+async def test_a_reader_cannot_pass_an_insert_that_is_still_open(
     held: PostgresProbe, store: EventStore, store_url: str
 ) -> None:
     reader = Reader(store_url)
@@ -128,16 +124,16 @@ def test_a_reader_cannot_pass_an_insert_that_is_still_open(
             second = pool.submit(append, store, recorded_by(registered("e1"), batch_id="later"))
             wait_until(lambda: bool(held.writers_waiting()), what="the second writer waits for the first")
 
-            assert reader.read_on() == ["batch-early"]
+            assert await reader.read_on() == ["batch-early"]
             assert reader.position == 1
         first.result()
         second.result()
 
-    assert reader.read_on() == ["batch-held", "batch-later"]
+    assert await reader.read_on() == ["batch-held", "batch-later"]
     assert reader.seen == held.log()
 
 
-def test_without_the_lock_the_same_reader_would_skip(
+async def test_without_the_lock_the_same_reader_would_skip(
     held: PostgresProbe, store: EventStore, store_url: str
 ) -> None:
     """Shows that the test above can fail: the second writer inserts around the store."""
@@ -148,15 +144,15 @@ def test_without_the_lock_the_same_reader_would_skip(
             wait_until(lambda: bool(held.waiting("advisory")), what="the first insert is held open")
             held.put(registration(batch_id="later"))
 
-            assert reader.read_on() == ["batch-later"]
+            assert await reader.read_on() == ["batch-later"]
         first.result()
 
-    assert reader.read_on() == []
+    assert await reader.read_on() == []
     assert [stream for _, stream, _ in held.log()] == ["batch-held", "batch-later"]
     assert [stream for _, stream, _ in reader.seen] == ["batch-later"]
 
 
-def test_rolled_back_inserts_leave_gaps_that_nobody_waits_for(
+async def test_rolled_back_inserts_leave_gaps_that_nobody_waits_for(
     store: EventStore, database: PostgresProbe, store_url: str
 ) -> None:
     reader = Reader(store_url)
@@ -164,10 +160,10 @@ def test_rolled_back_inserts_leave_gaps_that_nobody_waits_for(
     for _ in range(5):
         with pytest.raises(CrashError):
             crash(store)
-    assert reader.read_on() == ["batch-b1"]
+    assert await reader.read_on() == ["batch-b1"]
     append(store, recorded_by(registered("e1"), batch_id="b2"))
 
-    assert reader.read_on() == ["batch-b2"]
+    assert await reader.read_on() == ["batch-b2"]
     assert [number for number, _, _ in database.log()] == [1, 7]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -31,18 +30,18 @@ def models(
         yield empty
 
 
-def rebuilds(models: Models) -> list[Progress]:
+async def rebuilds(models: Models) -> list[Progress]:
     """Return the rows about rebuilds."""
-    rows, _ = asyncio.run(read_progress(Servers(models.url, ""), "ras-publisher"))
+    rows, _ = await read_progress(Servers(models.url, ""), "ras-publisher")
     return [row for row in rows if row.role == "rebuild"]
 
 
-def test_a_rebuild_is_shown_from_its_first_page_to_its_end(models: Models) -> None:
-    assert rebuilds(models) == []
+async def test_a_rebuild_is_shown_from_its_first_page_to_its_end(models: Models) -> None:
+    assert await rebuilds(models) == []
     with pytest.raises(InterruptionError):
         models.rebuilding(InterruptedAfter(pages=2)).rebuild([batch_results])
 
-    [waiting] = rebuilds(models)
+    [waiting] = await rebuilds(models)
     assert (waiting.source, waiting.condition, waiting.head) == ("batch_results", "interrupted", models.head)
     assert waiting.position is not None
     assert 0 < waiting.position < models.head
@@ -50,10 +49,10 @@ def test_a_rebuild_is_shown_from_its_first_page_to_its_end(models: Models) -> No
     assert 0 < waiting.lag <= models.head - waiting.position
     assert waiting.updated_at is not None
     with only_session(models.url):
-        [at_work] = rebuilds(models)
+        [at_work] = await rebuilds(models)
         assert at_work.condition == "filling"
     table = ras("status", database_url=models.url).output
     assert "interrupted" in table
 
     models.rebuilding().rebuild([batch_results])
-    assert rebuilds(models) == []
+    assert await rebuilds(models) == []

@@ -128,22 +128,19 @@ def test_an_answer_that_was_kept_is_not_sent_once_another_side_is_live(models: M
         assert "wrong.docx" not in client.get(path).text
 
 
-def test_prepared_statements_outlive_tables_of_another_shape(models: Models) -> None:
+async def test_prepared_statements_outlive_tables_of_another_shape(models: Models) -> None:
     models.record_everything()
-    models.follow()
+    await asyncio.to_thread(models.follow)
     position = models.database.value("SELECT max(position) FROM ras_dead_letters.letters")
 
-    async def ask() -> None:
-        reads = ReadConnections(models.url, size=6)
-        every_column = "SELECT * FROM ras_dead_letters.letters WHERE position = %(position)s"
-        for _ in range(10):  # the driver prepares what is asked often
-            await asyncio.gather(*(reads.rows(every_column, {"position": position}) for _ in range(6)))
-        await asyncio.to_thread(models.rebuilding().rebuild, [with_a_column_more(dead_letters)])
-        found = await asyncio.gather(*(reads.rows(every_column, {"position": position}) for _ in range(12)))
-        assert [letter["severity"] for letters in found for letter in letters] == ["low"] * 12
-        await reads.close()
-
-    asyncio.run(ask())
+    reads = ReadConnections(models.url, size=6)
+    every_column = "SELECT * FROM ras_dead_letters.letters WHERE position = %(position)s"
+    for _ in range(10):  # the driver prepares what is asked often
+        await asyncio.gather(*(reads.rows(every_column, {"position": position}) for _ in range(6)))
+    await asyncio.to_thread(models.rebuilding().rebuild, [with_a_column_more(dead_letters)])
+    found = await asyncio.gather(*(reads.rows(every_column, {"position": position}) for _ in range(12)))
+    assert [letter["severity"] for letters in found for letter in letters] == ["low"] * 12
+    await reads.close()
 
 
 def test_a_query_that_the_live_side_cannot_answer_says_what_to_run(models: Models) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -103,7 +102,7 @@ def again_judged(line: StreamLine) -> StreamLine:
     return replace(line, message=replace(line.message, value=json.dumps(envelope).encode()))
 
 
-def test_the_upgrade_and_the_rebuild_announce_nothing_and_change_no_stored_event(
+async def test_the_upgrade_and_the_rebuild_announce_nothing_and_change_no_stored_event(
     database_url: str, rebuilt: Models
 ) -> None:
     stored = rebuilt.database.stored()
@@ -115,8 +114,8 @@ def test_the_upgrade_and_the_rebuild_announce_nothing_and_change_no_stored_event
     assert {event.topic for event in stored} & {event.topic for event in OUTBOX_EVENTS} <= {
         "ras.dead-letter.message-dead-lettered.v1"
     }, "announcements are those of version 1, as release 0.1.0 recorded them"
-    report = asyncio.run(
-        check(Servers(database_url, ""), "ras-publisher", incremental=False, progress=lambda *_: None)
+    report = await check(
+        Servers(database_url, ""), "ras-publisher", incremental=False, progress=lambda *_: None
     )
     assert report.consistent, report
 

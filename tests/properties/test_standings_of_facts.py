@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -48,7 +47,7 @@ def database(postgres_server: PostgresServerUnderTest) -> Iterator[Database]:
 @given(
     st.lists(fickle_batches() | truthful_batches().map(lambda batch: batch.messages), min_size=1, max_size=12)
 )
-def test_counts_and_judgements_of_stored_facts_are_those_of_the_aggregate(
+async def test_counts_and_judgements_of_stored_facts_are_those_of_the_aggregate(
     database: Database, stories: list[tuple[Message, ...]]
 ) -> None:
     user_id = next(database.users)
@@ -59,7 +58,7 @@ def test_counts_and_judgements_of_stored_facts_are_those_of_the_aggregate(
     database.chain.project(event for batch in batches.values() for event in batch.collect_events())
     known = {batch_id: batch for batch_id, batch in batches.items() if batch.is_registered}
 
-    page = asyncio.run(_page(database.url, user_id))
+    page = await _page(database.url, user_id)
     assert page["pagination"]["total"] == len(known)
     assert {body["batch_id"]: _counts(body) for body in page["batches"]} == {
         batch_id: _expected_counts(batch) for batch_id, batch in known.items()

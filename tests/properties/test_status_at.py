@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -48,13 +47,13 @@ def database(postgres_server: PostgresServerUnderTest) -> Iterator[Database]:
 
 @settings(max_examples=examples(60))
 @given(fickle_batches())
-def test_the_fold_of_all_events_answers_as_the_read_model(
+async def test_the_fold_of_all_events_answers_as_the_read_model(
     database: Database, story: tuple[Message, ...]
 ) -> None:
     batch_id = next(database.names)
     events = _recorded(batch_id, story)
     database.chain.project(events)
-    expected = asyncio.run(_status(database.url, batch_id))
+    expected = await _status(database.url, batch_id)
 
     for by in By:
         assert _body(events, by=by) == expected
