@@ -20,8 +20,9 @@ _ALWAYS: Final = {
     "X-Frame-Options": "DENY",
 }
 _PRIVATE: Final = "private, no-store"
-CURRENT: Final = "no-cache"
-"""The Cache-Control of what is the same for everybody: a client asks each time whether its copy is current.
+_ASK_EACH_TIME: Final = "no-cache"
+CURRENT: Final = {"Cache-Control": _ASK_EACH_TIME}
+"""The headers of what is the same for everybody: a client asks each time whether its copy is current.
 
 A page must not meet the script of an older release, and a probe must not see the health of a while ago.
 """
@@ -31,7 +32,7 @@ def add_browser_headers(headers: MutableHeaders) -> None:
     """Add what is missing. What has an ETag is a file of the release, the same for everybody."""
     for name, value in _ALWAYS.items():
         headers.setdefault(name, value)
-    headers.setdefault("Cache-Control", CURRENT if "ETag" in headers else _PRIVATE)
+    headers.setdefault("Cache-Control", _ASK_EACH_TIME if "ETag" in headers else _PRIVATE)
 
 
 class BrowserHeadersMiddleware:

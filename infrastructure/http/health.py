@@ -23,8 +23,6 @@ READY: Final = OpenOperation("/healthz/ready", "Ready, with reasons", answer=Hea
 METRICS: Final = OpenOperation[None]("/metrics", "Prometheus metrics", answer=None, media_type="text/plain")
 HEALTH_OPERATIONS: Final = (HEALTHZ, LIVE, READY, METRICS)
 
-_HEADERS: Final = {"Cache-Control": CURRENT}
-
 
 def health_routes(
     checks: HealthChecks,
@@ -37,8 +35,8 @@ def health_routes(
 
     async def live(_request: Request) -> Response:
         if stalled := checks.stalled():
-            return JSONResponse({"status": "stalled", "roles": stalled}, status_code=503, headers=_HEADERS)
-        return JSONResponse({"status": "alive"}, headers=_HEADERS)
+            return JSONResponse({"status": "stalled", "roles": stalled}, status_code=503, headers=CURRENT)
+        return JSONResponse({"status": "alive"}, headers=CURRENT)
 
     async def ready(_request: Request) -> Response:
         results = await checks.run()
@@ -50,7 +48,7 @@ def health_routes(
                 for name, result in results.items()
             ],
         }
-        return JSONResponse(body, status_code=503 if state is Health.FAILED else 200, headers=_HEADERS)
+        return JSONResponse(body, status_code=503 if state is Health.FAILED else 200, headers=CURRENT)
 
     async def healthz(_request: Request) -> Response:
         results = await checks.run()
@@ -67,10 +65,10 @@ def health_routes(
                 name: {"status": result.health, "reason": result.reason} for name, result in results.items()
             },
         }
-        return JSONResponse(body, status_code=503 if state is Health.FAILED else 200, headers=_HEADERS)
+        return JSONResponse(body, status_code=503 if state is Health.FAILED else 200, headers=CURRENT)
 
     async def metrics(_request: Request) -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST, headers=_HEADERS)
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST, headers=CURRENT)
 
     return [HEALTHZ.route(healthz), LIVE.route(live), READY.route(ready), METRICS.route(metrics)]
 

@@ -73,10 +73,10 @@ def documentation_routes(described: dict[str, Any]) -> list[Route]:
     content, page = orjson.dumps(described), _page(described)
 
     async def openapi(_request: Request) -> Response:
-        return Response(content, media_type="application/json", headers=_HEADERS)
+        return Response(content, media_type="application/json", headers=CURRENT)
 
     async def docs(_request: Request) -> Response:
-        return HTMLResponse(page, headers=_HEADERS | {"Content-Security-Policy": _POLICY})
+        return HTMLResponse(page, headers=CURRENT | {"Content-Security-Policy": _POLICY})
 
     return [Route("/openapi.json", openapi), Route("/docs", docs)]
 
@@ -88,7 +88,6 @@ _STYLE: Final = (
 _POLICY: Final = (
     f"{NOTHING_ALLOWED}; style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'"
 )
-_HEADERS: Final = {"Cache-Control": CURRENT}
 
 
 def _page(described: dict[str, Any]) -> str:

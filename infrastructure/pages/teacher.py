@@ -261,13 +261,13 @@ class TeacherPages:
     ) -> tuple[Mapping[str, Any], dict[str, Any], list[dict[str, Any]]]:
         batch_id = id_of(request, "batch_id", error="Invalid batch ID")
         row = await self._pages.batch(batch_id, identity.subject)
-        if row is None:
-            raise Problem(404, "There is no such batch, or it belongs to somebody else.")
-        answer, ranked = await asyncio.gather(self._batches.status(batch_id), self._pages.rankings(batch_id))
-        if answer is None:
+        answer = None if row is None else await self._batches.status(batch_id)
+        if row is None or answer is None:
             raise Problem(404, "There is no such batch, or it belongs to somebody else.")
         body = _plain(answer.body)
-        intervals = await self._intervals(batch_id, body["essay_count"])
+        ranked, intervals = await asyncio.gather(
+            self._pages.rankings(batch_id), self._intervals(batch_id, body["essay_count"])
+        )
         essays = [
             {
                 **_essay(each, ranked.get(each["essay_id"], {})),
