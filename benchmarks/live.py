@@ -295,6 +295,24 @@ _GROWN: Final = (
         'batch_id', 'big-' || g, 'user_id', 'teacher-big'))).*
     FROM (SELECT b FROM ras_batch_results.batches b WHERE ended_at IS NOT NULL LIMIT 1) AS one, generate_series(1, 5000) g
     """,
+    """
+    INSERT INTO ras_batch_results.batches (batch_id, user_id, course_code, class_id, registered_at, last_updated, position,
+        processing_started_at, status)
+    SELECT 'open-' || g, 'teacher-open', 'ENG5', 'class-' || g % 40, now() - g * interval '1 s', now(), 1, now(),
+        'processing_pipelines' FROM generate_series(1, 5000) g
+    """,
+    """
+    INSERT INTO ras_batch_results.essays (batch_id, essay_id, ordinal, file_name, file_upload_id, text_storage_id,
+        spellcheck_status, last_updated)
+    SELECT 'open-' || g, 'open-' || g || '-' || n, n, 'essay.docx', 'file', 'text', CASE WHEN n <= 20 THEN 'completed' END, now()
+    FROM generate_series(1, 5000) g, generate_series(1, 30) n
+    """,
+    """
+    INSERT INTO ras_language_analyses.analyses (essay_id, text_storage_id, analysed_at, metrics, grammar, spelling_errors,
+        errors, position)
+    SELECT 'open-' || g || '-' || n, 'text', now(), '{"word_count": 300}', '{"error_count": 4}', '[]', '[]', 1
+    FROM generate_series(1, 5000) g, generate_series(1, 10) n
+    """,
     "ANALYZE",
 )
 
@@ -316,6 +334,7 @@ def _pages(url: str, port: int) -> list[dict[str, Any]]:
         ]
         for name, path, teacher, target in (
             ("first page, 5,000 batches, ms", "/batches", "teacher-big", 50),
+            ("first page, 5,000 unfinished batches of 30 essays, ms", "/batches", "teacher-open", 50),
             ("first page, 50,000 notifications, ms", "/notifications", "teacher-big", 50),
             ("a batch of 10,000 essays, ms", f"/batches/{large.batch_id}", large.user_id, 300),
         ):

@@ -78,10 +78,13 @@ _CHANGED: Final = f"""
         SELECT x.batch_id FROM ras.stored_events e
         JOIN ras_batch_results.essays x ON x.essay_id = substr(e.originator_id, {len(ANALYSIS_STREAMS) + 1})
         WHERE e.notification_id > %(after)s AND e.notification_id <= %(to)s
-            AND starts_with(e.originator_id, '{ANALYSIS_STREAMS}') AND x.ordinal IS NOT NULL
+            AND left(e.originator_id, {len(ANALYSIS_STREAMS)}) = '{ANALYSIS_STREAMS}' AND x.ordinal IS NOT NULL
     ) c JOIN ras_batch_results.batches b USING (batch_id) WHERE b.user_id = ANY (%(teachers)s ::text[])
 """
-"""A language analysis names no batch: it moves those on that have its essay."""
+"""A language analysis names no batch: it moves those on that have its essay.
+
+`left` and not `starts_with`, for which a plan may read all analyses there ever were instead of the newest events.
+"""
 _CHANGED_OF: Final = f"""
     SELECT r.number, {_BATCH} FROM unnest(%(teachers)s ::text[], %(after_batches)s ::bigint[]) WITH ORDINALITY
         AS r (teacher, after, number)
