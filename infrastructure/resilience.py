@@ -73,13 +73,6 @@ class CircuitBreaker:
         waited = self._clock() - self._opened_at
         return BreakerState.HALF_OPEN if waited >= self._reset_after_s else BreakerState.OPEN
 
-    @property
-    def remaining_s(self) -> float:
-        """How long the breaker stays open; 0 when a call may be tried."""
-        if self._opened_at is None:
-            return 0.0
-        return max(0.0, self._opened_at + self._reset_after_s - self._clock())
-
     def admits(self) -> bool:
         """Whether to call now. A caller that gets True reports afterwards how the call went.
 

@@ -25,11 +25,6 @@ class State(StrEnum):
     ROLLED_BACK = "rolled_back"
     ABANDONED = "abandoned"
 
-    @property
-    def is_under_way(self) -> bool:
-        """Whether there is a half-built side that a later run may go on with."""
-        return self in UNDER_WAY
-
 
 class Step(StrEnum):
     """What can happen to a rebuild."""

@@ -56,7 +56,8 @@ def test_a_try_that_fails_opens_it_for_the_whole_time_again() -> None:
     clock.now_s = 12
     breaker.failed()
 
-    assert (breaker.state, breaker.remaining_s) == (BreakerState.OPEN, 10)
+    clock.now_s = 21
+    assert (breaker.state, breaker.admits()) == (BreakerState.OPEN, False)
     clock.now_s = 22
     assert [breaker.admits() for _ in range(2)] == [True, False]
 

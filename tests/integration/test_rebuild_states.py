@@ -13,7 +13,7 @@ def test_the_ordinary_course() -> None:
         state = after(state, step)
 
     assert state is State.SWAPPED
-    assert not state.is_under_way
+    assert state not in UNDER_WAY
 
 
 def test_a_proof_is_made_again_by_whoever_resumes() -> None:
@@ -29,7 +29,7 @@ def test_going_back_and_forth() -> None:
 
 @pytest.mark.parametrize("state", sorted(UNDER_WAY))
 def test_whatever_is_under_way_can_be_resumed_and_abandoned(state: State) -> None:
-    assert after(state, Step.RESUME).is_under_way
+    assert after(state, Step.RESUME) in UNDER_WAY
     assert after(state, Step.ABANDON) is State.ABANDONED
 
 
