@@ -132,6 +132,8 @@ class ProjectionSink:
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = await connect(self._database_url)
+                # What is lost when the server crashes is lost with its position, and is done again (decision 128).
+                await self._connection.execute("SET synchronous_commit = off")
             yield self._connection
         except psycopg.Error as error:
             await self.close()

@@ -6,7 +6,7 @@ has connected, by one query. It does not use the `options` of the start packet: 
 
 Two things are left as they are. `default_transaction_read_only` is a guard that somebody has put up; the writers
 report it. `synchronous_commit` is only raised from `off`, because an event that was published and is lost in a
-crash afterwards cannot be taken back.
+crash afterwards cannot be taken back. Sessions that only write what is derived lower it themselves.
 """
 
 from __future__ import annotations

@@ -202,6 +202,29 @@ class ForgetfulSink(ProjectionSink):
             raise TransientSinkError("the answer is lost")
 
 
+async def test_rows_do_not_wait_for_the_disk(
+    store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
+) -> None:
+    class UnlessItWaits:
+        def take(self, recorded: Recorded) -> None:
+            pass
+
+        def statements(self) -> Iterator[Statement]:
+            enter = (
+                "INSERT INTO ras_ledger.entries SELECT 1 WHERE current_setting('synchronous_commit') = 'off'"
+            )
+            yield Statement(text(enter), {})
+
+    write(store, 1)
+
+    async with crew(store_url) as members:
+        projection = Projection("ledger", 1, LEDGER.events, LEDGER.metadata, UnlessItWaits)
+        async with at_work(members, members.follower(projection)):
+            await caught_up(ledger, database)
+
+    assert set(ledger.entries) == {1}
+
+
 async def test_a_lost_answer_is_not_a_lost_commit(
     store: EventStore, database: PostgresProbe, ledger: Ledger, store_url: str
 ) -> None:
