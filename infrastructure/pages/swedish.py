@@ -244,6 +244,8 @@ SWEDISH: Final[Mapping[str, str]] = {
     "What you sent was not done. Load this page again to send it once more.": (
         "Det du skickade utfördes inte. Ladda om sidan för att skicka det en gång till."
     ),
+    "The figures are being drawn. The first time this takes a moment.": "Figurerna ritas. Första gången tar det en stund.",
+    "The report is being made. The first time this takes a moment.": "Rapporten skapas. Första gången tar det en stund.",
     "Send it again": "Skicka igen",
     "Draining stopped: {count} messages still wait.": "Tömningen stannade: {count} meddelanden väntar fortfarande.",
     "Essays per phase": "Texter per fas",

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.test_letters import OPERATOR, letter_of, shows
-from tests.support.browsing import no_serious_violation, signed_in, ticket_link
+from tests.support.browsing import listening, no_serious_violation, signed_in, ticket_link
 from tests.support.english_text import english_in
 from tests.support.ingesting import messages_of, small_batch
 from tests.support.live import TEACHER, Live
@@ -102,6 +102,28 @@ def test_two_presses_do_what_one_does(live: Live, browser: Browser) -> None:
         second = context.request.post("/operator/checks", form={"action": "begin"})
         assert second.ok
         assert second.url.endswith("/operator/checks")
+
+
+def test_what_is_being_typed_stays_when_the_session_ends(live: Live, browser: Browser) -> None:
+    with signed_in(browser, live.api.url, TEACHER) as (context, page):
+        listening(page)
+        page.get_by_label("Search").fill("half a wor")
+        context.clear_cookies(name="ras_session")
+        with page.expect_response("**/sign-in"):  # the page asks for what is new, and is sent there
+            live.batch("arrives without a session")
+        page.evaluate("new Promise(done => setTimeout(done))")
+        expect(page.get_by_label("Search")).to_have_value("half a wor")
+        page.get_by_label("Search").blur()
+        live.batch("arrives without a session, later")
+        expect(page).to_have_url(f"{live.api.url}/sign-in")
+
+
+def test_what_takes_a_moment_says_so(live: Live, browser: Browser, judged: str) -> None:
+    with signed_in(browser, live.api.url, "examiner-0001", "examiner", locale="sv") as (_, page):
+        page.goto(f"/examiner/jobs/{judged}")
+        page.evaluate("document.addEventListener('click', click => click.preventDefault())")
+        page.get_by_role("link", name="Figurer").click()
+        expect(page.get_by_role("status")).to_have_text("Figurerna ritas. Första gången tar det en stund.")
 
 
 def test_after_signing_out_the_back_button_shows_nothing(live: Live, browser: Browser) -> None:

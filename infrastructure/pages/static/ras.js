@@ -58,8 +58,9 @@
       // Without a limit, an answer that never comes on a dead connection would be waited for indefinitely.
       const signal = AbortSignal.timeout(20000);
       const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store", signal });
-      if (answer.redirected && new URL(answer.url).pathname === "/sign-in") { location.reload(); return; }
-      if (answer.ok) {
+      if (answer.redirected && new URL(answer.url).pathname === "/sign-in") {
+        if (!isBusy(document.body)) location.reload(); // else what is being typed would be lost
+      } else if (answer.ok) {
         const page = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
         // The page of a fault goes as soon as the page that was asked for is there.
         if (document.getElementById("fault") && !page.getElementById("fault")) { location.reload(); return; }
@@ -78,11 +79,11 @@
     next = setTimeout(refresh, failed ? 3000 : 250);
   };
 
-  const tell = (text) => {
+  const tell = (text, forMs = 8000) => {
     const line = document.createElement("p");
     line.textContent = text;
     news.replaceChildren(line);
-    setTimeout(() => line.remove(), 8000);
+    setTimeout(() => line.remove(), forMs);
   };
 
   const connect = () => {
@@ -128,6 +129,10 @@
     };
   };
 
+  document.addEventListener("click", ({ target }) => {
+    const slow = target.closest("[data-slow]");
+    if (slow) tell(slow.dataset.slow, 20000);
+  });
   window.addEventListener("online", () => giveUp?.()); // another network: the old connection is of no use
   if (lastId) connect();
   const every = Number(body.dataset.refreshS);
