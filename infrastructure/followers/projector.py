@@ -137,7 +137,9 @@ class ProjectionSink:
             yield self._connection
         except psycopg.Error as error:
             await self.close()
-            raise _classified(error) from error
+            if (known := _classified(error)) is None:
+                raise
+            raise known from error
         except BaseException:
             await self.close()
             raise
@@ -147,11 +149,10 @@ async def _run(cursor: _Cursor, sql: Sql, parameters: Mapping[str, Any]) -> _Cur
     return await cursor.execute(sql.text, {**sql.constants, **parameters}, prepare=True)
 
 
-def _classified(error: psycopg.Error) -> Exception:
-    """Return what a follower should do about a database error: look for the event that is refused, wait, or give up."""
+def _classified(error: psycopg.Error) -> Exception | None:
+    """Return what a follower should do about a database error: look for the event that is refused, wait; None: give up."""
     if (reason := refusal(error)) is not None:
         return RefusedError(reason)
-    is_transient = isinstance(
-        error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError
-    )
-    return TransientSinkError(faults.sentence(error)) if is_transient else error
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError):
+        return TransientSinkError(faults.sentence(error))
+    return None
