@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Mapping
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -25,15 +26,16 @@ SMALLEST: Final = 1_000
 
 _TYPES: Final = frozenset(
     {
-        "application/json",
-        "application/javascript",
-        "image/svg+xml",
-        "text/css",
-        "text/csv",
-        "text/javascript",
-        "text/plain",
+        b"application/json",
+        b"application/javascript",
+        b"image/svg+xml",
+        b"text/css",
+        b"text/csv",
+        b"text/javascript",
+        b"text/plain",
     }
 )
+_VARY: Final = (b"vary", b"Accept-Encoding")
 _LEVEL: Final = 1
 _ON_A_THREAD: Final = 100_000
 """Bytes above which compressing takes so long that other requests should not wait for it: some milliseconds."""
@@ -85,16 +87,17 @@ class _Answer:
             await self._send(message)
 
     async def _begin(self, head: Message) -> None:
-        headers = MutableHeaders(
-            raw=head["headers"] if isinstance(head["headers"], list) else [*head["headers"]]
-        )
-        status = head["status"]
-        if not _may_be_compressed(headers, status):
+        status, given = head["status"], dict(head["headers"])
+        if not _may_be_compressed(given, status):
             await self._send(head)
             return
-        headers.add_vary_header("Accept-Encoding")
+        headers = MutableHeaders(raw=[*head["headers"]])
+        if b"vary" in given:
+            headers.add_vary_header("Accept-Encoding")
+        else:
+            headers.raw.append(_VARY)
         head["headers"] = headers.raw
-        if self._accepts and status == 200 and int(headers.get("content-length", SMALLEST)) >= SMALLEST:
+        if self._accepts and status == 200 and int(given.get(b"content-length", SMALLEST)) >= SMALLEST:
             self._head = head
         else:
             await self._send(head)
@@ -127,12 +130,12 @@ class _Answer:
         return {**message, "body": content}
 
 
-def _may_be_compressed(headers: MutableHeaders, status: int) -> bool:
-    if "set-cookie" in headers or "content-encoding" in headers:
+def _may_be_compressed(headers: Mapping[bytes, bytes], status: int) -> bool:
+    if b"set-cookie" in headers or b"content-encoding" in headers:
         return False
-    if "no-store" in headers.get("cache-control", ""):
+    if b"no-store" in headers.get(b"cache-control", b""):
         return False
-    return status == 304 or headers.get("content-type", "").partition(";")[0].strip().lower() in _TYPES
+    return status == 304 or headers.get(b"content-type", b"").partition(b";")[0].strip().lower() in _TYPES
 
 
 def _gzip(content: bytes) -> bytes:

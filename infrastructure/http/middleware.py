@@ -10,8 +10,7 @@ from uuid import uuid4
 
 import structlog
 from prometheus_client import CollectorRegistry, Histogram
-from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as HttpScope
 
@@ -21,6 +20,9 @@ from infrastructure.http.problems import Problem, problem_response
 from infrastructure.http.service_keys import Grant, Scope, ServiceKeysFile
 
 _LONGEST_CORRELATION_ID: Final = 128
+_CORRELATION_ID: Final = b"x-correlation-id"
+_NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
+_OURS: Final = frozenset({_CORRELATION_ID, _NO_SNIFFING[0]})
 WAITED_S: Final = "ras.waited_s"
 """In the scope of a request that waited because it asked to: that is no time of answering."""
 _BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -37,16 +39,16 @@ class CorrelationMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = _header(scope, b"x-correlation-id").decode("latin-1")
+        given = _header(scope, _CORRELATION_ID).decode("latin-1")
         usable = 0 < len(given) <= _LONGEST_CORRELATION_ID and given.isascii() and given.isprintable()
         correlation_id = given if usable else str(uuid4())
         scope["correlation_id"] = correlation_id
 
         async def respond(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)  # replaces what a fault's handler has set already
-                headers["X-Correlation-ID"] = correlation_id
-                headers["X-Content-Type-Options"] = "nosniff"
+                # A fault's handler has set them already.
+                others = [each for each in message["headers"] if each[0] not in _OURS]
+                message["headers"] = [*others, (_CORRELATION_ID, correlation_id.encode()), _NO_SNIFFING]
             await send(message)
 
         bound = structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
@@ -101,7 +103,7 @@ class AuthenticationMiddleware:
         grant = self._shared_grant(service) if own is None else own
         if (beyond := self._beyond(scope, grant.scopes)) is not None:
             raise beyond
-        bound = None if self._binding is None else await self._binding.of(Request(scope))
+        bound = None if self._binding is None else await self._binding.of(HTTPConnection(scope))
         if bound is None and grant.names_teacher:
             raise Problem(403, f"This service must say for which teacher it asks: send {HEADER}, or a token.")
         if bound is not None:

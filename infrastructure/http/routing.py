@@ -62,12 +62,11 @@ class CheckedRoute(Route):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or raise Problem 400 for a query that is not described."""
-        request = Request(scope)
         if scope["query_string"] and self._known is not None:
-            _check_query(request, self._known, ignores_unknown=self.path in UPSTREAMS)
+            _check_query(Request(scope), self._known, ignores_unknown=self.path in UPSTREAMS)
         bound: Bound | None = scope.get(BOUND)
         if bound is not None:
-            given = request.query_params.get("batch_id") if "batch_id" in (self._known or ()) else None
+            given = Request(scope).query_params.get("batch_id") if "batch_id" in (self._known or ()) else None
             await bound.check(scope["path_params"], given)
         await super().handle(scope, receive, send)
 
