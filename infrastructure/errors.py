@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 
@@ -14,3 +15,16 @@ class OperatorError(Exception):
     exit_code: ClassVar = 1
     has_lines: ClassVar = False
     """Whether the newlines of the text are ours. Where not, one can only come from outside, and is escaped."""
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Return what is behind `error`, the innermost first, and `error` last: a library wraps a driver's error in its own.
+
+    Where one is raised from the other and wrapped by it as well, each comes once.
+    """
+    found: list[BaseException] = []
+    each: object = error
+    while isinstance(each, BaseException) and each not in found:
+        found.append(each)
+        each = getattr(each, "orig", None) or each.__cause__
+    return reversed(found)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
 from typing import Final
 
 from typer import Abort
 
-from infrastructure.errors import OperatorError
+from infrastructure.errors import OperatorError, causes
 from infrastructure.visible import visible, visible_lines
 
 INTERRUPTED: Final = 130
@@ -36,18 +35,10 @@ def exit_code_of(error: BaseException) -> tuple[int, str | None]:
         return error.exit_code, (visible_lines if error.has_lines else visible)(str(error))
     if isinstance(error, Abort):
         return 1, "Not confirmed. Nothing was changed."
-    for cause in _causes(error):
+    for cause in causes(error):
         if (sentence := _of_a_server(cause) or _of_this_machine(cause)) is not None:
             return 1, visible(sentence)
     return 1, None
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the driver's error first, where a library has wrapped it in one of its own."""
-    inner = getattr(error, "orig", None) or error.__cause__
-    if inner is not None:
-        yield from _causes(inner)
-    yield error
 
 
 def _of_this_machine(error: BaseException) -> str | None:

@@ -7,10 +7,11 @@ opened has no SQLSTATE: libpq has only the server's words for it, and those are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import psycopg
+
+from infrastructure.errors import causes
 
 
 class Fault(NamedTuple):
@@ -211,7 +212,7 @@ _last_refusal: list[psycopg.Error] = []
 
 def driver_error(error: BaseException) -> psycopg.Error | None:
     """Return the driver's error in or behind `error`, which a library may have wrapped; None if there is none."""
-    return next((cause for cause in _causes(error) if isinstance(cause, psycopg.Error)), None)
+    return next((cause for cause in causes(error) if isinstance(cause, psycopg.Error)), None)
 
 
 def fault_of(error: BaseException) -> Fault | None:
@@ -266,14 +267,6 @@ def _place(error: BaseException) -> str:
     return ".".join(
         filter(None, (told.schema_name, told.table_name, told.column_name or told.constraint_name))
     )
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the innermost error first, where a library has wrapped it in one of its own."""
-    inner = getattr(error, "orig", None) or error.__cause__
-    if isinstance(inner, BaseException):
-        yield from _causes(inner)
-    yield error
 
 
 def _said(error: BaseException) -> str:

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from eventsourcing.persistence import PersistenceError
 from psycopg import sql
+from sqlalchemy.exc import DBAPIError
 
 from infrastructure.cli.failures import exit_code_of
 from infrastructure.postgres import faults
@@ -107,6 +108,16 @@ def _raising(url: str, code: str) -> Iterator[None]:
             yield
         finally:
             dba.execute("DROP FUNCTION public.fail() CASCADE")
+
+
+def test_an_error_that_is_raised_from_its_own_wrapping_has_its_sentence() -> None:
+    inner = psycopg.errors.UndefinedTable("by a test")
+    wrapped = DBAPIError("SELECT", None, inner)
+    inner.__cause__ = wrapped
+
+    for error in (inner, wrapped):
+        assert faults.driver_error(error) is inner
+        assert exit_code_of(error) == exit_code_of(psycopg.errors.UndefinedTable("by a test"))
 
 
 def test_each_code_that_a_real_server_raises_has_its_sentence_through_each_way_in(database_url: str) -> None:
