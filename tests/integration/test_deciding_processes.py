@@ -187,6 +187,8 @@ async def test_another_ingester_that_writes_to_the_same_streams_is_noticed(
     mine, theirs = ([r for r in records if (r[0] in topics[:3]) is half] for half in (True, False))
     writing.prepare(records)
     begun = await writing.begin(mine)
+    assert begun.ticket is not None
+    writing.deciding.answer_of(begun.ticket)  # decided, before the other one writes
     other = Ingestion(store)
     other.insist([i for i in intakes_of(messages) if i.message.topic not in topics[:3]])
 
