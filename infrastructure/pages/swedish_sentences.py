@@ -127,6 +127,20 @@ SENTENCES: Final[Mapping[str, str]] = {
     "{} messages before the position are parked: `ras parked list` names them.": (
         "{} meddelanden före positionen är parkerade: `ras parked list` visar dem."
     ),
+    "Another check is under way on this database; wait until it has ended.": (
+        "En annan kontroll pågår i databasen; vänta tills den är klar."
+    ),
+    "The database does not answer ({}). Check again later.": "Databasen svarar inte ({}). Kontrollera igen senare.",
+    "The connection to the database was lost ({}). Check again later.": (
+        "Förbindelsen till databasen bröts ({}). Kontrollera igen senare."
+    ),
+    "PostgreSQL ended the session ({}). Check again later.": "PostgreSQL avslutade sessionen ({}). Kontrollera igen senare.",
+    "PostgreSQL is starting, stopping or recovering ({}). Check again later.": (
+        "PostgreSQL startar, stannar eller återställs ({}). Kontrollera igen senare."
+    ),
+    "Kafka: {}. Check again later; `ras check` names the reason.": (
+        "Kafka: {}. Kontrollera igen senare; `ras check` säger varför."
+    ),
     "The process of the check ended with exit code {}.": "Kontrollens process avslutades med felkod {}.",
     "Something went wrong here; the log of this process says what.": "Något gick fel här; processens logg säger vad.",
     "messages and their events": "meddelanden och deras händelser",

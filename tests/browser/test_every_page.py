@@ -55,6 +55,19 @@ _SPACED: Final = """* { line-height: 1.5 !important; letter-spacing: .12em !impo
 """Text spacing that a page must bear: WCAG 1.4.12."""
 
 
+_COUNTING: Final = """() => {
+    const live = "[role=status], [role=alert], [aria-live]";
+    const isLive = node => node.matches?.(live) || node.querySelector?.(live);
+    window.announced = 0;
+    new MutationObserver(changes => {
+        window.announced += changes.filter(
+            ({ target, addedNodes }) => target.closest?.(live) || [...addedNodes].some(isLive)
+        ).length;
+    }).observe(document.body, { childList: true, characterData: true, subtree: true });
+}"""
+"""Counts what a screen reader would read out by itself."""
+
+
 @pytest.fixture(scope="module")
 def addresses(live: Live, judged: str) -> list[str]:
     """The addresses of all pages, on data that fills them."""
@@ -127,6 +140,17 @@ def test_a_screen_reader_hears_pages_in_order_and_names_that_differ(
                 address
             )
     assert max(titles.values()) == 1, titles
+
+
+def test_a_page_that_refreshes_itself_announces_only_what_has_changed(live: Live, browser: Browser) -> None:
+    with signed_in(browser, live.api.url, TEACHER, *_ROLES) as (_, page):
+        for address in ("/operator", "/operator/checks"):
+            opened(page, address)
+            page.evaluate(_COUNTING)
+            for _ in range(3):
+                with page.expect_response(f"**{address}"):
+                    pass
+            assert page.evaluate("window.announced") == 0, address
 
 
 @pytest.mark.parametrize("spaced", [False, True])
