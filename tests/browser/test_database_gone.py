@@ -15,6 +15,7 @@ from tests.browser.test_letters import OPERATOR, letter_of, shows
 from tests.support.browsing import listening, no_serious_violation, signed_in
 from tests.support.english_text import english_in
 from tests.support.live import Live
+from tests.support.waiting import wait_until
 
 _PATHS: Final = (
     "/batches",
@@ -84,6 +85,10 @@ def test_what_was_sent_meanwhile_is_sent_again_by_loading_the_page_again(
         with no_database(live):
             page.get_by_role("button", name="Discard").click()
             expect(page.get_by_text("What you sent was not done.")).to_be_visible()
-        page.reload()
+        wait_until(
+            lambda: page.reload() and page.locator("#fault").count() == 0,
+            what="the database answers again",
+            deadline_s=90,
+        )
         shows(page, "Discarded")
         expect(page.get_by_text("a test")).to_be_visible()
