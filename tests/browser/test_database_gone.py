@@ -86,7 +86,7 @@ def test_what_was_sent_meanwhile_is_sent_again_by_loading_the_page_again(
             page.get_by_role("button", name="Discard").click()
             expect(page.get_by_text("What you sent was not done.")).to_be_visible()
         wait_until(
-            lambda: page.reload() and page.locator("#fault").count() == 0,
+            lambda: page.reload() is not None and page.locator("#fault").count() == 0,
             what="the database answers again",
             deadline_s=90,
         )
