@@ -23,7 +23,7 @@ import numpy as np
 from domain.bradley_terry import DECIMALS, Estimate
 from domain.comparison_graph import FloatArray, TruthArray
 from domain.laplacian import Laplacian
-from domain.proportions import errors_of_the_furthest
+from domain.proportions import bonferroni_limit
 from domain.score_equations import balanced_scores
 from domain.uncertainty import ComponentCovariance
 
@@ -89,7 +89,7 @@ def anchored_scores(names: Sequence[str], estimate: Estimate, fixed: Mapping[str
     errors = np.zeros(len(names))
     if not is_fixed.all():
         errors[~is_fixed] = _FreeTexts(at, is_fixed).errors()
-    limit = errors_of_the_furthest(len(anchors))
+    limit = bonferroni_limit(len(anchors))
     found = []
     for name, k in place.items():
         moved = float(gap[k] / information[k]) if is_fixed[k] and information[k] > 0 else None

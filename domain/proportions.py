@@ -43,8 +43,8 @@ def two_sided(hits: int, n: int) -> float:
     return min(1.0, 2 * _tail(max(hits, n - hits), n))
 
 
-def errors_of_the_furthest(n: int) -> float:
-    """So many standard errors that in 95 % of cases none of `n` differences by chance is further (Bonferroni's limit)."""
+def bonferroni_limit(n: int) -> float:
+    """The standard errors within which, by chance, all of `n` differences lie in 95 % of cases (Bonferroni's limit)."""
     return NormalDist().inv_cdf(1 - 0.025 / n)
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from domain.bradley_terry import DECIMALS
-from domain.proportions import errors_of_the_furthest
+from domain.proportions import bonferroni_limit
 
 _FEWEST = 3
 
@@ -89,7 +89,7 @@ def link(base: Mapping[str, Scored], other: Mapping[str, Scored]) -> Link:
     expected = math.sqrt(sum(squared)) / len(names)
     observed = stdev(differences) / math.sqrt(len(names)) if len(names) >= _FEWEST else 0.0
     error = max(observed, expected)
-    limit = errors_of_the_furthest(len(names))
+    limit = bonferroni_limit(len(names))
     common = []
     for name, difference, variance in zip(names, differences, squared, strict=True):
         displacement = difference - shift

@@ -111,7 +111,7 @@ def _head(connection: Connection[TupleRow]) -> int:
 
 
 def _keep(connection: Connection[TupleRow], state: CheckState, report: Report) -> None:
-    """Keep the state; anyone who may only look has all the same been told how things stand."""
+    """Keep the state for the next check. A user who may only read gets a note: the report is complete without it."""
     try:
         write_state(connection, state)
     except psycopg.errors.InsufficientPrivilege:

@@ -1,11 +1,11 @@
-"""Routes that take an address and its query at their word.
+"""Routes that allow `/` in ids and reject query parameters that are not documented.
 
 Ids are any texts, and `/` in one is sent as `%2F`. The server hands on the decoded path, in which it would divide
 segments; where one was sent, segments are distinguished in the path as it was sent (ASGI: `raw_path`).
 
-A query is held against the operation's description: a parameter that is not there would be ignored, and one that
-is given twice be ignored half, and anyone who misspelt `as_of` would take the present for the past. Only the routes
-that upstream's clients know ignore a parameter that is not there, as the service does whose place RAS takes.
+A query is compared with the operation's description. Were an unknown parameter ignored, a client that misspells
+`as_of` would take the present for the past; of one that is given twice, one value would be ignored. Only the routes
+that upstream's clients know ignore unknown parameters, as the service does that RAS replaces.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Waits for read models on behalf of many requests at once.
 
-Anyone who waits is put down here; one task looks for all of them. It looks when the event store says that the log
-has grown (the NOTIFY that followers are woken by), a moment later because rows come after events, then ever more
-rarely, at the latest each second: NOTIFY is a hint, and a rebuild switches sides without one. A look is one
-statement for the positions of all read models and, when that of the batches has moved or somebody has joined, one
-that names those of the batches waited for that have another edition now. While nobody waits nobody looks.
+Requests that wait register here, and one task polls for all of them. It polls when the event store reports that the
+log has grown (the NOTIFY that wakes followers), a moment later because rows come after events, then less and less
+often, but every second at least: NOTIFY is a hint, and a rebuild switches sides without one. A poll is one statement
+for the positions of all read models. When that of the batches has moved, or another request has registered, a second
+statement names those of the awaited batches that have another edition now. Without waiting requests it does not poll.
 
 Projections do not notify: a NOTIFY in their transactions would serialise their commits with the ingesters'.
 """

@@ -7,7 +7,7 @@ from statistics import stdev
 
 import pytest
 
-from domain.proportions import errors_of_the_furthest
+from domain.proportions import bonferroni_limit
 from domain.session_link import LinkError, Scored, link
 
 BASE = {f"essay-{k:02}": Scored(0.3 * k, 0.2) for k in range(10)}
@@ -72,7 +72,7 @@ def test_sessions_without_a_common_text_are_not_linked() -> None:
 
 def test_the_limit_of_displacement_grows_with_the_number_of_texts() -> None:
     """Bonferroni's limits, from the table of the normal distribution."""
-    limits = [errors_of_the_furthest(n) for n in (1, 5, 30)]
+    limits = [bonferroni_limit(n) for n in (1, 5, 30)]
     assert limits == pytest.approx([1.9600, 2.5758, 3.1440], abs=1e-4)
 
 
