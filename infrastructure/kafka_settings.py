@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from infrastructure.secret_files import SecretFiles
@@ -81,22 +81,12 @@ class KafkaSettings(BaseSettings):
     def _in_small_letters(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value
 
-    @field_validator(
-        "kafka_sasl_username",
-        "kafka_sasl_password",
-        "kafka_sasl_oauthbearer_token_endpoint_url",
-        "kafka_sasl_oauthbearer_client_id",
-        "kafka_sasl_oauthbearer_client_secret",
-        "kafka_sasl_oauthbearer_scope",
-        "kafka_ssl_cafile",
-        "kafka_ssl_certfile",
-        "kafka_ssl_keyfile",
-        "kafka_ssl_password",
-        mode="before",
-    )
+    @field_validator("*", mode="before")
     @classmethod
-    def _blank_is_unset(cls, value: object) -> object:
-        return None if isinstance(value, str) and not value.strip() else value
+    def _blank_is_unset(cls, value: object, info: ValidationInfo) -> object:
+        """Take a blank value for none where a setting may be missing: templates of variables have such lines."""
+        may_be_missing = cls.model_fields[str(info.field_name)].default is None
+        return None if may_be_missing and isinstance(value, str) and not value.strip() else value
 
     @model_validator(mode="after")
     def _can_authenticate(self) -> Self:

@@ -267,30 +267,6 @@ class Settings(KafkaSettings):
         "database_direct_url",
         "database_write_url",
         "kafka_bootstrap_servers",
-        "internal_api_key",
-        "internal_api_key_secondary",
-        "assessments_api_key",
-        "assessments_url",
-        "orchestrator_url",
-        "health_port",
-        "service_keys_file",
-        "jwt_secret",
-        "jwt_jwks",
-        "oidc_issuer",
-        "oidc_client_id",
-        "oidc_client_secret",
-        "oidc_redirect_url",
-        mode="before",
-    )
-    @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
-        return None if isinstance(value, str) and not value.strip() else value
-
-    @field_validator(
-        "database_url",
-        "database_direct_url",
-        "database_write_url",
-        "kafka_bootstrap_servers",
         "assessments_url",
         "orchestrator_url",
     )
