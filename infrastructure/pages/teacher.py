@@ -108,6 +108,9 @@ class TeacherPages:
         )
         number = min(number_in(request, "page") or 1, 10_000)
         rows, total = await self._pages.batches(identity.subject, wanted, offset=(number - 1) * PAGE)
+        if not rows and number > 1:  # there were more of them a moment ago
+            number = 1
+            rows, total = await self._pages.batches(identity.subject, wanted, offset=0)
         found = await self._progress([row["batch_id"] for row in rows])
         classes, courses = await self._pages.choices(identity.subject)
         return self._renderer.page(
@@ -137,7 +140,8 @@ class TeacherPages:
             each for each in essays if text.casefold() in (each["filename"] or each["essay_id"]).casefold()
         ]
         shown.sort(key=_order(sort, language))
-        number = min(number_in(request, "page") or 1, 10_000)
+        pages = -(-len(shown) // _ESSAYS)
+        number = min(number_in(request, "page") or 1, max(pages, 1))
         on_page = await self._with_language(row["batch_id"], shown[(number - 1) * _ESSAYS : number * _ESSAYS])
         history = await asyncio.to_thread(
             lambda: self._histories[language].page(
@@ -155,7 +159,7 @@ class TeacherPages:
             essays=on_page,
             matches=len(shown),
             number=number,
-            pages=-(-len(shown) // _ESSAYS),
+            pages=pages,
             sort=sort,
             text=text,
             grades=_grades(essays),

@@ -126,6 +126,16 @@ def test_what_takes_a_moment_says_so(live: Live, browser: Browser, judged: str) 
         expect(page.get_by_role("status")).to_have_text("Figurerna ritas. Första gången tar det en stund.")
 
 
+def test_a_page_behind_the_last_one_is_not_said_to_be_empty(live: Live, browser: Browser) -> None:
+    batch_id = live.batch("behind the last page")
+    live.inbox()
+    with signed_in(browser, live.api.url, TEACHER) as (_, page):
+        page.goto("/batches?page=999")
+        expect(page.locator("li.card").first).to_be_visible()
+        page.goto(f"/batches/{batch_id}?page=999")
+        expect(page.locator("#essays tbody tr")).to_have_count(3)
+
+
 def test_after_signing_out_the_back_button_shows_nothing(live: Live, browser: Browser) -> None:
     with signed_in(browser, live.api.url, TEACHER) as (_, page):
         page.goto("/notifications")
