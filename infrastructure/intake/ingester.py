@@ -12,7 +12,7 @@ message when it is quiet (no waiting, low latency), a thousand under load (one f
 backlog messages come in the order of their times across partitions (`time_order.py`), and the next are
 fetched and translated while some are in the database. Not so when little arrives: what was
 fetched early would lie there until the transaction ends, and what comes after it would wait for one
-transaction more. A seek makes what was fetched before it void (the epoch tells): taking it in could skip
+transaction more. A seek makes what was fetched before or during it void (the epoch tells): taking it in could skip
 what lies between. A seek goes to the message last ingested, to see whether it is still that one
 (`infrastructure/intake/log_identity.py`).
 """
@@ -371,6 +371,9 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 self._positions[topic, partition] = place.position
                 with contextlib.suppress(IllegalStateError):  # no longer ours: the next assignment seeks
                     self._consumer.seek(TopicPartition(topic, partition), place.read_from)
+            self._epoch += (
+                1  # a fetch that began meanwhile began somewhere: at what was committed for lag tools
+            )
             self._order.forget()
             self._own.seek(
                 {partition: place.ranges for partition, place in places.items()},
