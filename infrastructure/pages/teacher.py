@@ -112,6 +112,7 @@ class TeacherPages:
             number = 1
             rows, total = await self._pages.batches(identity.subject, wanted, offset=0)
         found = await self._progress([row["batch_id"] for row in rows])
+        by_name = sort_key(language_of(request))
         classes, courses = await self._pages.choices(identity.subject)
         return self._renderer.page(
             request,
@@ -125,8 +126,8 @@ class TeacherPages:
             number=number,
             pages=-(-total // PAGE),
             wanted=wanted,
-            classes=classes,
-            courses=courses,
+            classes=sorted(classes, key=by_name),
+            courses=sorted(courses, key=by_name),
         )
 
     async def one_batch(self, request: Request, identity: Identity) -> Response:

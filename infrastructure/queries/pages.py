@@ -131,12 +131,12 @@ class PageQueries(ReadModelQueries):
         rows = await self._rows(_BATCHES, teacher=teacher, **asdict(wanted), limit=PAGE, offset=offset)
         return rows, (rows[0]["matches"] if rows else 0)
 
-    async def choices(self, teacher: str) -> tuple[list[str], list[str]]:
+    async def choices(self, teacher: str) -> tuple[set[str], set[str]]:
         """Return the classes and courses that a teacher's batches have."""
         rows = await self._rows(_CHOICES, teacher=teacher)
         return (
-            sorted({row["class_id"] for row in rows if row["class_id"]}),
-            sorted({row["course_code"] for row in rows if row["course_code"]}),
+            {row["class_id"] for row in rows if row["class_id"]},
+            {row["course_code"] for row in rows if row["course_code"]},
         )
 
     async def batch(self, batch_id: str, teacher: str) -> Mapping[str, Any] | None:

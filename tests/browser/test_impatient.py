@@ -136,6 +136,24 @@ def test_a_page_behind_the_last_one_is_not_said_to_be_empty(live: Live, browser:
         expect(page.locator("#essays tbody tr")).to_have_count(3)
 
 
+@pytest.mark.parametrize(
+    ("language", "order"), [("en", ["Ärlan", "Åsnan", "Zebran"]), ("sv", ["Zebran", "Åsnan", "Ärlan"])]
+)
+def test_classes_are_in_the_order_of_the_readers_language(
+    live: Live, browser: Browser, language: str, order: list[str]
+) -> None:
+    teacher = f"teacher-of-{language}"
+    scripts = [
+        replace(small_batch(f"{name} {language}"), class_id=name, user_id=teacher)
+        for name in ("Åsnan", "Ärlan", "Zebran")
+    ]
+    live.tell(messages_of(*scripts))
+    live.inbox()
+    with signed_in(browser, live.api.url, teacher, locale=language) as (_, page):
+        expect(page.locator("li.card")).to_have_count(3)
+        assert page.locator('[name="class"] option').all_text_contents()[1:] == order
+
+
 def test_after_signing_out_the_back_button_shows_nothing(live: Live, browser: Browser) -> None:
     with signed_in(browser, live.api.url, TEACHER) as (_, page):
         page.goto("/notifications")

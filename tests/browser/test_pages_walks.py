@@ -206,3 +206,20 @@ def test_an_operator_with_the_keyboard_alone_searches_by_any_id_and_filters_dead
         page.keyboard.press("Enter")
         page.wait_for_url(f"**reason={reason}&topic=&state=")
         expect(page.locator(f'a[href="{letter.path}"]')).to_be_visible()
+
+
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_an_operator_with_the_keyboard_alone_replaces_a_letter(
+    live: Live, browser: Browser, *, has_scripts: bool
+) -> None:
+    letter = letter_of(live, f"replaced by keyboard {has_scripts}")
+    with signed_in(browser, live.api.url, OPERATOR, "operator", java_script_enabled=has_scripts) as (_, page):
+        page.goto(letter.path)
+        reached_by_keyboard(page, 'textarea[name="message"]')
+        page.keyboard.press("Control+A")
+        page.keyboard.insert_text(letter.meant.decode())
+        reached_by_keyboard(page, 'input[name="why_replaced"]')
+        page.keyboard.type("a test")
+        reached_by_keyboard(page, 'button[value="replace"]')
+        page.keyboard.press("Enter")
+        shows(page, "Replaced")
