@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from infrastructure.local.processes import free_port
-from infrastructure.postgres.schema import initialise
 from tests.support.postgres_probe import PostgresProbe, probe
+from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 from tests.support.role_process import Installation
 from tests.support.topics import Topics
 
@@ -23,9 +23,16 @@ def ras_topics(kafka_bootstrap: str) -> Topics:
 
 
 @pytest.fixture
+def database_url(request: pytest.FixtureRequest, postgres_server: PostgresServerUnderTest) -> Iterator[str]:
+    """The libpq URL of a database of this test's own: empty, but for the tables of RAS where the test needs `store`."""
+    like = request.getfixturevalue("initialised_url") if "store" in request.fixturenames else None
+    with fresh_database(postgres_server.url, like=like) as url:
+        yield url
+
+
+@pytest.fixture
 def store(database_url: str) -> Iterator[PostgresProbe]:
     """A look into this test's database, in which the tables of RAS are."""
-    initialise(database_url)
     with probe(database_url) as looking:
         yield looking
 

@@ -7,16 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from infrastructure.eventstore.store import EventStore
-from infrastructure.postgres.schema import initialise
 from tests.support.postgres_probe import PostgresProbe, opened_store, probe
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 
 
 @pytest.fixture(scope="module")
-def store_url(postgres_server: PostgresServerUnderTest) -> Iterator[str]:
+def store_url(postgres_server: PostgresServerUnderTest, initialised_url: str) -> Iterator[str]:
     """The libpq URL of an initialised database, for tests that leave its tables as they are."""
-    with fresh_database(postgres_server.url) as url:
-        initialise(url)
+    with fresh_database(postgres_server.url, like=initialised_url) as url:
         yield url
 
 

@@ -7,17 +7,15 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection
 
-from infrastructure.postgres.schema import initialise
 from tests.support.postgres_server import PostgresServerUnderTest, fresh_database
 from tests.support.projecting import connected
 from tests.support.read_models import emptied
 
 
 @pytest.fixture(scope="module")
-def read_models_url(postgres_server: PostgresServerUnderTest) -> Iterator[str]:
+def read_models_url(postgres_server: PostgresServerUnderTest, initialised_url: str) -> Iterator[str]:
     """The libpq URL of an initialised database."""
-    with fresh_database(postgres_server.url) as url:
-        initialise(url)
+    with fresh_database(postgres_server.url, like=initialised_url) as url:
         yield url
 
 
