@@ -44,7 +44,7 @@ from infrastructure.intake.incoming import raw
 from infrastructure.intake.log_identity import LogIdentity
 from infrastructure.intake.metrics import IntakeMeter
 from infrastructure.intake.micro_batches import micro_batches
-from infrastructure.intake.own_messages import OwnMessages
+from infrastructure.intake.own_messages import OwnMessages, ReadAgainError
 from infrastructure.intake.slice_assignor import SliceAssignor
 from infrastructure.intake.time_order import TimeOrder
 from infrastructure.intake.writing import BACKLOG_MESSAGES, MicroBatchWriter, Portion, Written
@@ -204,8 +204,8 @@ class Ingester(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         epoch = self._epoch
         try:
             fetched = await self._order.next(self._settings.batch_max_messages, timeout_ms=_POLL_TIMEOUT_MS)
-        except (OffsetOutOfRangeError, NoOffsetForPartitionError):
-            # Asked between an assignment and its seek, or overtaken by Kafka's retention.
+        except (OffsetOutOfRangeError, NoOffsetForPartitionError, ReadAgainError):
+            # Asked between an assignment and its seek, overtaken by Kafka's retention, or damaged on the way.
             async with self._at_work:
                 await self._seek_to_stored(list(self._positions))
             return None

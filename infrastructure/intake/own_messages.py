@@ -3,7 +3,8 @@
 Each ingester of a group reads all partitions and ingests the messages of its own slices. A message belongs to the
 slice of the batch that it names, else of the job or essay; one that names none, or cannot be read, is in the slice of
 the empty name. So each message is in one slice, whoever reads it: what ingesters of one group think of that must be
-the same (`slice_assignor.py`).
+the same (`slice_assignor.py`). A wrong checksum is therefore not believed at once. If the bytes changed on their way to
+one ingester alone, the others leave its messages out, and it would leave out what it cannot read.
 """
 
 from __future__ import annotations
@@ -18,9 +19,14 @@ from application.intake_positions import Partition, Ranges
 from domain.slices import ALL_SLICES, SliceRange, slice_of
 from infrastructure.intake.incoming import incoming, raw
 from infrastructure.intake.shares import owner_of
+from infrastructure.kafka.unreadable_batches import WRONG_CHECKSUM, UnreadableRecord
 
 _slice_of = lru_cache(4096)(slice_of)
 """The messages of a batch follow each other, and a hash costs more than to remember it."""
+
+
+class ReadAgainError(Exception):
+    """What was read may have changed on its way: read again from the stored positions."""
 
 
 class OwnMessages:
@@ -31,6 +37,7 @@ class OwnMessages:
         self._ranges: dict[Partition, Ranges] = {}
         self._awaited: dict[Partition, int] = {}
         self._left_out: dict[Partition, ConsumerRecord] = {}
+        self._doubted: dict[Partition, int] = {}
 
     def own(self, slices: SliceRange) -> None:
         """Hand on messages of `slices` alone from here on."""
@@ -46,8 +53,12 @@ class OwnMessages:
         self._left_out.clear()
 
     def among(self, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> list[ConsumerRecord]:
-        """Return those of `records` that are to be ingested, and the one that is to be recognised."""
+        """Return those of `records` that are to be ingested, and the one that is to be recognised.
+
+        Raises ReadAgainError for a batch with a wrong checksum, the first time.
+        """
         place = (partition.topic, partition.partition)
+        self._doubt(place, records)
         ranges = self._ranges.get(place, ())
         awaited = self._awaited.pop(place, None)
         if self._slices == ALL_SLICES and len(ranges) <= 1:
@@ -65,6 +76,16 @@ class OwnMessages:
         if len(ranges) > 1 and records[-1].offset >= max(each.offset for each in ranges):
             self._ranges[place] = ()  # from here on all of them are at the same place
         return own
+
+    def _doubt(self, place: Partition, records: Sequence[ConsumerRecord]) -> None:
+        for record in records:
+            if (
+                isinstance(record, UnreadableRecord)
+                and record.fault.startswith(WRONG_CHECKSUM)
+                and record.offset > self._doubted.get(place, -1)
+            ):
+                self._doubted[place] = record.offset
+                raise ReadAgainError
 
     def mark_up_to(self, partition: Partition, offset: int) -> str | None:
         """Return the mark of the last record that was left out, if it lies at `offset` or before it."""

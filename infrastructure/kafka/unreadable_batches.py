@@ -26,6 +26,9 @@ _PREFIX: Final = struct.Struct(">qi")
 
 _LAST_OFFSET_DELTA_AT: Final = 23
 _TIMES_AT: Final = 35
+WRONG_CHECKSUM: Final = "The checksum of the batch is wrong."
+"""How the fault begins that a second read may not find: bytes can change on their way."""
+
 _MOST_RECORDS: Final = 10_000_000
 """A batch that claims more is not believed."""
 
@@ -110,7 +113,7 @@ class _TolerantRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka ship
             except Exception as error:  # noqa: BLE001 - whatever the bytes are, the next batch is read
                 batch, fault = None, error
             if batch is None:
-                sentence = fault_of(fault) if fault else "The checksum of the batch is wrong."
+                sentence = fault_of(fault) if fault else WRONG_CHECKSUM
                 yield from self._handed_over(sentence, None)
                 continue
             try:

@@ -12,8 +12,9 @@ from application.intake_positions import IntakePosition
 from domain.slices import ALL_SLICES, SLICES, SliceRange, slice_of
 from infrastructure.demo.stream import stream
 from infrastructure.intake.incoming import incoming, raw
-from infrastructure.intake.own_messages import OwnMessages
+from infrastructure.intake.own_messages import OwnMessages, ReadAgainError
 from infrastructure.intake.shares import owner_of
+from infrastructure.kafka.unreadable_batches import WRONG_CHECKSUM, UnreadableRecord
 
 _PARTITION = TopicPartition("some-topic", 3)
 _PLACE = ("some-topic", 3)
@@ -85,6 +86,20 @@ def test_the_message_at_the_position_is_handed_on_to_be_recognised_once_whoever_
     assert [r.offset for r in own.among(_PARTITION, [_of_batch(5, foreign), _of_batch(6, foreign)])] == [5]
     own.seek({_PLACE: (IntakePosition(half, 5, "5/x"),)})
     assert own.among(_PARTITION, [_of_batch(5, foreign)]) == []
+
+
+@pytest.mark.parametrize("slices", [ALL_SLICES, ALL_SLICES.part(0, 2), ALL_SLICES.part(1, 2)])
+def test_a_wrong_checksum_is_believed_when_it_is_read_again(slices: SliceRange) -> None:
+    own = _owned(slices)
+    damaged = UnreadableRecord(
+        *_PARTITION, 6, -1, 0, None, b"raw", None, -1, 3, (), fault=f"{WRONG_CHECKSUM} It spans offset 6."
+    )
+    records = [_of_batch(5, _batch_in(slices)), damaged, _of_batch(7, _batch_in(slices))]
+
+    with pytest.raises(ReadAgainError):
+        own.among(_PARTITION, records)
+    own.seek({})
+    assert [r.offset for r in own.among(_PARTITION, records) if r is not damaged] == [5, 7]
 
 
 def test_the_last_message_left_to_others_is_remembered_for_the_position() -> None:
