@@ -84,7 +84,7 @@ conformance: $(READY) ## Generated requests to both APIs, checked against OpenAP
 bench: $(READY) ## Measure against the targets; minutes
 	$(BIN)/python -m benchmarks.all
 
-curves: $(READY) ## Measure what everything costs in stores of 0.1 to 10 million events, and draw it; an hour, 25 GB
+curves: $(READY) ## Measure what everything costs in stores of 0.1 to 10 million events, and draw it; half an hour to an hour, 25 GB
 	$(BIN)/python -m benchmarks.curves --svg docs/images/growth.svg
 
 screenshots: $(READY) ## Take a picture of every page into docs/images/ (needs Chromium)
