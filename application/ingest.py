@@ -136,7 +136,7 @@ class IngestMicroBatch:
             )
             changes[partition] = (before, after)
         self._move(changes)
-        positions.update((partition, lowest(after)) for partition, (_, after) in changes.items())
+        self._note({partition: after for partition, (_, after) in changes.items()}, positions)
 
     def take_in(
         self,

@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Final
 
 from domain.slices import ALL_SLICES, SLICES, SliceRange
 
 Partition = tuple[str, int]
 
-NOT_BEGUN = -1
+NOT_BEGUN: Final = -1
 """The position before the first message."""
 
 

@@ -2,8 +2,8 @@
 
 Each ingester of a group reads all partitions and ingests the messages of its own slices. A message belongs to the
 slice of the batch that it names, else of the job or essay; one that names none, or cannot be read, is in the slice of
-the empty name. So each message is in one slice, whoever reads it: what ingesters of one group think of that must be
-the same (`slice_assignor.py`). A wrong checksum is therefore not believed at once. If the bytes changed on their way to
+the empty name. So each message is in one slice. All ingesters of a group must find the same one
+(`slice_assignor.py`). A wrong checksum is therefore not believed at once. If the bytes changed on their way to
 one ingester alone, the others leave its messages out, and it would leave out what it cannot read.
 """
 
